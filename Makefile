@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# pinvm. `make help` lists the targets. Variables: ARCH CROSS_COMPILE CC CFLAGS LDFLAGS SAN=asan|ubsan|tsan STATIC=1 WERROR=0
+# V=1 PREFIX DESTDIR KERNEL INITRD LAB=native|software.
+
+VERSION := 0.1.0
+
+HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+ARCH ?= $(HOST_ARCH)
+CROSS_COMPILE ?=
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+AR := $(CROSS_COMPILE)ar
+PKG_CONFIG ?= pkg-config
+IASL ?= iasl
+PREFIX ?= /usr/local
+DESTDIR ?=
+WERROR ?= 1
+STATIC ?= 0
+
+# One build directory a configuration; the plain one is build/ itself.
+variant := $(if $(filter-out $(HOST_ARCH),$(ARCH)),$(ARCH))$(if $(SAN),$(SAN))$(if $(filter 1,$(STATIC)),static)
+ifneq ($(findstring clang,$(CC)),)
+variant := $(variant)clang
+endif
+B := build$(if $(variant),/$(variant))
+
+CFLAGS ?= -O2 -g
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \
+	-Wno-unused-parameter
+ifeq ($(WERROR),1)
+warnings += -Werror
+endif
+san_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
+san_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
+san_tsan := -fsanitize=thread
+sanflags := $(if $(SAN),$(san_$(SAN)))
+libs := liburing libcap-ng jansson inih
+pkgflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
+pkglibs := $(shell $(PKG_CONFIG) $(if $(filter 1,$(STATIC)),--static) --libs $(libs) 2>/dev/null || echo -luring -lcap-ng -ljansson -linih)
+all_cflags := -std=gnu17 -D_GNU_SOURCE -I. -I$(B)/gen $(warnings) -fstack-protector-strong \
+	-ffunction-sections -fdata-sections $(sanflags) $(pkgflags) $(CPPFLAGS) $(CFLAGS)
+all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $(filter 1,$(STATIC)),-static) $(LDFLAGS)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+
+lib_src := $(filter-out vmm/main.c,$(wildcard vmm/*.c arch/$(ARCH)/*.c devices/*.c devices/virtio/*.c))
+lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
+unit_src := $(wildcard tests/unit/test_*.c)
+unit_bin := $(unit_src:tests/unit/%.c=$(B)/tests/%)
+unit_common := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(unit_src),$(wildcard tests/unit/*.c)))
+generated := $(B)/gen/version.h
+ifneq ($(wildcard arch/x86/dsdt.asl),)
+ifeq ($(ARCH),x86)
+generated += $(B)/gen/dsdt.h
+endif
+endif
+
+.DEFAULT_GOAL := all
+all: $(B)/libpinvm.a $(if $(wildcard vmm/main.c),$(B)/pinvm) compile_commands.json ## the program: build/pinvm
+
+$(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
+	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
+
+$(B)/libpinvm.a: $(lib_obj)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/obj/%.o: %.c $(generated) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+$(B)/gen/version.h: Makefile
+	@mkdir -p $(@D) && echo '#define PINVM_VERSION "$(VERSION)"' > $@
+
+# Anything that changes the command line rebuilds what it built.
+$(B)/flags: FORCE
+	@mkdir -p $(B) && echo '$(CC) $(all_cflags)' | cmp -s - $@ || echo '$(CC) $(all_cflags)' > $@
+
+$(B)/gen/dsdt.h: arch/x86/dsdt.asl $(wildcard arch/x86/layout.h)
+	@mkdir -p $(@D)
+	$(call say,IASL,$<)$(IASL) -va -vr -vs -tc -p $(B)/gen/dsdt $< > $(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
+	@mv $(B)/gen/dsdt.hex $@
+
+$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs) $(shell $(PKG_CONFIG) --libs check)
+
+check-unit: $(unit_bin) ## unit tests only
+	$(Q)sh tests/unit/run $(unit_bin)
+
+# Written from the same variables as the compile rule, so that editors and clang-tidy see the real flags.
+compile_commands.json: $(B)/flags $(lib_src) $(unit_src)
+	@{ echo '['; sep=; for f in $(lib_src) vmm/main.c $(unit_src); do \
+		printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" '$(CURDIR)' "$$f" \
+		'$(CC) $(all_cflags)' "$$f"; sep=,; done; echo ']'; } > $@
+
+clean: ## remove build/
+	rm -rf build compile_commands.json
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: all check-unit clean help FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the CPU demands: the one set of prototypes that each architecture's folder implements, chosen at link time.
+ * Everything under vmm/ and devices/ meets an architecture here and nowhere else.
+ */
+#ifndef PINVM_ARCH_H
+#define PINVM_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arch_boot;
+struct bus;
+struct guest;
+struct guest_config;
+struct guest_mem;
+struct irq_msg;
+struct kvm_irq_routing_entry;
+struct pci_layout;
+struct vcpu;
+struct vm;
+
+struct ram_range {
+	uint64_t gpa, size;
+};
+
+/* layout: split `size` bytes of RAM around the holes of the address map. Returns the number of ranges, or -EINVAL. */
+int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max);
+/* mem_top: first byte after RAM; phys_bits from arch_phys_bits(). */
+void arch_pci_layout(struct pci_layout *out, uint64_t mem_top);
+
+/*
+ * vm.c
+ * arch_vm_init: the interrupt controller, right after the memory slots. arch_vm_ready: after all vCPUs exist.
+ * arch_vm_check: is this configuration possible here? One logged line and -errno when not; nothing was created yet.
+ */
+int arch_vm_check(const struct vm *vm, const struct guest_config *cfg);
+int arch_vm_init(struct vm *vm);
+int arch_vm_ready(struct vm *vm);
+/* Fill one routing entry for an MSI. */
+void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *msg);
+
+/* Board devices that belong to the architecture (IOAPIC, port I/O devices): add them to the bus. Undone by destroy. */
+int arch_board_create(struct guest *guest);
+void arch_board_reset(struct guest *guest);
+void arch_board_destroy(struct guest *guest);
+/* The irq_src of a board pin (serial, GED): made by irq_open() with the GSI this returns. */
+int arch_pin(struct guest *guest, unsigned pin);
+
+/*
+ * vcpu.c
+ * arch_vcpu_init: all that does not depend on the kernel image (CPUID, MSRs). Main.
+ * arch_vcpu_boot: registers of the boot CPU for the loaded image. Main.
+ * arch_vcpu_exit: an exit reason vmm/vcpu.c does not know. vCPU thread. > 0: continue, 0: continue after completing the
+ *   exit, -errno: not known either.
+ * arch_vcpu_dump: registers into the log, after a fatal exit. vCPU thread.
+ */
+int arch_vcpu_init(struct vcpu *vcpu);
+int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot);
+int arch_vcpu_exit(struct vcpu *vcpu);
+void arch_vcpu_dump(struct vcpu *vcpu);
+
+/*
+ * boot.c
+ * The kernel image is opened and recognised once (arch_boot_open), and laid into RAM at each start or restart
+ * (arch_boot_load), always from the same open file. Errors are one logged line that names --kernel / --initrd / --append.
+ */
+int arch_boot_open(struct arch_boot **boot, const struct guest_config *cfg);
+int arch_boot_load(struct arch_boot *boot, const struct guest_config *cfg, const struct guest_mem *mem);
+void arch_boot_close(struct arch_boot *boot);
+const char *arch_boot_protocol(const struct arch_boot *boot); /* "linux64", "pvh", "multiboot", "image" */
+
+/*
+ * describe.c
+ * Tell the guest its hardware (ACPI tables, FDT), after arch_boot_load().
+ */
+int arch_describe(struct guest *guest, struct arch_boot *boot);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio devices there are, one constructor each; guest.c calls them in the order the guest sees. */
+#ifndef PINVM_VIRTIO_DEVS_H
+#define PINVM_VIRTIO_DEVS_H
+
+#include "devices/virtio/virtio.h"
+#include "vmm/disk.h"
+
+/* disk: opened, and owned by the device from now on (also on failure). name: "disk0".. */
+int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop,
+	struct disk *disk, const struct disk_config *cfg);
+int virtio_rng_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop);
+
+struct pci_bus;
+struct vm;
+struct virtio_pci;
+
+/* Put dev behind virtio-pci (modern only) at the next free slot. The transport owns dev from now on. */
+int virtio_pci_create(struct virtio_pci **vp, struct pci_bus *bus, struct vm *vm, struct virtio_dev *dev);
+/* As at power-on, by main while no vCPU runs; waits (bounded) for the device to drain. loops keep running. */
+void virtio_pci_reset(struct virtio_pci *vp);
+/* By main after vCPUs and loops have ended their threads. */
+void virtio_pci_destroy(struct virtio_pci *vp);
+
+#endif

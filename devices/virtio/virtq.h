@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A split virtqueue, device side (virtio 1.2, section 2.7). Owned by one loop's thread from virtq_start() to
+ * virtq_stop(); it knows guest memory and ring indices, and neither notification nor transport.
+ *
+ *      descriptor table          available ring (driver writes)     used ring (device writes)
+ *      addr len flags next       flags idx ring[num] used_event      flags idx ring[num]{id,len} avail_event
+ */
+#ifndef PINVM_VIRTQ_H
+#define PINVM_VIRTQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/mem.h"
+
+#define VIRTQ_MAX_SIZE 1024
+
+/* What the guest wrote about a queue. The transport owns it; virtq_start() takes a checked copy. */
+struct virtq_cfg {
+	uint16_t num, base; /* size; index to start from (0 unless restored) */
+	bool ready;
+	uint64_t desc, avail, used; /* guest-physical */
+};
+
+/* Written by the owning thread only; others may read a torn-free but slightly old value. */
+struct virtq_stats {
+	uint64_t pops, pushes, calls; /* chains taken, chains returned, times the guest wanted an interrupt */
+};
+
+struct virtq {
+	uint16_t num, mask;
+	uint16_t last_avail, used_idx; /* next to pop; next to publish */
+	uint16_t flushed;              /* used idx the guest has been told of */
+	bool event_idx, broken, running;
+	const struct guest_mem *mem;
+	const void *desc;
+	void *avail, *used;
+	uint8_t *busy; /* one byte a head: in flight */
+	struct virtq_stats stats;
+};
+
+/*
+ * One request: the readable segments first, then the writable ones, in iov[]. The caller provides the array and its
+ * capacity (at least the queue size, so that every legal chain fits).
+ */
+struct virtq_chain {
+	struct iovec *iov;
+	unsigned cap;                  /* set by the caller before virtq_pop() */
+	uint16_t head;
+	unsigned nread, nwrite;        /* segments */
+	uint64_t read_len, write_len;  /* bytes */
+};
+
+/*
+ * Check cfg (size a power of two up to VIRTQ_MAX_SIZE, alignment, rings inside RAM, no wrap) and start. features: the
+ * negotiated bits. 0, -EINVAL for what a guest got wrong, -ENOMEM.
+ */
+int virtq_start(struct virtq *vq, const struct guest_mem *mem, const struct virtq_cfg *cfg, uint64_t features);
+/* Stop; returns the index to continue from (`base`). No ring is touched afterwards. */
+uint16_t virtq_stop(struct virtq *vq);
+
+/* Take the next chain. 1: chain filled; 0: none; -EPROTO: the ring is broken (NEEDS_RESET), and stays so. */
+int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
+/* Return a chain; written: bytes really written into its writable part. Not visible before virtq_flush(). */
+void virtq_push(struct virtq *vq, uint16_t head, uint32_t written);
+/* Publish what was pushed. True: the guest wants an interrupt. */
+bool virtq_flush(struct virtq *vq);
+/* Ask for kicks. False: more work came meanwhile, do not sleep. */
+bool virtq_sleep(struct virtq *vq);
+/* Work is waiting: no kicks please (call when starting to process). */
+void virtq_wake(struct virtq *vq);
+/* Chains popped and not pushed yet. */
+unsigned virtq_inflight(const struct virtq *vq);
+
+/* Copy n bytes from / to the front of an iovec list, framing ignored, and advance it. Returns bytes copied. */
+size_t iov_take(struct iovec **iov, unsigned *n, void *dst, size_t len);
+size_t iov_put(struct iovec **iov, unsigned *n, const void *src, size_t len);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every unit test program shares: one main, and a piece of mock guest RAM. */
+#ifndef PINVM_TESTS_UNIT_H
+#define PINVM_TESTS_UNIT_H
+
+#include <check.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "vmm/mem.h"
+
+/* UNIT_MAIN("bus", test_a, test_b): a program that runs these tests, each in a process of its own. */
+#define UNIT_MAIN(name, ...)                                                                                           \
+	int main(void)                                                                                                 \
+	{                                                                                                              \
+		const TTest *tests[] = {__VA_ARGS__};                                                                  \
+		return unit_run(name, tests, sizeof(tests) / sizeof(tests[0]));                                        \
+	}
+
+static inline int unit_run(const char *name, const TTest *const *tests, size_t n)
+{
+	Suite *s = suite_create(name);
+	TCase *tc = tcase_create(name);
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Add RAM [gpa, gpa + size) to mem, with an inaccessible page behind it so that an overrun faults. Whole pages. */
+static inline uint8_t *unit_ram(struct guest_mem *mem, uint64_t gpa, uint64_t size)
+{
+	uint8_t *p = mmap(NULL, size + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	ck_assert_int_eq(mprotect(p, size, PROT_READ | PROT_WRITE), 0);
+	mem->region[mem->n++] = (struct mem_region){.gpa = gpa, .size = size, .host = p, .fd = -1};
+	return p;
+}
+
+#endif

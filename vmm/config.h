@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole guest as plain data. options.c fills it, main.c hands it to guest.c; nobody writes it after that.
+ * Strings and arrays are owned by the struct; config_free() releases them.
+ */
+#ifndef PINVM_CONFIG_H
+#define PINVM_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A switch whose default is decided where it is used. */
+enum tristate { TRI_DEFAULT = 0, TRI_OFF, TRI_ON };
+
+enum irqchip_kind { IRQCHIP_SPLIT, IRQCHIP_USER, IRQCHIP_ITS };
+enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
+enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
+enum serial_kind { SERIAL_STDIO, SERIAL_OFF, SERIAL_PTY, SERIAL_FILE, SERIAL_SOCKET };
+enum io_engine { IO_AUTO, IO_URING, IO_PLAIN };
+
+struct cpu_config {
+	unsigned count;                   /* 1.. */
+	unsigned sockets, cores, threads; /* 0: derived from the others */
+	char *features;                   /* "-feat,+feat" as typed, /proc/cpuinfo names; NULL: host as it is */
+};
+
+struct memory_config {
+	uint64_t size; /* bytes */
+	bool shared;   /* memfd, MAP_SHARED */
+};
+
+struct disk_config {
+	char *path;
+	bool ro, direct;
+	unsigned queues;     /* 1.. */
+	unsigned queue_size; /* power of two */
+	char *serial;        /* at most 20 bytes; NULL: derived */
+	char *iothread;      /* NULL: the default one, "main" */
+};
+
+struct exits_config {
+	enum tristate hlt, pause, mwait, cstate; /* TRI_OFF: the guest keeps the core */
+};
+
+/* KVM paravirtual features of x86 (KVM_CPUID_FEATURES and HINTS). */
+struct kvm_config {
+	enum tristate kvmclock, steal_time, pv_eoi, pv_unhalt, pv_tlb_flush, pv_ipi, async_pf, poll_control, sched_yield,
+		realtime_hint;
+};
+
+struct guest_config {
+	char *name;
+	char *kernel, *initrd, *append;
+	struct cpu_config cpus;
+	struct memory_config memory;
+	struct disk_config *disks;
+	unsigned ndisks;
+	bool rng;
+	char **iothreads; /* names given by --iothread; "main" exists without being named */
+	unsigned niothreads;
+	struct exits_config exits;
+	enum irqchip_kind irqchip;
+	enum transport_kind transport;
+	bool pmu;
+	struct kvm_config kvm;
+	enum serial_kind serial;
+	char *serial_path; /* file= and socket= */
+	enum io_engine io_engine;
+	char *report, *log;
+	unsigned verbose;
+	uint64_t timeout_ns; /* 0: none */
+	uint64_t grace_ns;   /* default 10 s */
+	enum on_reset on_reset;
+	bool debug_exit, force, dry_run;
+};
+
+void config_defaults(struct guest_config *cfg);
+void config_free(struct guest_config *cfg);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a device interrupts. An irq_src is one interrupt line or one MSI(-X) vector: the device raises it, its transport
+ * (MSI-X table, IOAPIC) masks and routes it, and nobody else knows whether an irqfd or a call into a local APIC in this
+ * process carries it.
+ *
+ * While a source is masked or has no route its raises are kept as pending, and delivered when it is unmasked.
+ */
+#ifndef PINVM_IRQ_H
+#define PINVM_IRQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+struct loop;
+
+struct irq_msg {
+	uint64_t addr;
+	uint32_t data;
+	uint32_t devid; /* MSI device id, used where the architecture has one */
+};
+
+struct irq_src {
+	struct vm *vm;
+	int fd;  /* eventfd; its counter is the pending bit while the irqfd is not bound */
+	int gsi; /* entry in the routing table */
+	bool routed, masked, bound;
+	struct irq_msg msg;
+	_Atomic uint64_t raised; /* count of raises */
+};
+
+/*
+ * Make a source, masked and without a route. gsi >= 0 names a pin of the board's interrupt controller,
+ * -1 takes the next free MSI entry. Main only. Returns 0, -ENOSPC, or what eventfd() said.
+ */
+int irq_open(struct irq_src *src, struct vm *vm, int gsi);
+void irq_close(struct irq_src *src);
+
+/*
+ * Set where the source goes / whether it may go. Called by the owning transport under its mutex (vCPU threads or main).
+ * The routing table is written only when a route really changes. Returns 0 or -errno of the KVM call.
+ */
+int irq_route(struct irq_src *src, const struct irq_msg *msg);
+int irq_mask(struct irq_src *src, bool masked);
+
+/* Interrupt. Any thread, lock-free. loop: the caller's own loop, which may carry the eventfd write in its next
+ * submission (NULL: write at once). */
+void irq_raise(struct irq_src *src, struct loop *loop);
+
+/* Raised while masked and not delivered yet (the MSI-X PBA bit). Any thread. */
+bool irq_pending(const struct irq_src *src);
+
+/* Forget route and pending state, as at power-on: masked, unrouted, nothing pending. */
+void irq_reset(struct irq_src *src);
+
+#endif

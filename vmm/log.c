@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Messages; see log.h. The level and the descriptor are set by main before other threads exist. */
+#include "vmm/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum log_level max_level = LOG_WARN;
+static int log_fd = STDERR_FILENO;
+
+void log_set_level(enum log_level level)
+{
+	max_level = level;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return level <= max_level;
+}
+
+int log_open(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return log_errno(-errno, "--log %s", path);
+	log_close();
+	log_fd = fd;
+	return 0;
+}
+
+void log_close(void)
+{
+	if (log_fd != STDERR_FILENO)
+		close(log_fd);
+	log_fd = STDERR_FILENO;
+}
+
+/* One line, one write: a line of another thread can not end up inside it. */
+static void emit(enum log_level level, const char *fmt, va_list ap, int err)
+{
+	static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
+	char line[1024];
+	int len, room = sizeof(line) - 2;
+
+	if (!log_enabled(level))
+		return;
+	len = snprintf(line, room, "pinvm: %s", prefix[level]);
+	len += vsnprintf(line + len, room - len, fmt, ap);
+	if (err && len < room)
+		len += snprintf(line + len, room - len, ": %s", strerror(-err));
+	if (len > room)
+		len = room;
+	line[len++] = '\n';
+	if (write(log_fd, line, len) < 0)
+		return; /* nobody left to tell */
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(level, fmt, ap, 0);
+	va_end(ap);
+}
+
+int log_errno(int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(LOG_ERROR, fmt, ap, err);
+	va_end(ap);
+	return err;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What pinvm says to its user: one line per message, on stderr or in --log FILE.
+ * Any thread may log; a line is one write(2), so lines never interleave.
+ */
+#ifndef PINVM_LOG_H
+#define PINVM_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Lines at or below this level are written. Default LOG_WARN; each -v adds one. Set before threads start. */
+void log_set_level(enum log_level level);
+bool log_enabled(enum log_level level);
+
+/* Send lines to `path` (created 0600, appended) instead of stderr. Returns 0 or -errno. */
+int log_open(const char *path);
+void log_close(void);
+
+#define log_err(...)   log_line(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+
+void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Log "MESSAGE: strerror" as an error and return `err` (negative errno), so that a failing line can log and return. */
+int log_errno(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An event loop: one io_uring, or (where io_uring is refused) epoll and one worker thread behind the same interface.
+ * A loop is an object, not a thread: whoever calls loop_step() runs it. All calls are for the thread that runs the loop,
+ * except loop_post() and loop_stop(), which any thread may use. Nothing here allocates after loop_create().
+ *
+ * Structs below are embedded in their owners; fields marked `private` belong to the loop.
+ */
+#ifndef PINVM_LOOP_H
+#define PINVM_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/config.h"
+
+struct loop;
+
+/*
+ * A watched descriptor. Edge-triggered: fn runs after each new readiness, so it drains the descriptor or arranges to be
+ * called again; it may also run once with nothing to do. An eventfd that is watched need not be read.
+ */
+struct loop_ev {
+	void (*fn)(struct loop_ev *ev, uint32_t events);
+	int fd;
+	struct { uint32_t events, gen; int slot; } private;
+};
+
+/* A call into the loop's thread. In flight from loop_post() until fn starts; post it again only after that. */
+struct loop_call {
+	void (*fn)(struct loop_call *call);
+	struct { struct loop_call *next; } private;
+};
+
+/* Asked each time the loop is about to sleep. Returns true when it did work or has more: then the loop does not sleep. */
+struct loop_idle {
+	bool (*fn)(struct loop_idle *idle);
+	struct { struct loop_idle *next, **prev; } private;
+};
+
+/* A one-shot timer on CLOCK_MONOTONIC. */
+struct loop_timer {
+	void (*fn)(struct loop_timer *timer);
+	struct { uint64_t deadline; struct loop_timer *next, **prev; } private;
+};
+
+/*
+ * One file operation. fn gets what the system call would return, or -errno. iov and the buffers stay valid until then.
+ * Short transfers and EINTR are the owner's to handle (disk.c does).
+ */
+struct loop_io {
+	void (*fn)(struct loop_io *io, int res);
+	struct { struct loop_io *next; int op, fd, n, mode; const struct iovec *iov; uint64_t off, len; int res; } private;
+};
+
+/*
+ * Make a loop. engine IO_AUTO tries io_uring and falls back to plain; IO_URING and IO_PLAIN insist.
+ * depth: file operations that may be in flight at once without waiting. name: the thread's role, for messages
+ * and for the names of threads it owns. Returns 0 or -errno (logged).
+ * The ring starts disabled: the first loop_step() enables it, and its caller becomes the owning thread.
+ */
+int loop_create(struct loop **loop, const char *name, enum io_engine engine, unsigned depth);
+void loop_destroy(struct loop *loop);
+const char *loop_name(const struct loop *loop);
+/* "io_uring" or "plain", and when IO_AUTO fell back, why (errno as text), else NULL. */
+const char *loop_engine(const struct loop *loop, const char **why);
+
+/* Handle what is ready; unless nonblock, sleep first when nothing is. Returns how many callbacks ran, or -errno. */
+int loop_step(struct loop *loop, bool nonblock);
+/* Step until loop_stop(). 0 or -errno. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop); /* any thread */
+
+/* -EPERM when the descriptor cannot be waited for (a regular file). After loop_unwatch() fn is not called again. */
+int loop_watch(struct loop *loop, struct loop_ev *ev, int fd, uint32_t events);
+void loop_unwatch(struct loop *loop, struct loop_ev *ev);
+
+void loop_post(struct loop *loop, struct loop_call *call); /* any thread, lock-free; calls run in the order posted */
+
+void loop_idle_add(struct loop *loop, struct loop_idle *idle);
+void loop_idle_del(struct loop *loop, struct loop_idle *idle);
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t ns_from_now); /* again: moves it */
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);                    /* harmless when not set */
+
+void loop_readv(struct loop *loop, struct loop_io *io, int fd, const struct iovec *iov, int n, uint64_t off);
+void loop_writev(struct loop *loop, struct loop_io *io, int fd, const struct iovec *iov, int n, uint64_t off);
+void loop_fdatasync(struct loop *loop, struct loop_io *io, int fd);
+void loop_fallocate(struct loop *loop, struct loop_io *io, int fd, int mode, uint64_t off, uint64_t len);
+
+/* Add 1 to an eventfd (O_NONBLOCK) with the next submission: no system call of its own on io_uring. */
+void loop_signal(struct loop *loop, int eventfd);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: what it is made of, and the only translation from guest-physical to host addresses.
+ * Built by main before any other thread starts and not changed until they have ended, so look-ups need no lock.
+ */
+#ifndef PINVM_MEM_H
+#define PINVM_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/config.h"
+
+#define MEM_MAX_REGIONS 32
+
+struct mem_region {
+	uint64_t gpa, size; /* bytes */
+	uint8_t *host;
+	int fd; /* -1: anonymous */
+	uint64_t fd_offset;
+};
+
+struct guest_mem {
+	unsigned n; /* regions, ascending by gpa, not overlapping */
+	struct mem_region region[MEM_MAX_REGIONS];
+};
+
+/*
+ * Allocate RAM as cfg says and lay it over the architecture's RAM ranges (arch_ram_ranges()).
+ * Returns 0 or -errno, after one logged line that names --memory.
+ */
+int mem_create(struct guest_mem *mem, const struct memory_config *cfg);
+void mem_destroy(struct guest_mem *mem);
+
+/*
+ * Host address of [gpa, gpa + len), or NULL unless all of it lies inside one region. len 0 is inside when gpa is.
+ * Any thread. The bytes behind it are shared with a hostile guest: read each field once.
+ */
+void *mem_at(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/* Copy to or from guest RAM, by main while no vCPU runs. -EFAULT when the range is not RAM. */
+int mem_write(const struct guest_mem *mem, uint64_t gpa, const void *src, size_t len);
+int mem_read(const struct guest_mem *mem, uint64_t gpa, void *dst, size_t len);
+
+/* The first byte after all RAM. */
+uint64_t mem_top(const struct guest_mem *mem);
+
+#endif
