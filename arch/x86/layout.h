@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The address map of an x86 guest: where RAM, tables, registers and pins are. Only numbers, because the ASL compiler
+ * reads this file too.
+ */
+#ifndef PINVM_X86_LAYOUT_H
+#define PINVM_X86_LAYOUT_H
+
+/* RAM: [0, RAM_LOW_MAX) and from RAM_HIGH up. */
+#define RAM_LOW_MAX 0xC0000000
+#define RAM_HIGH    0x100000000
+
+/* Below 1 MiB. E820 calls [EBDA, 1 MiB) reserved. */
+#define ADDR_GDT        0x1000
+#define ADDR_START_INFO 0x6000 /* PVH hvm_start_info, module list and memory map; Multiboot information */
+#define ADDR_ZERO_PAGE  0x7000 /* struct boot_params */
+#define ADDR_PML4       0x9000 /* page tables for the 64-bit entry: 9000..ffff */
+#define ADDR_CMDLINE    0x20000
+#define CMDLINE_MAX     0x10000 /* bytes, NUL included */
+#define ADDR_EBDA       0x9FC00
+#define ADDR_RSDP       0xE0000
+#define ADDR_ACPI       0xE0100
+#define ADDR_ACPI_END   0x100000
+#define ADDR_KERNEL     0x100000
+
+/* PCI */
+#define PCI_MEM32_BASE 0xC0000000
+#define PCI_MEM32_SIZE 0x20000000
+#define PCI_ECAM_BASE  0xE0000000
+#define PCI_ECAM_SIZE  0x100000    /* bus 0 */
+#define PCI_MEM64_SIZE 0x1000000000 /* its base depends on RAM: arch_pci_layout() */
+
+/* Platform registers */
+#define MMIO_PLATFORM      0xFE000000
+#define MMIO_PLATFORM_SIZE 0x100000
+#define IOAPIC_BASE        0xFEC00000
+#define IOAPIC_SIZE        0x1000
+#define IOAPIC_PINS        24
+#define LAPIC_BASE         0xFEE00000
+#define TSS_ADDR           0xFEFFD000 /* three pages for KVM_SET_TSS_ADDR */
+#define IDENTITY_MAP_ADDR  0xFEFFC000
+
+/* Port I/O */
+#define PIO_SERIAL      0x3F8
+#define PIO_PCI         0xCF8
+#define PIO_DEBUG_EXIT  0xF4
+#define PIO_PVPANIC     0x505
+#define PIO_SLEEP_CTL   0x600
+#define PIO_SLEEP_STS   0x601
+#define PIO_RESET       0x604
+#define PIO_GED         0x608
+
+/* IOAPIC pins = GSIs */
+#define PIN_SERIAL 4
+#define PIN_GED    9
+
+#endif
