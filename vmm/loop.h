@@ -24,7 +24,7 @@ struct loop;
 struct loop_ev {
 	void (*fn)(struct loop_ev *ev, uint32_t events);
 	int fd;
-	struct { uint32_t events, gen; int slot; } private;
+	struct { uint32_t events; unsigned slot; } private; /* slot + 1; 0: not watched */
 };
 
 /* A call into the loop's thread. In flight from loop_post() until fn starts; post it again only after that. */
@@ -51,7 +51,13 @@ struct loop_timer {
  */
 struct loop_io {
 	void (*fn)(struct loop_io *io, int res);
-	struct { struct loop_io *next; int op, fd, n, mode; const struct iovec *iov; uint64_t off, len; int res; } private;
+	struct {
+		struct loop_call done;
+		struct loop_io *next;
+		const struct iovec *iov;
+		uint64_t off, len;
+		int op, fd, n, mode, res;
+	} private;
 };
 
 /*
@@ -61,18 +67,25 @@ struct loop_io {
  * The ring starts disabled: the first loop_step() enables it, and its caller becomes the owning thread.
  */
 int loop_create(struct loop **loop, const char *name, enum io_engine engine, unsigned depth);
+/* By anyone once no thread runs the loop and no loop_io is in flight. NULL is fine. */
 void loop_destroy(struct loop *loop);
 const char *loop_name(const struct loop *loop);
 /* "io_uring" or "plain", and when IO_AUTO fell back, why (errno as text), else NULL. */
 const char *loop_engine(const struct loop *loop, const char **why);
 
+/* Become the owning thread now: what the first loop_step() does otherwise. 0 or -errno. */
+int loop_own(struct loop *loop);
 /* Handle what is ready; unless nonblock, sleep first when nothing is. Returns how many callbacks ran, or -errno. */
 int loop_step(struct loop *loop, bool nonblock);
 /* Step until loop_stop(). 0 or -errno. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop); /* any thread */
 
-/* -EPERM when the descriptor cannot be waited for (a regular file). After loop_unwatch() fn is not called again. */
+/*
+ * -EPERM when the descriptor cannot be waited for (a regular file), -EBUSY when ev is watched already, -ENOSPC when the
+ * loop watches LOOP_WATCHES others. After loop_unwatch() fn is not called again; it is harmless when not watched.
+ */
+#define LOOP_WATCHES 1024
 int loop_watch(struct loop *loop, struct loop_ev *ev, int fd, uint32_t events);
 void loop_unwatch(struct loop *loop, struct loop_ev *ev);
 
@@ -89,7 +102,18 @@ void loop_writev(struct loop *loop, struct loop_io *io, int fd, const struct iov
 void loop_fdatasync(struct loop *loop, struct loop_io *io, int fd);
 void loop_fallocate(struct loop *loop, struct loop_io *io, int fd, int mode, uint64_t off, uint64_t len);
 
-/* Add 1 to an eventfd (O_NONBLOCK) with the next submission: no system call of its own on io_uring. */
+/*
+ * Add 1 to an eventfd (O_NONBLOCK) with the next submission: no system call of its own on io_uring. The descriptor stays
+ * open until the next loop_step() returned. A counter that is full is left full.
+ */
 void loop_signal(struct loop *loop, int eventfd);
+
+/* Counted by the loop's thread; any thread may read them. */
+struct loop_stats {
+	uint64_t steps, sleeps; /* sleeps: waits that were allowed to block */
+	uint64_t sqes, cqes;    /* operations handed to the engine, and answers it gave (readiness included) */
+	uint64_t wakeups;       /* by loop_post() or loop_stop() */
+};
+void loop_stats(const struct loop *loop, struct loop_stats *stats);
 
 #endif

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The engine-independent part of an event loop: watches, calls from other threads, idle hooks, timers, the
+ * step. Runs on the loop's thread; loop_post() and loop_stop() on any.
+ */
+#include "vmm/loop_engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void on_wake(struct loop_ev *ev, uint32_t events)
+{
+	loop_count(&container_of(ev, struct loop, wake)->stats.wakeups, 1);
+}
+
+static int choose_engine(struct loop *loop, enum io_engine engine, unsigned depth)
+{
+	int ret = 0;
+
+	if (engine != IO_PLAIN) {
+		loop->engine = &loop_uring;
+		ret = loop->engine->create(loop, depth);
+		if (!ret || engine == IO_URING)
+			return ret ? log_errno(ret,
+					     "loop %s: io_uring is refused here, the plain engine works",
+					     loop->name)
+				   : 0;
+		snprintf(loop->why, sizeof(loop->why), "io_uring: %s", strerror(-ret));
+	}
+	loop->engine = &loop_plain;
+	ret = loop->engine->create(loop, depth);
+	return ret ? log_errno(ret, "loop %s: event loop", loop->name) : 0;
+}
+
+int loop_create(struct loop **out, const char *name, enum io_engine engine, unsigned depth)
+{
+	struct loop *loop = aligned_alloc(_Alignof(struct loop), sizeof(*loop));
+	int ret, fd;
+
+	*out = NULL;
+	if (!loop)
+		return log_errno(-ENOMEM, "loop %s", name);
+	memset(loop, 0, sizeof(*loop));
+	snprintf(loop->name, sizeof(loop->name), "%s", name);
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0) {
+		ret = log_errno(-errno, "loop %s: eventfd", name);
+		goto out_free;
+	}
+	ret = choose_engine(loop, engine, depth ? depth : 1);
+	if (ret)
+		goto out_close;
+	loop->wake.fn = on_wake;
+	ret = loop_watch(loop, &loop->wake, fd, EPOLLIN);
+	if (ret) {
+		log_errno(ret, "loop %s: eventfd", name);
+		goto out_engine;
+	}
+	*out = loop;
+	return 0;
+
+out_engine:
+	loop->engine->destroy(loop);
+out_close:
+	close(fd);
+out_free:
+	free(loop);
+	return ret;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	loop->engine->destroy(loop);
+	close(loop->wake.fd);
+	free(loop);
+}
+
+const char *loop_name(const struct loop *loop)
+{
+	return loop->name;
+}
+
+const char *loop_engine(const struct loop *loop, const char **why)
+{
+	if (why)
+		*why = loop->why[0] ? loop->why : NULL;
+	return loop->engine->name;
+}
+
+void loop_stats(const struct loop *loop, struct loop_stats *stats)
+{
+	stats->steps = atomic_load_explicit(&loop->stats.steps, memory_order_relaxed);
+	stats->sleeps = atomic_load_explicit(&loop->stats.sleeps, memory_order_relaxed);
+	stats->sqes = atomic_load_explicit(&loop->stats.sqes, memory_order_relaxed);
+	stats->cqes = atomic_load_explicit(&loop->stats.cqes, memory_order_relaxed);
+	stats->wakeups = atomic_load_explicit(&loop->stats.wakeups, memory_order_relaxed);
+}
+
+/* Watches */
+
+int loop_watch(struct loop *loop, struct loop_ev *ev, int fd, uint32_t events)
+{
+	unsigned i = 0;
+	int ret;
+
+	if (ev->private.slot)
+		return -EBUSY;
+	while (i < loop->nslots && loop->slot[i].state != SLOT_FREE)
+		i++;
+	if (i == LOOP_WATCHES)
+		return -ENOSPC;
+	ev->fd = fd;
+	ev->private.events = events & ~(uint32_t)(EPOLLET | EPOLLONESHOT);
+	loop->slot[i].ev = ev;
+	loop->slot[i].state = SLOT_LIVE;
+	ret = loop->engine->arm(loop, i);
+	if (ret) {
+		loop->slot[i].ev = NULL;
+		loop->slot[i].state = SLOT_FREE;
+		return ret;
+	}
+	if (i == loop->nslots)
+		loop->nslots++;
+	ev->private.slot = i + 1;
+	return 0;
+}
+
+void loop_unwatch(struct loop *loop, struct loop_ev *ev)
+{
+	unsigned i = ev->private.slot - 1;
+	struct loop_slot *s;
+
+	if (!ev->private.slot)
+		return;
+	s = &loop->slot[i];
+	s->ev = NULL;
+	s->state = SLOT_FREE;
+	loop->engine->disarm(loop, i, ev->fd);
+	if (s->state == SLOT_FREE)
+		s->gen++;
+	ev->private.slot = 0;
+}
+
+/* Calls from other threads */
+
+static void wake(struct loop *loop)
+{
+	static const uint64_t one = 1;
+
+	/*
+	 * Both sides do a sequentially consistent store and then a load of what the other one stored, so at
+	 * least one sees the other: the poster sees `sleeping`, or the loop sees the post and does not sleep.
+	 * Whoever clears `sleeping` writes; the eventfd is never read, so the write fails only after 2^64 of
+	 * them.
+	 */
+	if (atomic_load(&loop->sleeping) && atomic_exchange(&loop->sleeping, false))
+		(void)!write(loop->wake.fd, &one, sizeof(one));
+}
+
+void loop_post(struct loop *loop, struct loop_call *call)
+{
+	struct loop_call *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+
+	do
+		call->private.next = head;
+	while (!atomic_compare_exchange_weak(&loop->posted, &head, call));
+	wake(loop);
+}
+
+void loop_stop(struct loop *loop)
+{
+	atomic_store(&loop->stop, true);
+	wake(loop);
+}
+
+static void run_calls(struct loop *loop)
+{
+	struct loop_call *call, *next, *first = NULL;
+
+	if (!atomic_load_explicit(&loop->posted, memory_order_relaxed))
+		return;
+	for (call = atomic_exchange(&loop->posted, NULL); call; call = next) {
+		next = call->private.next;
+		call->private.next = first;
+		first = call;
+	}
+	for (call = first; call; call = next) {
+		next = call->private.next;
+		loop->ran++;
+		call->fn(call);
+	}
+}
+
+/* Idle hooks */
+
+void loop_idle_add(struct loop *loop, struct loop_idle *idle)
+{
+	idle->private.next = loop->idles;
+	idle->private.prev = &loop->idles;
+	if (loop->idles)
+		loop->idles->private.prev = &idle->private.next;
+	loop->idles = idle;
+}
+
+void loop_idle_del(struct loop *loop, struct loop_idle *idle)
+{
+	if (!idle->private.prev)
+		return;
+	if (loop->idle_cursor == idle)
+		loop->idle_cursor = idle->private.next;
+	*idle->private.prev = idle->private.next;
+	if (idle->private.next)
+		idle->private.next->private.prev = idle->private.prev;
+	idle->private.prev = NULL;
+}
+
+/* Everyone is asked, also after the first said yes: each is to make progress. A hook may remove any hook. */
+static bool ask_idle(struct loop *loop)
+{
+	struct loop_idle *idle;
+	bool busy = false;
+
+	for (idle = loop->idles; idle; idle = loop->idle_cursor) {
+		loop->idle_cursor = idle->private.next;
+		if (idle->fn(idle)) {
+			loop->ran++;
+			busy = true;
+		}
+	}
+	return busy;
+}
+
+/* Timers */
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+	if (!timer->private.prev)
+		return;
+	*timer->private.prev = timer->private.next;
+	if (timer->private.next)
+		timer->private.next->private.prev = timer->private.prev;
+	timer->private.prev = NULL;
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t ns_from_now)
+{
+	struct loop_timer **at = &loop->timers;
+	uint64_t deadline;
+
+	loop_timer_cancel(loop, timer);
+	if (__builtin_add_overflow(now_ns(), ns_from_now, &deadline))
+		deadline = UINT64_MAX;
+	while (*at && (*at)->private.deadline <= deadline)
+		at = &(*at)->private.next;
+	timer->private.deadline = deadline;
+	timer->private.next = *at;
+	timer->private.prev = at;
+	if (*at)
+		(*at)->private.prev = &timer->private.next;
+	*at = timer;
+}
+
+static void run_timers(struct loop *loop)
+{
+	uint64_t now = loop->timers ? now_ns() : 0;
+	struct loop_timer *timer;
+
+	while ((timer = loop->timers) && timer->private.deadline <= now) {
+		loop_timer_cancel(loop, timer);
+		loop->ran++;
+		timer->fn(timer);
+	}
+}
+
+/* Nanoseconds until the next timer, < 0 without one. */
+static int64_t next_timer(const struct loop *loop)
+{
+	uint64_t now, left;
+
+	if (!loop->timers)
+		return -1;
+	now = now_ns();
+	left = loop->timers->private.deadline > now ? loop->timers->private.deadline - now : 0;
+	return left < INT64_MAX ? (int64_t)left : INT64_MAX;
+}
+
+/* The step */
+
+int loop_own(struct loop *loop)
+{
+	int ret = loop->owned ? 0 : loop->engine->own(loop);
+
+	if (!ret)
+		loop->owned = true;
+	return ret;
+}
+
+/* How long the coming wait may last. Leaves `sleeping` set unless that is 0. */
+static int64_t may_sleep(struct loop *loop, bool nonblock)
+{
+	int64_t ns;
+
+	if (nonblock || ask_idle(loop))
+		return 0;
+	ns = next_timer(loop);
+	if (!ns)
+		return 0;
+	atomic_store(&loop->sleeping, true);
+	if (!atomic_load(&loop->posted) && !atomic_load(&loop->stop)) {
+		loop_count(&loop->stats.sleeps, 1);
+		return ns;
+	}
+	atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+	return 0;
+}
+
+int loop_step(struct loop *loop, bool nonblock)
+{
+	int64_t ns;
+	int ret = loop_own(loop);
+
+	if (ret)
+		return ret;
+	loop->ran = 0;
+	loop_count(&loop->stats.steps, 1);
+	ns = may_sleep(loop, nonblock);
+	ret = loop->engine->wait(loop, ns);
+	if (ns)
+		atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+	if (ret)
+		return log_errno(ret, "loop %s: wait", loop->name);
+	loop->engine->dispatch(loop);
+	run_timers(loop);
+	run_calls(loop);
+	return loop->ran;
+}
+
+int loop_run(struct loop *loop)
+{
+	int ret = 0;
+
+	while (ret >= 0 && !atomic_exchange(&loop->stop, false))
+		ret = loop_step(loop, false);
+	/* What the last callbacks queued, signals above all, still goes out. */
+	if (ret >= 0 && loop->owned)
+		ret = loop->engine->wait(loop, 0);
+	return ret < 0 ? ret : 0;
+}
+
+/* File operations */
+
+static void submit(struct loop *loop, struct loop_io *io, int op, int fd)
+{
+	io->private.op = op;
+	io->private.fd = fd;
+	io->private.next = NULL;
+	loop->engine->io(loop, io);
+}
+
+void loop_readv(struct loop *loop, struct loop_io *io, int fd, const struct iovec *iov, int n, uint64_t off)
+{
+	io->private.iov = iov;
+	io->private.n = n;
+	io->private.off = off;
+	submit(loop, io, LOOP_READV, fd);
+}
+
+void loop_writev(struct loop *loop, struct loop_io *io, int fd, const struct iovec *iov, int n, uint64_t off)
+{
+	io->private.iov = iov;
+	io->private.n = n;
+	io->private.off = off;
+	submit(loop, io, LOOP_WRITEV, fd);
+}
+
+void loop_fdatasync(struct loop *loop, struct loop_io *io, int fd)
+{
+	submit(loop, io, LOOP_FDATASYNC, fd);
+}
+
+void loop_fallocate(struct loop *loop, struct loop_io *io, int fd, int mode, uint64_t off, uint64_t len)
+{
+	io->private.mode = mode;
+	io->private.off = off;
+	io->private.len = len;
+	submit(loop, io, LOOP_FALLOCATE, fd);
+}
+
+void loop_signal(struct loop *loop, int eventfd)
+{
+	loop->engine->signal(loop, eventfd);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between loop.c and its two engines, for nobody else. The common part keeps the watches, posts, timers and
+ * idle hooks; an engine waits for descriptors and carries out file operations. All on the loop's thread
+ * unless said otherwise.
+ */
+#ifndef PINVM_LOOP_ENGINE_H
+#define PINVM_LOOP_ENGINE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "vmm/loop.h"
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+enum loop_op { LOOP_READV, LOOP_WRITEV, LOOP_FDATASYNC, LOOP_FALLOCATE };
+
+/* gen moves with each unwatch, so that an event already on its way to a former watch is known as stale. */
+struct loop_slot {
+	struct loop_ev *ev;
+	uint32_t gen;
+	uint8_t state;
+};
+enum {
+	SLOT_FREE,
+	SLOT_LIVE,
+	SLOT_TO_ARM,
+	SLOT_TO_REMOVE
+}; /* the latter two: io_uring, when its queue was full */
+
+struct loop_engine {
+	const char *name;
+	int (*create)(struct loop *loop, unsigned depth);
+	void (*destroy)(struct loop *loop);
+	int (*own)(struct loop *loop); /* the calling thread is the one that will run the loop */
+	int (*arm)(struct loop *loop, unsigned slot);
+	void (*disarm)(struct loop *loop, unsigned slot, int fd); /* gen is still the old one */
+	/* Submit what is queued, sleep at most `ns` (0: not at all, < 0: without limit) for something to
+	 * happen. */
+	int (*wait)(struct loop *loop, int64_t ns);
+	void (*dispatch)(struct loop *loop); /* callbacks for what wait() found, a bounded number */
+	void (*io)(struct loop *loop, struct loop_io *io);
+	void (*signal)(struct loop *loop, int fd);
+};
+
+extern const struct loop_engine loop_uring, loop_plain;
+
+struct loop {
+	const struct loop_engine *engine;
+	void *state; /* the engine's */
+	char name[16], why[64];
+	bool owned;
+	int ran; /* callbacks of this step */
+	struct loop_slot slot[LOOP_WATCHES];
+	unsigned nslots; /* slots at and above were never used */
+	struct loop_ev wake;
+	struct loop_idle *idles, *idle_cursor;
+	struct loop_timer *timers; /* sorted by deadline */
+	struct {
+		_Atomic uint64_t steps, sleeps, sqes, cqes, wakeups;
+	} stats;
+	/* Any thread from here on. */
+	_Alignas(64) _Atomic(struct loop_call *) posted; /* newest first */
+	atomic_bool sleeping, stop;
+};
+
+/* One writer: no locked instruction needed. */
+static inline void loop_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(
+		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* What an engine carries along with a watch, in 64 bits of which it may use the lowest three. */
+static inline uint64_t loop_slot_tag(const struct loop *loop, unsigned slot)
+{
+	return (uint64_t)loop->slot[slot].gen << 32 | (uint64_t)slot << 3;
+}
+
+/* The slot a tag stands for, or NULL when it is stale. */
+static inline struct loop_slot *loop_slot_of(struct loop *loop, uint64_t tag)
+{
+	struct loop_slot *s = &loop->slot[(uint32_t)tag >> 3];
+
+	return s->ev && s->gen == (uint32_t)(tag >> 32) ? s : NULL;
+}
+
+static inline void loop_ev_run(struct loop *loop, struct loop_ev *ev, uint32_t events)
+{
+	loop->ran += ev != &loop->wake;
+	ev->fn(ev, events);
+}
+
+#endif
