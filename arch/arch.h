@@ -27,7 +27,9 @@ struct ram_range {
 
 /* layout: split `size` bytes of RAM around the holes of the address map. Returns the number of ranges, or -EINVAL. */
 int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max);
-/* mem_top: first byte after RAM; phys_bits from arch_phys_bits(). */
+/* Width of a physical address on this host, in bits. */
+unsigned arch_phys_bits(void);
+/* mem_top: first byte after RAM. A 64-bit window that would end beyond arch_phys_bits() shrinks, or is absent (size 0). */
 void arch_pci_layout(struct pci_layout *out, uint64_t mem_top);
 
 /*

@@ -14,6 +14,7 @@
 #define ADDR_GDT        0x1000
 #define ADDR_START_INFO 0x6000 /* PVH hvm_start_info, module list and memory map; Multiboot information */
 #define ADDR_ZERO_PAGE  0x7000 /* struct boot_params */
+#define ADDR_SETUP_DATA 0x8000 /* list of struct setup_data */
 #define ADDR_PML4       0x9000 /* page tables for the 64-bit entry: 9000..ffff */
 #define ADDR_CMDLINE    0x20000
 #define CMDLINE_MAX     0x10000 /* bytes, NUL included */
@@ -28,7 +29,8 @@
 #define PCI_MEM32_SIZE 0x20000000
 #define PCI_ECAM_BASE  0xE0000000
 #define PCI_ECAM_SIZE  0x100000    /* bus 0 */
-#define PCI_MEM64_SIZE 0x1000000000 /* its base depends on RAM: arch_pci_layout() */
+#define PCI_MEM64_SIZE 0x1000000000 /* its base depends on RAM: arch_pci_layout(); smaller where it does not fit, */
+#define PCI_MEM64_MIN  0x40000000   /* but not below this */
 
 /* Platform registers */
 #define MMIO_PLATFORM      0xFE000000

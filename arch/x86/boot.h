@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel image of an x86 guest: what its loaders share, and the state in which the boot CPU starts.
+ * All of it is main's, before a vCPU runs (at the start and at each restart).
+ */
+#ifndef PINVM_X86_BOOT_H
+#define PINVM_X86_BOOT_H
+
+#include <asm/bootparam.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "vmm/config.h"
+#include "vmm/mem.h"
+
+/* Selectors of the GDT that boot_cpu_tables() writes at ADDR_GDT. */
+#define BOOT_CS        0x10
+#define BOOT_DS        0x18
+#define BOOT_TSS       0x20
+#define BOOT_GDT_LIMIT 0x27
+
+/*
+ * How the boot CPU starts: interrupts off, all segments flat (BOOT_CS, BOOT_DS), GDT at ADDR_GDT, no IDT.
+ * long_mode: CR0.PE|PG, CR4.PAE, EFER.LME|LMA, CR3 = ADDR_PML4, which maps the low 4 GiB onto themselves.
+ * Otherwise 32-bit protected mode, paging off, TR = BOOT_TSS (busy 32-bit TSS, base 0, limit 0x67).
+ * General registers not named here are 0.
+ */
+struct boot_cpu {
+	bool long_mode;
+	uint64_t rip, rax, rbx, rsi;
+};
+
+/* A file given by an option, open from arch_boot_open() to arch_boot_close(). */
+struct boot_file {
+	const char *option, *path; /* for messages; path is the configuration's */
+	int fd;                    /* -1: not given */
+	uint64_t size;             /* bytes, when it was opened */
+};
+
+/* A piece of a kernel file and its place in RAM; bytes of memsz behind filesz are zero. */
+struct boot_segment {
+	uint64_t off, filesz;
+	uint64_t gpa, memsz;
+	uint64_t vaddr;
+};
+
+#define BOOT_HEAD_SIZE    8192 /* a Multiboot header lies in these bytes */
+#define BOOT_MAX_SEGMENTS 64
+
+struct boot_loader;
+
+struct arch_boot {
+	const struct boot_loader *loader;
+	struct boot_file kernel, initrd;
+	uint8_t head[BOOT_HEAD_SIZE]; /* first bytes of the kernel, zero behind its end */
+	char *cmdline;
+	uint64_t cmdline_max; /* bytes the kernel takes, NUL not counted */
+	struct boot_cpu cpu;  /* valid after arch_boot_load() */
+
+	struct setup_header linux_hdr; /* boot_linux.c */
+	struct boot_segment segment[BOOT_MAX_SEGMENTS];
+	unsigned nsegments;
+	uint64_t entry;           /* guest-physical */
+	uint32_t multiboot_flags; /* what the header asks for */
+};
+
+/* One boot protocol. */
+struct boot_loader {
+	const char *name;
+	const char *append; /* command line when --append is missing */
+	bool argv0;         /* the command line starts with the kernel's name */
+	/* Is the file mine? 1, 0, or -errno after a logged line when it is but cannot be booted. */
+	int (*open)(struct arch_boot *boot);
+	/* Lay everything into RAM and fill boot->cpu. 0 or -errno, logged. */
+	int (*load)(struct arch_boot *boot, const struct guest_mem *mem);
+};
+
+extern const struct boot_loader boot_linux, boot_pvh, boot_multiboot;
+
+/* Log "--kernel PATH: MESSAGE" (or --initrd) and return -EINVAL. */
+int boot_refuse(const struct boot_file *file, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Read len bytes at off of a file into a buffer, or straight into guest RAM. 0 or -errno, logged. */
+int boot_pread(const struct boot_file *file, uint64_t off, void *buf, size_t len);
+int boot_read(const struct boot_file *file, uint64_t off, const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+int boot_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len); /* 0 or -EFAULT, not logged */
+
+/* Copy segments into RAM. Refused: below 1 MiB, outside RAM, over each other. *end: first byte behind them all. */
+int boot_load_segments(struct arch_boot *boot, const struct guest_mem *mem, uint64_t *end);
+
+/*
+ * Load the initrd page aligned and as high as it fits in [floor, ceiling). *gpa: where it is.
+ * 0, or -ENOSPC (not logged), or another -errno (logged). boot_no_room() logs the refusal that -ENOSPC asks for.
+ */
+int boot_load_initrd(struct arch_boot *boot, const struct guest_mem *mem, uint64_t floor, uint64_t ceiling, uint64_t *gpa);
+int boot_no_room(const struct arch_boot *boot, uint64_t floor, uint64_t ceiling);
+
+/* Put the command line at ADDR_CMDLINE. 0 or -errno, logged. */
+int boot_write_cmdline(const struct arch_boot *boot, const struct guest_mem *mem);
+
+/* Write the GDT (and page tables when cpu->long_mode) that struct boot_cpu speaks of. 0 or -EFAULT. */
+int boot_cpu_tables(const struct boot_cpu *cpu, const struct guest_mem *mem);
+
+/* layout.c: the memory map as the guest is told it. */
+#define E820_MAX (MEM_MAX_REGIONS + 4)
+
+enum e820_type { E820_RAM = 1, E820_RESERVED = 2 };
+
+struct e820_range {
+	uint64_t gpa, size;
+	uint32_t type;
+};
+
+/* Ascending, not overlapping, neighbours merged. Returns the number of entries, at most E820_MAX. */
+unsigned x86_e820(const struct guest_mem *mem, struct e820_range out[E820_MAX]);
+
+/* First byte behind the RAM that starts at 0, at most RAM_LOW_MAX. */
+uint64_t x86_ram_low_end(const struct guest_mem *mem);
+
+/* arch_pci_layout() for a CPU of that many physical address bits. */
+void x86_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits);
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The address map put to use: where RAM lies, what E820 says of it, where PCI windows are. Main only. */
+#include "arch/x86/layout.h"
+
+#include <cpuid.h>
+#include <errno.h>
+
+#include "arch/arch.h"
+#include "arch/x86/boot.h"
+#include "devices/pci.h"
+
+#define PAGE 4096
+
+int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max)
+{
+	uint64_t low = size < RAM_LOW_MAX ? size : RAM_LOW_MAX;
+	uint64_t high = size - low;
+
+	if (!size || size % PAGE || high > UINT64_MAX - RAM_HIGH || max < (high ? 2 : 1))
+		return -EINVAL;
+	out[0] = (struct ram_range){.gpa = 0, .size = low};
+	if (!high)
+		return 1;
+	out[1] = (struct ram_range){.gpa = RAM_HIGH, .size = high};
+	return 2;
+}
+
+unsigned arch_phys_bits(void)
+{
+	unsigned a, b, c, d;
+
+	/* 36 is what every CPU that lacks the leaf has. */
+	return __get_cpuid(0x80000008, &a, &b, &c, &d) && (a & 0xff) ? a & 0xff : 36;
+}
+
+/* A 64-bit window above RAM on a multiple of its own size; smaller, or absent, where the CPU's addresses end
+ * before. */
+static void place_mem64(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits)
+{
+	uint64_t limit = phys_bits < 64 ? 1ULL << phys_bits : 0;
+	uint64_t floor = mem_top > RAM_HIGH ? mem_top : RAM_HIGH;
+
+	for (uint64_t size = PCI_MEM64_SIZE; size >= PCI_MEM64_MIN; size /= 2) {
+		uint64_t base = (floor + size - 1) & ~(size - 1);
+
+		if (base >= floor && base < limit && size <= limit - base) {
+			out->mem64 = base;
+			out->mem64_size = size;
+			return;
+		}
+	}
+	out->mem64 = 0;
+	out->mem64_size = 0;
+}
+
+void x86_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits)
+{
+	*out = (struct pci_layout){
+		.ecam = PCI_ECAM_BASE,
+		.ecam_size = PCI_ECAM_SIZE,
+		.mem32 = PCI_MEM32_BASE,
+		.mem32_size = PCI_MEM32_SIZE,
+		.mech1 = true,
+	};
+	place_mem64(out, mem_top, phys_bits);
+}
+
+void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
+{
+	x86_pci_layout(out, mem_top, arch_phys_bits());
+}
+
+uint64_t x86_ram_low_end(const struct guest_mem *mem)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < mem->n && mem->region[i].gpa == end; i++)
+		end += mem->region[i].size;
+	return end < RAM_LOW_MAX ? end : RAM_LOW_MAX;
+}
+
+/* Add [gpa, end) unless it is empty, as part of the entry before it where it can be. */
+static void add(struct e820_range *out, unsigned *n, uint64_t gpa, uint64_t end, enum e820_type type)
+{
+	struct e820_range *prev = *n ? &out[*n - 1] : NULL;
+
+	if (gpa >= end)
+		return;
+	if (prev && prev->type == type && prev->gpa + prev->size == gpa)
+		prev->size += end - gpa;
+	else
+		out[(*n)++] = (struct e820_range){.gpa = gpa, .size = end - gpa, .type = type};
+}
+
+unsigned x86_e820(const struct guest_mem *mem, struct e820_range out[E820_MAX])
+{
+	uint64_t low = x86_ram_low_end(mem);
+	unsigned n = 0;
+
+	add(out, &n, 0, low < ADDR_EBDA ? low : ADDR_EBDA, E820_RAM);
+	add(out, &n, ADDR_EBDA, ADDR_KERNEL, E820_RESERVED);
+	add(out, &n, ADDR_KERNEL, low, E820_RAM);
+	/* Linux uses the ECAM only when E820 (and the DSDT) keep it for the board. */
+	add(out, &n, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_SIZE, E820_RESERVED);
+	for (unsigned i = 0; i < mem->n; i++)
+		if (mem->region[i].gpa >= RAM_HIGH)
+			add(out, &n, mem->region[i].gpa, mem->region[i].gpa + mem->region[i].size, E820_RAM);
+	return n;
+}
