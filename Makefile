@@ -79,8 +79,8 @@ $(B)/flags: FORCE
 
 $(B)/gen/dsdt.h: arch/x86/dsdt.asl $(wildcard arch/x86/layout.h)
 	@mkdir -p $(@D)
-	$(call say,IASL,$<)$(IASL) -va -vr -vs -tc -p $(B)/gen/dsdt $< > $(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
-	@mv $(B)/gen/dsdt.hex $@
+	$(call say,IASL,$<)$(IASL) -we -vs -tc -p $(B)/gen/dsdt $< > $(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
+	@sed 's/^unsigned char/static const unsigned char/' $(B)/gen/dsdt.hex > $@
 
 $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
 	@mkdir -p $(@D)
