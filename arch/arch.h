@@ -25,6 +25,12 @@ struct ram_range {
 	uint64_t gpa, size;
 };
 
+/* name.c: "x86" or "arm64", as the options table spells it. */
+const char *arch_name(void);
+
+/* cpuid.c: is this a CPU feature's name, as /proc/cpuinfo spells it, that -feat and +feat may use? Any thread. */
+bool arch_cpu_feature_known(const char *name);
+
 /* layout: split `size` bytes of RAM around the holes of the address map. Returns the number of ranges, or -EINVAL. */
 int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max);
 /* Width of a physical address on this host, in bits. */

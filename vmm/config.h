@@ -18,10 +18,13 @@ enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 enum serial_kind { SERIAL_STDIO, SERIAL_OFF, SERIAL_PTY, SERIAL_FILE, SERIAL_SOCKET };
 enum io_engine { IO_AUTO, IO_URING, IO_PLAIN };
 
+enum cpu_model { CPU_HOST };
+
 struct cpu_config {
 	unsigned count;                   /* 1.. */
 	unsigned sockets, cores, threads; /* 0: derived from the others */
-	char *features;                   /* "-feat,+feat" as typed, /proc/cpuinfo names; NULL: host as it is */
+	enum cpu_model model;
+	char *features; /* "-feat,+feat" in the order typed, /proc/cpuinfo names; NULL: host as it is */
 };
 
 struct memory_config {
@@ -74,7 +77,15 @@ struct guest_config {
 	bool debug_exit, force, dry_run;
 };
 
+/* Every option at its default (1 vCPU, 512M, ...). A field that could not be allocated is NULL. Main. */
 void config_defaults(struct guest_config *cfg);
+/* Release what the struct owns and leave it zeroed; a zeroed struct may be released again. Main. */
 void config_free(struct guest_config *cfg);
+
+/*
+ * The rules that bind several options together; options_parse_run() ends with it, an embedder calls it itself. Fills in
+ * the topology that was left out (sockets, cores, threads). 0, or -EINVAL after one logged line. Main.
+ */
+int config_check(struct guest_config *cfg);
 
 #endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A guest's configuration: defaults and release by the options table, and the rules that bind options together. Main. */
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+#include "vmm/options_table.h"
+
+#define RAM_UNIT 4096 /* a page: KVM maps no less */
+
+void config_defaults(struct guest_config *cfg)
+{
+	struct opt_key key;
+
+	memset(cfg, 0, sizeof(*cfg));
+	for (const struct opt_row *row = opt_table; row < opt_table + opt_rows; row++)
+		if (!row->size && !(row->flags & OPT_OUTSIDE))
+			for (unsigned i = 0; opt_key_at(row, i, &key); i++)
+				opt_key_default(&key, cfg);
+	if (asprintf(&cfg->name, "pinvm-%d", (int)getpid()) < 0)
+		cfg->name = NULL;
+}
+
+static void free_row(const struct opt_row *row, struct guest_config *cfg)
+{
+	struct opt_key key;
+
+	for (unsigned e = 0; e < opt_elements(row, cfg); e++)
+		for (unsigned i = 0; opt_key_at(row, i, &key); i++)
+			opt_key_free(&key, opt_element(row, cfg, e));
+	if (row->size)
+		free(*(void **)((char *)cfg + row->value.at));
+}
+
+void config_free(struct guest_config *cfg)
+{
+	for (const struct opt_row *row = opt_table; row < opt_table + opt_rows; row++)
+		if (!(row->flags & OPT_OUTSIDE))
+			free_row(row, cfg);
+	memset(cfg, 0, sizeof(*cfg));
+}
+
+/* sockets * cores * threads = count. What was not given: one thread, then all that is left in cores, then in sockets. */
+static int check_topology(struct cpu_config *cpus)
+{
+	uint64_t given = 1;
+
+	given *= cpus->sockets ? cpus->sockets : 1;
+	given *= cpus->cores ? cpus->cores : 1;
+	given *= cpus->threads ? cpus->threads : 1;
+	if (!cpus->count || cpus->count % given || (cpus->sockets && cpus->cores && cpus->threads && given != cpus->count)) {
+		log_err("--cpus %u: %u sockets of %u cores of %u threads do not make %u vCPUs; the product must be equal",
+			cpus->count, cpus->sockets ? cpus->sockets : 1, cpus->cores ? cpus->cores : 1,
+			cpus->threads ? cpus->threads : 1, cpus->count);
+		return -EINVAL;
+	}
+	if (!cpus->cores)
+		cpus->cores = cpus->count / given;
+	else if (!cpus->sockets)
+		cpus->sockets = cpus->count / given;
+	else if (!cpus->threads)
+		cpus->threads = cpus->count / given;
+	cpus->threads = cpus->threads ? cpus->threads : 1;
+	cpus->sockets = cpus->sockets ? cpus->sockets : 1;
+	return 0;
+}
+
+static bool iothread_exists(const struct guest_config *cfg, const char *name, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!strcmp(cfg->iothreads[i], name))
+			return true;
+	return !strcmp(name, "main");
+}
+
+static int check_iothreads(const struct guest_config *cfg)
+{
+	for (unsigned i = 0; i < cfg->niothreads; i++) {
+		const char *name = cfg->iothreads[i];
+
+		if (!strncmp(name, "vcpu", 4)) {
+			log_err("--iothread %s: names that start with vcpu mean vCPU threads; choose another", name);
+			return -EINVAL;
+		}
+		if (iothread_exists(cfg, name, i)) {
+			log_err("--iothread %s: %s", name,
+				strcmp(name, "main") ? "named twice" : "it exists without being named; leave the option out");
+			return -EINVAL;
+		}
+	}
+	for (unsigned i = 0; i < cfg->ndisks; i++) {
+		const char *name = cfg->disks[i].iothread;
+
+		if (name && !iothread_exists(cfg, name, cfg->niothreads)) {
+			log_err("--disk %s iothread=%s: no such iothread; add --iothread %s", cfg->disks[i].path, name, name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int config_check(struct guest_config *cfg)
+{
+	int ret;
+
+	if (!cfg->kernel) {
+		log_err("no kernel given: name its file, as in `pinvm run vmlinuz`, or with --kernel FILE");
+		return -EINVAL;
+	}
+	if (cfg->memory.size % RAM_UNIT) {
+		log_err("--memory: must be a multiple of 4K");
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < cfg->ndisks; i++)
+		if (!cfg->disks[i].path) {
+			log_err("--disk: needs a PATH");
+			return -EINVAL;
+		}
+	ret = check_topology(&cfg->cpus);
+	return ret ? ret : check_iothreads(cfg);
+}

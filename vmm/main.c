@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The program: subcommands, and what their ends mean as exit statuses. The only file that exits. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/guest.h"
+#include "vmm/log.h"
+#include "vmm/options.h"
+#include "version.h"
+
+struct command {
+	const char *name, *args;
+	const char *help; /* NULL: it works, but only the build asks for it */
+	int (*run)(int argc, char **argv);
+};
+
+static int cmd_help(int argc, char **argv);
+
+static int cmd_version(int argc, char **argv)
+{
+	printf("pinvm %s\n", PINVM_VERSION);
+	return 0;
+}
+
+static int cmd_man(int argc, char **argv)
+{
+	options_man(stdout);
+	return 0;
+}
+
+static int cmd_completion(int argc, char **argv)
+{
+	if (argc != 2 || strcmp(argv[1], "bash")) {
+		log_err("completion: give the shell; only bash is known");
+		return END_USAGE;
+	}
+	options_completion(stdout);
+	return 0;
+}
+
+static const struct command commands[] = {
+	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help},
+	{"version", "", "print the version", cmd_version},
+	{"completion", "bash", "print a completion script for the shell", cmd_completion},
+	{"man", "", NULL, cmd_man},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static void usage(FILE *out)
+{
+	fprintf(out, "Usage: pinvm COMMAND [ARGUMENTS]\n\nCommands\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (commands[i].help)
+			fprintf(out, "  %-10s %-20s %s\n", commands[i].name, commands[i].args, commands[i].help);
+	fprintf(out, "\nEach command knows --help; `pinvm --version` prints the version.\n");
+}
+
+static int unknown_command(const char *name)
+{
+	const char *near = options_nearest(name, &commands[0].name, COMMANDS, sizeof(commands[0]));
+	char list[256];
+	size_t len = 0;
+
+	list[0] = '\0';
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (commands[i].help)
+			len += snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", commands[i].name);
+	if (near)
+		log_err("%.60s: unknown command; did you mean %s? (%s)", name, near, list);
+	else
+		log_err("%.60s: unknown command; there are %s", name, list);
+	return END_USAGE;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		options_help(stdout);
+	else if (argc > 1 && !find_command(argv[1]))
+		return unknown_command(argv[1]);
+	else
+		usage(stdout);
+	return 0;
+}
+
+static bool is_one_of(const char *arg, const char *a, const char *b)
+{
+	return !strcmp(arg, a) || !strcmp(arg, b);
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		usage(stderr);
+		return END_USAGE;
+	}
+	if (is_one_of(argv[1], "--help", "-h"))
+		return cmd_help(1, argv);
+	if (is_one_of(argv[1], "--version", "-V"))
+		return cmd_version(1, argv);
+	command = find_command(argv[1]);
+	if (!command)
+		return unknown_command(argv[1]);
+	if (argc > 2 && is_one_of(argv[2], "--help", "-h"))
+		return cmd_help(2, argv);
+	if (argc > 2 && is_one_of(argv[2], "--version", "-V"))
+		return cmd_version(1, argv);
+	return command->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int status = dispatch(argc, argv);
+
+	if (fflush(stdout) && !status) {
+		log_errno(-errno, "standard output");
+		status = END_SETUP;
+	}
+	return status;
+}

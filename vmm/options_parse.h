@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the command line (options.c), the configuration file (options_file.c) and what both collect. Main. */
+#ifndef PINVM_OPTIONS_PARSE_H
+#define PINVM_OPTIONS_PARSE_H
+
+#include <stdbool.h>
+
+#include "vmm/options_table.h"
+
+/* One option as it was given. */
+struct opt_given {
+	const struct opt_row *row;
+	char *value; /* owned; NULL: the bare option */
+	char *where; /* owned: "--disk" or "FILE:7: disk" */
+	bool from_file;
+};
+
+struct opt_list {
+	struct opt_given *given;
+	unsigned n;
+};
+
+/* Copies value and where. 0 or -ENOMEM. */
+int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *value, const char *where, bool from_file);
+void opt_list_free(struct opt_list *list);
+
+const struct opt_row *opt_find(const char *name);
+
+/* Add the lines of the [run] section of `path`. 0, or -errno after one logged line. */
+int opt_read_file(const char *path, struct opt_list *list);
+
+#endif

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the options table says to people: help, man page, completion, and a configuration as a plan. Main. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "vmm/options.h"
+#include "vmm/options_table.h"
+
+#define COLUMN 30 /* where descriptions start */
+
+#define for_each_row(row) for (const struct opt_row *row = opt_table; row < opt_table + opt_rows; row++)
+
+/* "read-only", "request queues, 1 to 16 (default 1)" */
+static void describe(const struct opt_key *key, char *out, size_t n)
+{
+	char range[64], dfl[64];
+
+	range[0] = '\0';
+	if (key->type != OPT_DURATION)
+		opt_key_range_text(key, range, sizeof(range));
+	opt_key_default_text(key, dfl, sizeof(dfl));
+	snprintf(out, n, "%s%s%s%s%s%s", key->help, *range ? ", " : "", range, *dfl ? " (default " : "", dfl,
+		*dfl ? ")" : "");
+}
+
+/* The whole of a row's description: its plain value, then what holds for the row. */
+static void describe_row(const struct opt_row *row, char *out, size_t n)
+{
+	size_t len;
+
+	describe(&row->value, out, n);
+	len = strlen(out);
+	if (row->flags & OPT_REPEAT)
+		len += snprintf(out + len, n - len, "; may be repeated");
+	if (!opt_here(row))
+		snprintf(out + len, n - len, "; not on %s, where %s", arch_name(), row->why);
+	else if (row->arch)
+		snprintf(out + len, n - len, "; %s only", row->arch);
+}
+
+/* "VALUE[,KEY...]" as it follows the option's name; empty for a bare option. */
+static void synopsis(const struct opt_row *row, char *out, size_t n)
+{
+	const char *value = row->value.meta ? row->value.meta : "";
+	const char *keys = !row->nkeys ? "" : row->value.meta ? "[,KEY=VALUE...]" : "KEY=VALUE[,...]";
+
+	snprintf(out, n, "%s%s", value, keys);
+}
+
+static void key_synopsis(const struct opt_key *key, char *out, size_t n)
+{
+	snprintf(out, n, "%s%s%s", key->name, key->meta ? "=" : "", key->meta ? key->meta : "");
+}
+
+/* `left` in its column, then the description, on a line of its own where `left` is too long. */
+static void help_line(FILE *out, const char *left, const char *text)
+{
+	if (strlen(left) < COLUMN)
+		fprintf(out, "%-*s%s\n", COLUMN, left, text);
+	else
+		fprintf(out, "%s\n%*s%s\n", left, COLUMN, "", text);
+}
+
+static void help_row(FILE *out, const struct opt_row *row)
+{
+	char left[160], text[320], value[96];
+
+	synopsis(row, value, sizeof(value));
+	describe_row(row, text, sizeof(text));
+	snprintf(left, sizeof(left), "  %c%c%s --%s %s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+		row->letter ? "," : " ", row->name, value);
+	help_line(out, left, text);
+	for (unsigned i = 0; i < row->nkeys; i++) {
+		key_synopsis(&row->keys[i], value, sizeof(value));
+		describe(&row->keys[i], text, sizeof(text));
+		snprintf(left, sizeof(left), "        %s", value);
+		help_line(out, left, text);
+	}
+}
+
+void options_help(FILE *out)
+{
+	fprintf(out, "Usage: pinvm run [KERNEL] [options]\n\nBoot a guest and wait for its end.\n");
+	for_each_row(row) {
+		if (row->group)
+			fprintf(out, "\n%s\n", row->group);
+		help_row(out, row);
+	}
+	fprintf(out, "\nSizes take K, M, G and T; times take ns, us, ms and s. A comma inside a value is written twice.\n"
+		"In a configuration file the same options stand under [run] as `long-option = value`.\n");
+}
+
+/* Text for man(7): hyphens that can be copied, backslashes kept, no request by accident. */
+static void man_text(FILE *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		fputs("\\&", out);
+	for (; *text; text++) {
+		if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\\')
+			fputs("\\e", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static void man_row(FILE *out, const struct opt_row *row)
+{
+	char text[320], value[96];
+
+	fputs(".TP\n", out);
+	if (row->letter)
+		fprintf(out, "\\fB\\-%c\\fR, ", row->letter);
+	fputs("\\fB", out);
+	man_text(out, "--");
+	man_text(out, row->name);
+	fputs("\\fR ", out);
+	synopsis(row, value, sizeof(value));
+	man_text(out, value);
+	fputs("\n", out);
+	describe_row(row, text, sizeof(text));
+	man_text(out, text);
+	fputs("\n", out);
+	if (row->nkeys)
+		fputs(".RS\n", out);
+	for (unsigned i = 0; i < row->nkeys; i++) {
+		fputs(".TP\n\\fB", out);
+		key_synopsis(&row->keys[i], value, sizeof(value));
+		man_text(out, value);
+		fputs("\\fR\n", out);
+		describe(&row->keys[i], text, sizeof(text));
+		man_text(out, text);
+		fputs("\n", out);
+	}
+	if (row->nkeys)
+		fputs(".RE\n", out);
+}
+
+void options_man(FILE *out)
+{
+	for_each_row(row) {
+		if (row->group)
+			fprintf(out, ".SS %s\n", row->group);
+		man_row(out, row);
+	}
+}
+
+/* The words that may stand for a value: the choices, or on and off. */
+static void words(FILE *out, const struct opt_key *key, const char *prefix)
+{
+	const char *sep = "";
+
+	if (key->type == OPT_CHOICE)
+		for (unsigned i = 0; key->names[i]; i++, sep = " ")
+			fprintf(out, "%s%s%.*s", sep, prefix, (int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
+				key->names[i]);
+	if ((key->type == OPT_BOOL || key->type == OPT_TRI) && key->meta)
+		fprintf(out, "%son %soff", prefix, prefix);
+}
+
+static void completion_key(FILE *out, const struct opt_key *key)
+{
+	char prefix[64];
+
+	if (key->type == OPT_FEATURES)
+		return;
+	snprintf(prefix, sizeof(prefix), "%s=", key->name);
+	if (key->meta && (key->type == OPT_CHOICE || key->type == OPT_BOOL || key->type == OPT_TRI))
+		words(out, key, prefix);
+	else
+		fprintf(out, "%s%s", key->name, key->meta ? "=" : "");
+	fputc(' ', out);
+}
+
+static void completion_row(FILE *out, const struct opt_row *row)
+{
+	bool file = row->value.meta && (row->value.type == OPT_STRING) && row->value.max > 4000 &&
+		strcmp(row->value.meta, "STR");
+
+	if (!row->value.meta && !row->nkeys)
+		return;
+	fprintf(out, "\t--%s", row->name);
+	if (row->letter)
+		fprintf(out, "|-%c", row->letter);
+	fprintf(out, ") file=%d words=\"", file);
+	words(out, &row->value, "");
+	fputs("\" keys=\"", out);
+	for (unsigned i = 0; i < row->nkeys; i++)
+		completion_key(out, &row->keys[i]);
+	fputs("\" ;;\n", out);
+}
+
+void options_completion(FILE *out)
+{
+	fputs("# bash completion for pinvm; `pinvm completion bash` writes it\n"
+	      "_pinvm_value()\n{\n\tcase $1 in\n", out);
+	for_each_row(row)
+		if (opt_here(row))
+			completion_row(out, row);
+	fputs("\t*) return 1 ;;\n\tesac\n}\n"
+	      "_pinvm()\n{\n"
+	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev head\n"
+	      "\tlocal -a typed\n"
+	      "\tCOMPREPLY=()\n"
+	      "\tread -ra typed <<<\"$line\"\n"
+	      "\t[[ $line == *[[:space:]] ]] && typed+=('')\n"
+	      "\tcur=${typed[-1]} prev=${typed[-2]-}\n"
+	      "\tif ((${#typed[@]} == 2)); then\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"run help version --help --version\" -- \"$cur\"))\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\t[[ ${typed[1]} == run ]] || return\n"
+	      "\tif [[ $cur == --*=* ]]; then\n"
+	      "\t\tprev=${cur%%=*} cur=${cur#*=}\n"
+	      "\tfi\n"
+	      "\tif _pinvm_value \"$prev\"; then\n"
+	      "\t\thead=\n"
+	      "\t\tif [[ $cur == *,* ]]; then\n"
+	      "\t\t\thead=${cur%,*}, words=$keys file=0\n"
+	      "\t\telif [[ ! $words ]] && ((!file)); then\n"
+	      "\t\t\twords=$keys\n"
+	      "\t\tfi\n"
+	      "\t\tif ((file)); then\n"
+	      "\t\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	      "\t\telse\n"
+	      "\t\t\tCOMPREPLY=($(compgen -P \"$head\" -W \"$words\" -- \"${cur##*,}\"))\n"
+	      "\t\tfi\n"
+	      "\t\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
+	      "\t\t# readline replaces only what follows the last =\n"
+	      "\t\t[[ $cur == *=* && $COMP_WORDBREAKS == *=* ]] && COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\tif [[ $cur == -* ]]; then\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"", out);
+	for_each_row(row)
+		if (opt_here(row))
+			fprintf(out, "%s--%s", row == opt_table ? "" : " ", row->name);
+	fputs("\" -- \"$cur\"))\n"
+	      "\telse\n"
+	      "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	      "\tfi\n"
+	      "}\n"
+	      "complete -o filenames -F _pinvm pinvm\n", out);
+}
+
+static void print_key(FILE *out, const struct opt_row *row, const struct opt_key *key, const void *base, const void *dfl)
+{
+	char name[64], value[256], usual[256];
+
+	opt_key_format(key, base, value, sizeof(value));
+	opt_key_format(key, dfl, usual, sizeof(usual));
+	snprintf(name, sizeof(name), "%s%s", key->name ? "  " : "", key->name ? key->name : row->name);
+	if (!strcmp(value, usual))
+		fprintf(out, "%-*s %-24s default\n", COLUMN, name, *value ? value : "-");
+	else
+		fprintf(out, "%-*s %s\n", COLUMN, name, value);
+}
+
+static void print_row(FILE *out, const struct opt_row *row, const struct guest_config *cfg, struct guest_config *usual)
+{
+	unsigned n = opt_elements(row, cfg);
+	struct opt_key key;
+
+	if (!n)
+		fprintf(out, "%-*s %-24s default\n", COLUMN, row->name, "none");
+	for (unsigned e = 0; e < n; e++) {
+		const void *dfl = row->size ? opt_append(row, usual) : usual;
+
+		for (unsigned i = 0; dfl && opt_key_at(row, i, &key); i++) {
+			if (key.type == OPT_NONE)
+				fprintf(out, "%s\n", row->name);
+			else
+				print_key(out, row, &key, opt_element(row, cfg, e), dfl);
+		}
+	}
+}
+
+void options_print(FILE *out, const struct guest_config *cfg)
+{
+	struct guest_config usual;
+
+	config_defaults(&usual);
+	/* The topology that follows from the number of vCPUs alone was not chosen by anybody. */
+	usual.cpus.sockets = usual.cpus.threads = 1;
+	usual.cpus.cores = cfg->cpus.count;
+	for_each_row(row)
+		if (!(row->flags & OPT_OUTSIDE) && opt_here(row))
+			print_row(out, row, cfg, &usual);
+	config_free(&usual);
+}
