@@ -35,7 +35,8 @@ struct pci_dev_ops {
 	void (*bar_write)(struct pci_dev *dev, unsigned bar, uint64_t off, const uint8_t *data, unsigned len);
 	/* A BAR became visible at (on) or left (off) guest-physical address gpa: move ioeventfds. mutex held. May be NULL. */
 	void (*bar_mapped)(struct pci_dev *dev, unsigned bar, uint64_t gpa, bool on);
-	/* Configuration bytes were written (after the common part handled them): capabilities. mutex held. May be NULL. */
+	/* Configuration bytes are about to be read / were written (the common part has handled them): for capabilities with
+	 * registers behind them. mutex held. May be NULL. */
 	void (*cfg_read)(struct pci_dev *dev, unsigned off, unsigned len);
 	void (*cfg_written)(struct pci_dev *dev, unsigned off, unsigned len);
 };
@@ -43,6 +44,7 @@ struct pci_dev_ops {
 struct pci_bar {
 	uint64_t size; /* power of two, 0: absent */
 	uint64_t addr; /* current, as the guest programmed it */
+	uint64_t at;   /* where it answers, while mapped; changes under the bus's lock and the device mutex */
 	bool is64, prefetch, mapped;
 };
 
@@ -61,14 +63,18 @@ struct pci_dev {
 struct pci_bus;
 struct vm;
 
+/* Put a bus with its host bridge (slot 0) on the board, before that is frozen. 0, -ENOMEM or what bus_add() said. Main. */
 int pci_bus_create(struct pci_bus **bus, struct bus *board, const struct pci_layout *layout);
+/* Main, after every device is gone and nobody looks anything up on the board any more. */
 void pci_bus_destroy(struct pci_bus *bus);
 
 /* Fill a device's header (type 0) with ids and class; nothing is visible before pci_dev_add(). */
 void pci_dev_init(struct pci_dev *dev, const struct pci_dev_ops *ops, const char *name, uint16_t vendor, uint16_t device,
 	uint16_t subvendor, uint16_t subdevice, uint32_t class_rev);
+/* Declare a memory BAR. size: a power of two >= 16. A 64-bit one takes registers bar and bar + 1. */
 void pci_dev_bar(struct pci_dev *dev, unsigned bar, uint64_t size, bool is64, bool prefetch);
-/* Append a capability of len bytes (id and next included in len); returns its offset, or -ENOSPC. wmask: writable bits or NULL. */
+/* Append a capability of len bytes; the first two bytes of body are filled in here (id, next). Returns its offset, or
+ * -ENOSPC. wmask: writable bits, len bytes, or NULL. */
 int pci_dev_cap(struct pci_dev *dev, uint8_t id, const void *body, unsigned len, const void *wmask);
 /* MSI-X capability, its table and PBA at off inside BAR bar (handled here, before bar_read/bar_write). 0 or -errno. */
 int pci_dev_msix(struct pci_dev *dev, struct vm *vm, unsigned nvec, unsigned bar, uint32_t off);
@@ -78,10 +84,16 @@ uint32_t msix_size(unsigned nvec);
 void pci_msix_raise(struct pci_dev *dev, unsigned v, struct loop *loop);
 
 /* Plug into the next free slot and give its BARs addresses inside the windows. Decoding stays off (COMMAND 0) until the
- * guest turns it on. */
+ * guest turns it on. -ENOSPC: no slot, or no room in a window. Main, before vCPUs run. */
 int pci_dev_add(struct pci_bus *bus, struct pci_dev *dev);
 /* Power-on state of one device: configuration space, BAR addresses, MSI-X. Main, while no vCPU runs. */
 void pci_dev_reset(struct pci_dev *dev);
+/* Unplug, close MSI-X. Main, when no vCPU will run again. Also right for a device that was never added. */
 void pci_dev_fini(struct pci_dev *dev);
+
+/* Access a BAR as the guest would, whether it is mapped or not. Device mutex held. Ones, and no write, unless off + len
+ * lies inside the BAR; len 1..8. */
+void pci_bar_read(struct pci_dev *dev, unsigned bar, uint64_t off, uint8_t *data, unsigned len);
+void pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t off, const uint8_t *data, unsigned len);
 
 #endif
