@@ -152,10 +152,10 @@ void loop_unwatch(struct loop *loop, struct loop_ev *ev)
 		return;
 	s = &loop->slot[i];
 	s->ev = NULL;
-	s->state = SLOT_FREE;
-	loop->engine->disarm(loop, i, ev->fd);
-	if (s->state == SLOT_FREE)
+	if (loop->engine->disarm(loop, i, ev->fd)) {
 		s->gen++;
+		s->state = SLOT_FREE;
+	}
 	ev->private.slot = 0;
 }
 

@@ -104,7 +104,7 @@ void loop_fallocate(struct loop *loop, struct loop_io *io, int fd, int mode, uin
 
 /*
  * Add 1 to an eventfd (O_NONBLOCK) with the next submission: no system call of its own on io_uring. The descriptor stays
- * open until the next loop_step() returned. A counter that is full is left full.
+ * open until the next loop_step() returned. A counter that is full (2^64 - 2) does not make the loop wait.
  */
 void loop_signal(struct loop *loop, int eventfd);
 

@@ -35,7 +35,7 @@ struct loop_engine {
 	void (*destroy)(struct loop *loop);
 	int (*own)(struct loop *loop); /* the calling thread is the one that will run the loop */
 	int (*arm)(struct loop *loop, unsigned slot);
-	void (*disarm)(struct loop *loop, unsigned slot, int fd); /* gen is still the old one */
+	bool (*disarm)(struct loop *loop, unsigned slot, int fd); /* false: the slot is not free yet */
 	/* Submit what is queued, sleep at most `ns` (0: not at all, < 0: without limit) for something to
 	 * happen. */
 	int (*wait)(struct loop *loop, int64_t ns);

@@ -172,11 +172,12 @@ static int plain_arm(struct loop *loop, unsigned slot)
 	return epoll_ctl(p->epfd, EPOLL_CTL_ADD, ev->fd, &e) ? -errno : 0;
 }
 
-static void plain_disarm(struct loop *loop, unsigned slot, int fd)
+static bool plain_disarm(struct loop *loop, unsigned slot, int fd)
 {
 	struct plain *p = loop->state;
 
 	epoll_ctl(p->epfd, EPOLL_CTL_DEL, fd, NULL);
+	return true;
 }
 
 static int plain_wait(struct loop *loop, int64_t ns)

@@ -1,12 +1,380 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The io_uring engine of a loop: none in this build, which makes IO_AUTO take the plain one. */
-#include <errno.h>
-
+/*
+ * The io_uring engine of a loop: one ring carries the polls of watched descriptors, the file operations and
+ * the writes that signal eventfds, so that one system call submits a batch and waits for the next. Runs on
+ * the loop's thread; whoever builds the loop may queue watches before that thread exists.
+ */
 #include "vmm/loop_engine.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+
+#define SPARE_SQES    64  /* beside file operations: polls and signals of one step */
+#define CQES_PER_STEP 256 /* then timers and posted calls have their turn */
+
+/* The kinds of user_data, in its lowest three bits. What comes back with 0 interests nobody. */
+enum { TAG_NONE, TAG_WATCH, TAG_IO, TAG_MASK = 7 };
+
+struct uring {
+	struct io_uring ring;
+	unsigned depth, inflight; /* file operations */
+	unsigned todo;		  /* slots that wait for room in the submission queue */
+	struct loop_io *first, **last;
+	bool enabled;
+};
+
+/* Newest kernels first: 6.1, 6.0, 5.19. Without these flags completions interrupt the thread. */
+static const unsigned setup_flags[] = {
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+	0,
+};
+
+static int make_ring(struct uring *u)
+{
+	/* CQE_SKIP is of 5.17, and so multishot poll and timed waits are there too. */
+	const unsigned need = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_CQE_SKIP;
+	struct io_uring_params params;
+	int ret = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(setup_flags) / sizeof(setup_flags[0]) && ret == -EINVAL; i++) {
+		params = (struct io_uring_params){
+			.flags = setup_flags[i] | IORING_SETUP_R_DISABLED | IORING_SETUP_CLAMP};
+		ret = io_uring_queue_init_params(u->depth + SPARE_SQES, &u->ring, &params);
+	}
+	if (!ret && (params.features & need) != need) {
+		io_uring_queue_exit(&u->ring);
+		ret = -ENOSYS;
+	}
+	return ret;
+}
 
 static int uring_create(struct loop *loop, unsigned depth)
 {
-	return -ENOSYS;
+	struct uring *u = calloc(1, sizeof(*u));
+	int ret;
+
+	if (!u)
+		return -ENOMEM;
+	u->depth = depth;
+	u->last = &u->first;
+	ret = make_ring(u);
+	if (ret)
+		free(u);
+	else
+		loop->state = u;
+	return ret;
 }
 
-const struct loop_engine loop_uring = {.name = "io_uring", .create = uring_create};
+static void uring_destroy(struct loop *loop)
+{
+	struct uring *u = loop->state;
+
+	io_uring_queue_exit(&u->ring);
+	free(u);
+}
+
+/* The submission queue's next entry, or NULL when it is full and cannot be emptied now. */
+static struct io_uring_sqe *get_sqe(struct loop *loop, struct uring *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	if (!sqe && u->enabled && io_uring_submit(&u->ring) > 0)
+		sqe = io_uring_get_sqe(&u->ring);
+	if (sqe)
+		loop_count(&loop->stats.sqes, 1);
+	return sqe;
+}
+
+/*
+ * The kernel's own workers carry out what would block (fdatasync, fallocate). They are made for the first
+ * such request and inherit nothing, so their CPUs and number are settled before: by then the ring must have
+ * met this thread, which an empty request does.
+ */
+static int settle_workers(struct uring *u)
+{
+	unsigned long cpus[128] = {0}; /* 8192 CPUs, the most Linux is built for */
+	unsigned max[2] = {4, 1};      /* for files; for all else */
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	int ret;
+
+	if (sqe) {
+		io_uring_prep_nop(sqe);
+		io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+		io_uring_sqe_set_data64(sqe, TAG_NONE);
+	}
+	ret = io_uring_submit(&u->ring);
+	if (ret < 0)
+		return ret;
+	if (sched_getaffinity(0, sizeof(cpus), (cpu_set_t *)cpus))
+		return -errno;
+	ret = io_uring_register_iowq_aff(&u->ring, sizeof(cpus), (cpu_set_t *)cpus);
+	return ret ? ret : io_uring_register_iowq_max_workers(&u->ring, max);
+}
+
+static int uring_own(struct loop *loop)
+{
+	struct uring *u = loop->state;
+	/* io_uring_enable_rings() in other words: liburing 2.3 forgot to export it from its shared library. */
+	int ret = io_uring_register((unsigned)u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+
+	if (ret < 0)
+		return log_errno(ret, "loop %s: io_uring: enable", loop->name);
+	ret = settle_workers(u);
+	if (ret < 0)
+		return log_errno(ret, "loop %s: io_uring: place its workers", loop->name);
+	u->enabled = true;
+	return 0;
+}
+
+/* Watches */
+
+/* What has no poll of its own is "ready" for ever: epoll refuses it, and so do we, rather than run hot. */
+static int check_pollable(int fd)
+{
+	struct epoll_event e = {0};
+	struct stat st;
+	int epfd, ret;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+		return -EPERM;
+	if (!S_ISCHR(st.st_mode))
+		return 0;
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (epfd < 0)
+		return -errno;
+	ret = epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
+	close(epfd);
+	return ret;
+}
+
+static void arm_slot(struct loop *loop, struct uring *u, unsigned slot)
+{
+	struct loop_slot *s = &loop->slot[slot];
+	struct io_uring_sqe *sqe = get_sqe(loop, u);
+
+	if (!sqe) {
+		s->state = SLOT_TO_ARM;
+		u->todo++;
+		return;
+	}
+	io_uring_prep_poll_multishot(sqe, s->ev->fd, s->ev->private.events);
+	io_uring_sqe_set_data64(sqe, loop_slot_tag(loop, slot) | TAG_WATCH);
+	s->state = SLOT_LIVE;
+}
+
+static int uring_arm(struct loop *loop, unsigned slot)
+{
+	int ret = check_pollable(loop->slot[slot].ev->fd);
+
+	if (!ret)
+		arm_slot(loop, loop->state, slot);
+	return ret;
+}
+
+static bool remove_slot(struct loop *loop, struct uring *u, unsigned slot)
+{
+	struct io_uring_sqe *sqe = get_sqe(loop, u);
+
+	if (!sqe) {
+		loop->slot[slot].state = SLOT_TO_REMOVE;
+		u->todo++;
+		return false;
+	}
+	io_uring_prep_poll_remove(sqe, loop_slot_tag(loop, slot) | TAG_WATCH);
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, TAG_NONE);
+	return true;
+}
+
+static bool uring_disarm(struct loop *loop, unsigned slot, int fd)
+{
+	struct uring *u = loop->state;
+
+	if (loop->slot[slot].state == SLOT_TO_ARM) {
+		u->todo--;
+		return true;
+	}
+	return remove_slot(loop, u, slot);
+}
+
+static void watch_ready(struct loop *loop, struct uring *u, const struct io_uring_cqe *cqe)
+{
+	struct loop_slot *s = loop_slot_of(loop, cqe->user_data & ~(uint64_t)TAG_MASK);
+
+	if (!s)
+		return;
+	/* A multishot poll ends when completions overflow: begin again. One that failed would only fail
+	 * again. */
+	if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->res >= 0)
+		arm_slot(loop, u, (unsigned)(s - loop->slot));
+	loop_ev_run(loop, s->ev, cqe->res < 0 ? EPOLLERR : (uint32_t)cqe->res);
+}
+
+/* File operations */
+
+static void prep_io(struct io_uring_sqe *sqe, const struct loop_io *io)
+{
+	const struct iovec *iov = io->private.iov;
+	int fd = io->private.fd, n = io->private.n;
+	uint64_t off = io->private.off;
+	/* One buffer needs no vector, which spares the kernel its copy. */
+	bool one = (io->private.op == LOOP_READV || io->private.op == LOOP_WRITEV) && n == 1 &&
+		   iov->iov_len <= INT_MAX;
+
+	switch (io->private.op) {
+	case LOOP_READV:
+		if (one)
+			io_uring_prep_read(sqe, fd, iov->iov_base, (unsigned)iov->iov_len, off);
+		else
+			io_uring_prep_readv(sqe, fd, iov, (unsigned)n, off);
+		break;
+	case LOOP_WRITEV:
+		if (one)
+			io_uring_prep_write(sqe, fd, iov->iov_base, (unsigned)iov->iov_len, off);
+		else
+			io_uring_prep_writev(sqe, fd, iov, (unsigned)n, off);
+		break;
+	case LOOP_FDATASYNC:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	case LOOP_FALLOCATE:
+		io_uring_prep_fallocate(sqe, fd, io->private.mode, (off_t)off, (off_t)io->private.len);
+		break;
+	}
+	io_uring_sqe_set_data64(sqe, (uintptr_t)io | TAG_IO);
+}
+
+/* Start what waits, as far as depth and queue allow. Nothing before the workers are settled. */
+static void feed(struct loop *loop, struct uring *u)
+{
+	struct io_uring_sqe *sqe;
+	struct loop_io *io;
+
+	while ((io = u->first) && u->enabled && u->inflight < u->depth && (sqe = get_sqe(loop, u))) {
+		u->first = io->private.next;
+		if (!u->first)
+			u->last = &u->first;
+		prep_io(sqe, io);
+		u->inflight++;
+	}
+}
+
+static void uring_io(struct loop *loop, struct loop_io *io)
+{
+	struct uring *u = loop->state;
+
+	*u->last = io;
+	u->last = &io->private.next;
+	feed(loop, u);
+}
+
+static void uring_signal(struct loop *loop, int fd)
+{
+	static const uint64_t one = 1;
+	struct io_uring_sqe *sqe = get_sqe(loop, loop->state);
+
+	if (!sqe) {
+		(void)!write(fd, &one, sizeof(one));
+		return;
+	}
+	io_uring_prep_write(sqe, fd, &one, sizeof(one), 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, TAG_NONE);
+}
+
+/* The step */
+
+static void catch_up(struct loop *loop, struct uring *u)
+{
+	for (unsigned i = 0; u->todo && i < loop->nslots; i++) {
+		struct loop_slot *s = &loop->slot[i];
+		uint8_t state = s->state;
+
+		if (state != SLOT_TO_ARM && state != SLOT_TO_REMOVE)
+			continue;
+		u->todo--;
+		if (state == SLOT_TO_ARM) {
+			arm_slot(loop, u, i);
+		} else if (remove_slot(loop, u, i)) {
+			s->gen++;
+			s->state = SLOT_FREE;
+		}
+		if (s->state == state)
+			return; /* still no room */
+	}
+}
+
+static int uring_wait(struct loop *loop, int64_t ns)
+{
+	struct __kernel_timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+	struct uring *u = loop->state;
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	catch_up(loop, u);
+	feed(loop, u);
+	/* Do not sleep over completions at hand, or over requests that found no room. */
+	if (io_uring_cq_ready(&u->ring) || u->todo || (u->first && !u->inflight))
+		ns = 0;
+	if (ns < 0)
+		ret = io_uring_submit_and_wait(&u->ring, 1);
+	else if (ns)
+		ret = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
+	else if (io_uring_sq_ready(&u->ring))
+		ret = io_uring_submit_and_get_events(&u->ring);
+	else
+		ret = io_uring_submit(&u->ring); /* no system call unless the kernel holds something back */
+	return ret >= 0 || ret == -ETIME || ret == -EINTR || ret == -EAGAIN || ret == -EBUSY ? 0 : ret;
+}
+
+static void uring_dispatch(struct loop *loop)
+{
+	struct uring *u = loop->state;
+	unsigned n = io_uring_cq_ready(&u->ring);
+	struct io_uring_cqe *next;
+
+	n = n < CQES_PER_STEP ? n : CQES_PER_STEP;
+	loop_count(&loop->stats.cqes, n);
+	for (; n && !io_uring_peek_cqe(&u->ring, &next); n--) {
+		const struct io_uring_cqe cqe = {
+			.user_data = next->user_data, .res = next->res, .flags = next->flags};
+
+		io_uring_cqe_seen(&u->ring, next);
+		if ((cqe.user_data & TAG_MASK) == TAG_WATCH) {
+			watch_ready(loop, u, &cqe);
+		} else if ((cqe.user_data & TAG_MASK) == TAG_IO) {
+			struct loop_io *io =
+				(struct loop_io *)(uintptr_t)(cqe.user_data & ~(uint64_t)TAG_MASK);
+
+			u->inflight--;
+			feed(loop, u);
+			loop->ran++;
+			io->fn(io, cqe.res);
+		}
+	}
+}
+
+const struct loop_engine loop_uring = {
+	.name = "io_uring",
+	.create = uring_create,
+	.destroy = uring_destroy,
+	.own = uring_own,
+	.arm = uring_arm,
+	.disarm = uring_disarm,
+	.wait = uring_wait,
+	.dispatch = uring_dispatch,
+	.io = uring_io,
+	.signal = uring_signal,
+};
