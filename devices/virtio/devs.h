@@ -6,7 +6,7 @@
 #include "devices/virtio/virtio.h"
 #include "vmm/disk.h"
 
-/* disk: opened, and owned by the device from now on (also on failure). name: "disk0".. */
+/* disk: opened, from malloc(), and owned by the device from now on (also on failure). name: "disk0".. */
 int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop,
 	struct disk *disk, const struct disk_config *cfg);
 int virtio_rng_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop);

@@ -25,17 +25,28 @@ struct done {
 
 struct virtio_dev;
 
+/* What kick() says when it must not be called again before virtio_resume(). */
+#define VIRTIO_STALLED 1
+
 struct virtio_ops {
 	uint16_t id, nvq;
 	/* Home loop, before any queue runs: features and config are frozen. 0 or -errno (NEEDS_RESET). May be NULL. */
 	int (*start)(struct virtio_dev *dev);
-	/* The queue's loop: chains may be waiting. Handles at most one queue size of them; virtio.c calls again. -EPROTO from
-	 * virtq_pop() is given back, virtio.c sets NEEDS_RESET and stops the queue. */
+	/*
+	 * The queue's loop: chains may be waiting. Handles at most one queue size of them; virtio.c calls again while there
+	 * are more, in turn with everything else on that loop, and flushes what was pushed at the end of each round.
+	 * 0; -EPROTO from virtq_pop() is given back, virtio.c sets NEEDS_RESET and stops the queue; VIRTIO_STALLED: the
+	 * rest stays in the ring, no kicks wanted, until the device calls virtio_resume().
+	 */
 	int (*kick)(struct virtio_dev *dev, unsigned q);
-	/* The queue's loop: take no new chains; call done when nothing of this queue is in flight (may be at once). */
+	/* The queue's loop: take no new chains; call done when nothing of this queue is in flight (may be at once). The ring
+	 * is dead already: virtq_push() still gives heads back, and nothing is written. Called for queues that ran. */
 	void (*stop)(struct virtio_dev *dev, unsigned q, struct done *done);
 	/* vCPU thread, under the transport mutex: the guest wrote config space; off + len is inside config_len. May be NULL. */
 	void (*write_config)(struct virtio_dev *dev, uint32_t off, const void *data, unsigned len);
+	/* vCPU thread, under the transport mutex: config fields the guest may write take their first values. features: those
+	 * negotiated, at DRIVER_OK; 0 at reset. May be NULL. */
+	void (*settle)(struct virtio_dev *dev, uint64_t features);
 	void (*destroy)(struct virtio_dev *dev);
 };
 
@@ -48,16 +59,20 @@ struct virtio_transport {
 
 struct virtio_queue {
 	struct virtq vq;
-	struct virtq_cfg cfg; /* transport's, until start */
+	struct virtq_cfg cfg;    /* transport's */
+	struct virtq_cfg frozen; /* copy of it at DRIVER_OK; base: where to continue, after a stop */
 	struct loop *loop;    /* set when the device is built */
-	int kick_fd;          /* eventfd, made by virtio_init() */
+	int kick_fd;          /* eventfd, made by virtio_init(); never read */
 	struct loop_ev kick;
 	struct loop_idle idle;
 	struct loop_call start_call, stop_call;
 	struct done stopped;
 	struct virtio_dev *dev;
 	unsigned index;
-	bool live; /* between start and stop, on the loop's thread */
+	bool ready;   /* home loop: its start was posted */
+	bool live;    /* between start and stop, on the loop's thread */
+	bool watched; /* kicks are listened to */
+	bool stalled; /* waits for virtio_resume() */
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
 };
 
@@ -75,24 +90,36 @@ struct virtio_dev {
 	unsigned config_len;
 	_Atomic uint32_t config_gen;
 	struct virtio_transport *transport;
-	_Atomic unsigned pending; /* start or stop steps still running */
+	struct loop_call start_call, stop_call; /* home loop's part of starting and stopping */
+	bool started;                           /* transport's mutex: virtio_start() was not followed by a stop */
+	_Atomic bool stopping;                  /* from virtio_stop() until drained */
+	_Atomic unsigned pending;               /* queues that have not drained */
 	struct done *on_stopped;
 	_Atomic bool broken; /* NEEDS_RESET was reported since the last reset */
 };
 
-/* For devices: set up the common part (queues all on `loop` until changed, kick eventfds). 0 or -errno. */
+/* For devices: set up the common part (queues all on `loop` until changed, kick eventfds, offered: VERSION_1 and the ring
+ * features, to which the device adds its own). dev is zeroed memory. 0 or -errno (logged). */
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const char *name, const struct guest_mem *mem,
 	struct loop *loop, unsigned nvq, uint16_t queue_max);
+/* By main, before the loops are destroyed, while nothing runs them. */
 void virtio_fini(struct virtio_dev *dev);
 
-/* For devices, on the queue's loop: publish pushed chains and interrupt the guest if it wants that. */
+/* For devices, on the queue's loop: publish pushed chains and interrupt the guest if it wants that. virtio.c does so at the
+ * end of every round of the loop, so that a batch is one interrupt; call it only where sooner is better. */
 void virtio_flush(struct virtio_dev *dev, unsigned q);
+/* For devices, on the queue's loop: what kick() was stalled for has come; it is called again before the loop sleeps. */
+void virtio_resume(struct virtio_dev *dev, unsigned q);
 /* For devices, any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once per reset */
 
-/* For transports, under their mutex. start: DRIVER_OK was written. stop: `done` fires when every started queue has drained
- * and no ring will be touched; also right when the device was never started. */
+/*
+ * For transports, under their mutex. start: DRIVER_OK was written.
+ * stop: `done` fires when every started queue has drained and no ring and no buffer will be touched any more; at once,
+ * before virtio_stop() returns, when the device was not running, otherwise on a loop's thread. While a stop is running another one is ignored (the first `done` will fire), and a start is refused with
+ * NEEDS_RESET: a device that a transport stopped waiting for cannot be used before it has drained after all.
+ */
 void virtio_start(struct virtio_dev *dev);
 void virtio_stop(struct virtio_dev *dev, struct done *done);
 bool virtio_features_ok(const struct virtio_dev *dev, uint64_t wanted); /* a subset, VERSION_1 included */

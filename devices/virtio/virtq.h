@@ -9,6 +9,7 @@
 #ifndef PINVM_VIRTQ_H
 #define PINVM_VIRTQ_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -24,26 +25,32 @@ struct virtq_cfg {
 	uint64_t desc, avail, used; /* guest-physical */
 };
 
-/* Written by the owning thread only; others may read a torn-free but slightly old value. */
+/* Written by the owning thread only; any thread may read. */
 struct virtq_stats {
-	uint64_t pops, pushes, calls; /* chains taken, chains returned, times the guest wanted an interrupt */
+	_Atomic uint64_t pops, pushes, calls; /* chains taken, chains returned, times the guest wanted an interrupt */
 };
 
+/* All but stats is private to virtq.c and its owner's thread. */
 struct virtq {
 	uint16_t num, mask;
-	uint16_t last_avail, used_idx; /* next to pop; next to publish */
-	uint16_t flushed;              /* used idx the guest has been told of */
-	bool event_idx, broken, running;
+	uint16_t last_avail, avail_idx; /* next to pop; where the available entries seen so far end */
+	uint16_t used_idx, flushed;     /* next to push; what the guest has been told of */
+	uint16_t inflight;
+	bool running, broken;
+	bool event_idx, indirect; /* negotiated */
+	bool armed;               /* the next chain the driver adds is a kick for sure */
+	bool quiet;               /* used.flags says NO_NOTIFY */
 	const struct guest_mem *mem;
-	const void *desc;
-	void *avail, *used;
-	uint8_t *busy; /* one byte a head: in flight */
+	const uint8_t *desc, *avail; /* resolved once, over the whole ring */
+	uint8_t *used;
 	struct virtq_stats stats;
+	uint8_t busy[VIRTQ_MAX_SIZE]; /* this head is in flight */
 };
 
 /*
  * One request: the readable segments first, then the writable ones, in iov[]. The caller provides the array and its
- * capacity (at least the queue size, so that every legal chain fits).
+ * capacity (at least the queue size, so that every legal chain fits; a longer one is the driver's fault). Segments of
+ * length 0 are dropped.
  */
 struct virtq_chain {
 	struct iovec *iov;
@@ -54,11 +61,12 @@ struct virtq_chain {
 };
 
 /*
- * Check cfg (size a power of two up to VIRTQ_MAX_SIZE, alignment, rings inside RAM, no wrap) and start. features: the
- * negotiated bits. 0, -EINVAL for what a guest got wrong, -ENOMEM.
+ * Check cfg (size a power of two up to VIRTQ_MAX_SIZE, alignment, rings inside RAM, no wrap) and start; counters go on.
+ * features: the negotiated bits. Nothing may be in flight. Allocates nothing. 0, or -EINVAL for what a guest got wrong.
  */
 int virtq_start(struct virtq *vq, const struct guest_mem *mem, const struct virtq_cfg *cfg, uint64_t features);
-/* Stop; returns the index to continue from (`base`). No ring is touched afterwards. */
+/* Stop; returns the index to continue from (`base`). No ring is touched afterwards: a chain that is still in flight may
+ * be pushed, which only says that it is not any more. */
 uint16_t virtq_stop(struct virtq *vq);
 
 /* Take the next chain. 1: chain filled; 0: none; -EPROTO: the ring is broken (NEEDS_RESET), and stays so. */
@@ -74,7 +82,8 @@ void virtq_wake(struct virtq *vq);
 /* Chains popped and not pushed yet. */
 unsigned virtq_inflight(const struct virtq *vq);
 
-/* Copy n bytes from / to the front of an iovec list, framing ignored, and advance it. Returns bytes copied. */
+/* Copy len bytes from / to the front of an iovec list, framing ignored, and advance it. Returns bytes copied (fewer when
+ * the list ends). */
 size_t iov_take(struct iovec **iov, unsigned *n, void *dst, size_t len);
 size_t iov_put(struct iovec **iov, unsigned *n, const void *src, size_t len);
 
