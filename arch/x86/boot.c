@@ -129,6 +129,19 @@ int boot_read(
 	return 0;
 }
 
+bool boot_is_ram(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	while (len) {
+		uint64_t n = len;
+
+		if (!piece(mem, gpa, &n))
+			return false;
+		gpa += n;
+		len -= n;
+	}
+	return true;
+}
+
 int boot_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 {
 	while (len) {
@@ -215,6 +228,11 @@ static const struct {
 	{0x38, 4, "ARM\x64", "is an arm64 kernel (Image); this is an x86-64 host, give an x86-64 kernel"},
 	{0x38, 4, "RSC\x05", "is a RISC-V kernel (Image); this is an x86-64 host, give an x86-64 kernel"},
 	{4, 4, "zimg", "is an EFI zboot image of another architecture; give an x86-64 bzImage"},
+	{0, 4,
+		"\x7f"
+		"ELF",
+		"is an ELF file with neither a PVH note nor a Multiboot header; give a bzImage, or a vmlinux "
+		"with CONFIG_PVH"},
 	{0, 2, "MZ", "is an EFI program, not a Linux kernel; give a bzImage"},
 	{257, 5, "ustar", "is a tar archive; give the kernel in it"},
 	{0, 8, "!<arch>\n", "is an archive (a Debian package?); give the kernel in it"},
@@ -232,7 +250,7 @@ static int refuse_unknown(const struct arch_boot *boot)
 
 static int recognise(struct arch_boot *boot)
 {
-	static const struct boot_loader *const loaders[] = {&boot_linux};
+	static const struct boot_loader *const loaders[] = {&boot_linux, &boot_pvh, &boot_multiboot};
 
 	for (size_t i = 0; i < sizeof(loaders) / sizeof(loaders[0]); i++) {
 		int r = loaders[i]->open(boot);

@@ -62,8 +62,7 @@ struct arch_boot {
 	struct setup_header linux_hdr; /* boot_linux.c */
 	struct boot_segment segment[BOOT_MAX_SEGMENTS];
 	unsigned nsegments;
-	uint64_t entry;           /* guest-physical */
-	uint32_t multiboot_flags; /* what the header asks for */
+	uint64_t entry; /* guest-physical, where the loader starts the CPU */
 };
 
 /* One boot protocol. */
@@ -82,13 +81,28 @@ extern const struct boot_loader boot_linux, boot_pvh, boot_multiboot;
 /* Log "--kernel PATH: MESSAGE" (or --initrd) and return -EINVAL. */
 int boot_refuse(const struct boot_file *file, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Is all of [gpa, gpa + len) RAM? Regions that meet are one. */
+bool boot_is_ram(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
 /* Read len bytes at off of a file into a buffer, or straight into guest RAM. 0 or -errno, logged. */
 int boot_pread(const struct boot_file *file, uint64_t off, void *buf, size_t len);
 int boot_read(const struct boot_file *file, uint64_t off, const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 int boot_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len); /* 0 or -EFAULT, not logged */
 
-/* Copy segments into RAM. Refused: below 1 MiB, outside RAM, over each other. *end: first byte behind them all. */
+/*
+ * boot_elf.c
+ * elf_open: read the headers of an ELF file (32- or 64-bit, x86) into boot->segment. *entry: e_entry as it stands there.
+ *   1, 0 when it is not ELF, or -errno, logged.
+ * elf_note: find the note of that type of the owner "Xen" (4 or 8 bytes). 1, 0, or -errno, logged.
+ * boot_check_segments: refuse what lies: below 1 MiB, over each other, bytes the file does not have. 0 or -EINVAL, logged.
+ * boot_load_segments: copy them into RAM. *end: the first byte behind them, on a page. 0 or -errno, logged.
+ * boot_entry_ok: refuse an entry point that is not in the bytes loaded from the file, or not below 4 GiB.
+ */
+int elf_open(struct arch_boot *boot, uint64_t *entry);
+int elf_note(struct arch_boot *boot, uint32_t type, uint64_t *value);
+int boot_check_segments(const struct arch_boot *boot);
 int boot_load_segments(struct arch_boot *boot, const struct guest_mem *mem, uint64_t *end);
+int boot_entry_ok(const struct arch_boot *boot);
 
 /*
  * Load the initrd page aligned and as high as it fits in [floor, ceiling). *gpa: where it is.

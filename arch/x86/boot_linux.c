@@ -146,20 +146,19 @@ static int load_initrd(struct arch_boot *boot, const struct guest_mem *mem, uint
 /* Entropy for the guest's first random numbers, from the host's. */
 static int write_seed(const struct guest_mem *mem)
 {
-	struct {
-		struct setup_data head;
-		uint8_t bytes[SEED_LEN];
-	} seed = {.head = {.type = SETUP_RNG_SEED, .len = SEED_LEN}};
+	const struct setup_data head = {.type = SETUP_RNG_SEED, .len = SEED_LEN};
+	uint8_t seed[sizeof(head) + SEED_LEN];
 	ssize_t n;
 
 	_Static_assert(sizeof(seed) <= ADDR_PML4 - ADDR_SETUP_DATA, "the seed ends before the page tables");
+	memcpy(seed, &head, sizeof(head));
 	do
-		n = getrandom(seed.bytes, sizeof(seed.bytes), 0);
+		n = getrandom(seed + sizeof(head), SEED_LEN, 0);
 	while (n < 0 && errno == EINTR);
-	if (n != sizeof(seed.bytes))
+	if (n != SEED_LEN)
 		return log_errno(n < 0 ? -errno : -EIO, "getrandom");
-	n = mem_write(mem, ADDR_SETUP_DATA, &seed, sizeof(seed));
-	explicit_bzero(&seed, sizeof(seed));
+	n = mem_write(mem, ADDR_SETUP_DATA, seed, sizeof(seed));
+	explicit_bzero(seed, sizeof(seed));
 	return n;
 }
 
