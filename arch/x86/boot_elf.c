@@ -64,6 +64,8 @@ static int check_head(const struct arch_boot *boot, const struct elf_head *head)
 {
 	const uint8_t *ident = boot->head;
 
+	if (boot->kernel.size < (head->is64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)))
+		return boot_refuse(&boot->kernel, "is truncated: it ends in its ELF header; copy it again");
 	if (ident[EI_CLASS] != ELFCLASS64 && ident[EI_CLASS] != ELFCLASS32)
 		return boot_refuse(&boot->kernel, "its ELF header is damaged (class %u); copy it again",
 			ident[EI_CLASS]);
