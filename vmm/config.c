@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A guest's configuration: defaults and release by the options table, and the rules that bind options together. Main. */
+/* A guest's configuration: defaults and release by the options table, and the rules that bind options
+ * together. Main. */
 #include "vmm/config.h"
 
 #include <errno.h>
@@ -45,7 +46,8 @@ void config_free(struct guest_config *cfg)
 	memset(cfg, 0, sizeof(*cfg));
 }
 
-/* sockets * cores * threads = count. What was not given: one thread, then all that is left in cores, then in sockets. */
+/* sockets * cores * threads = count. What was not given: one thread, then all that is left in cores, then in
+ * sockets. */
 static int check_topology(struct cpu_config *cpus)
 {
 	uint64_t given = 1;
@@ -53,8 +55,10 @@ static int check_topology(struct cpu_config *cpus)
 	given *= cpus->sockets ? cpus->sockets : 1;
 	given *= cpus->cores ? cpus->cores : 1;
 	given *= cpus->threads ? cpus->threads : 1;
-	if (!cpus->count || cpus->count % given || (cpus->sockets && cpus->cores && cpus->threads && given != cpus->count)) {
-		log_err("--cpus %u: %u sockets of %u cores of %u threads do not make %u vCPUs; the product must be equal",
+	if (!cpus->count || cpus->count % given ||
+		(cpus->sockets && cpus->cores && cpus->threads && given != cpus->count)) {
+		log_err("--cpus %u: %u sockets of %u cores of %u threads do not make %u vCPUs; the product "
+			"must be equal",
 			cpus->count, cpus->sockets ? cpus->sockets : 1, cpus->cores ? cpus->cores : 1,
 			cpus->threads ? cpus->threads : 1, cpus->count);
 		return -EINVAL;
@@ -84,12 +88,14 @@ static int check_iothreads(const struct guest_config *cfg)
 		const char *name = cfg->iothreads[i];
 
 		if (!strncmp(name, "vcpu", 4)) {
-			log_err("--iothread %s: names that start with vcpu mean vCPU threads; choose another", name);
+			log_err("--iothread %s: names that start with vcpu mean vCPU threads; choose another",
+				name);
 			return -EINVAL;
 		}
 		if (iothread_exists(cfg, name, i)) {
 			log_err("--iothread %s: %s", name,
-				strcmp(name, "main") ? "named twice" : "it exists without being named; leave the option out");
+				strcmp(name, "main") ? "named twice"
+						     : "it exists without being named; leave the option out");
 			return -EINVAL;
 		}
 	}
@@ -97,7 +103,8 @@ static int check_iothreads(const struct guest_config *cfg)
 		const char *name = cfg->disks[i].iothread;
 
 		if (name && !iothread_exists(cfg, name, cfg->niothreads)) {
-			log_err("--disk %s iothread=%s: no such iothread; add --iothread %s", cfg->disks[i].path, name, name);
+			log_err("--disk %s iothread=%s: no such iothread; add --iothread %s",
+				cfg->disks[i].path, name, name);
 			return -EINVAL;
 		}
 	}

@@ -2,6 +2,7 @@
 /* Messages; see log.h. The level and the descriptor are set by main before other threads exist. */
 #include "vmm/log.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -55,6 +56,9 @@ static void emit(enum log_level level, const char *fmt, va_list ap, int err)
 		len += snprintf(line + len, room - len, ": %s", strerror(-err));
 	if (len > room)
 		len = room;
+	for (int i = 0; i < len; i++)
+		if (iscntrl((unsigned char)line[i]))
+			line[i] = '?'; /* a name from outside must not forge a second line */
 	line[len++] = '\n';
 	if (write(log_fd, line, len) < 0)
 		return; /* nobody left to tell */

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "version.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options.h"
-#include "version.h"
 
 struct command {
 	const char *name, *args;
@@ -62,7 +62,8 @@ static void usage(FILE *out)
 	fprintf(out, "Usage: pinvm COMMAND [ARGUMENTS]\n\nCommands\n");
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (commands[i].help)
-			fprintf(out, "  %-10s %-20s %s\n", commands[i].name, commands[i].args, commands[i].help);
+			fprintf(out, "  %-10s %-20s %s\n", commands[i].name, commands[i].args,
+				commands[i].help);
 	fprintf(out, "\nEach command knows --help; `pinvm --version` prints the version.\n");
 }
 
@@ -75,7 +76,8 @@ static int unknown_command(const char *name)
 	list[0] = '\0';
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (commands[i].help)
-			len += snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", commands[i].name);
+			len += snprintf(
+				list + len, sizeof(list) - len, "%s%s", len ? ", " : "", commands[i].name);
 	if (near)
 		log_err("%.60s: unknown command; did you mean %s? (%s)", name, near, list);
 	else

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The command line of `pinvm run`: collect what argv and the configuration file give, let argv win, then store it all by
- * the table. Main.
+ * The command line of `pinvm run`: collect what argv and the configuration file give, let argv win, then
+ * store it all by the table. Main.
  */
 #include "vmm/options.h"
 
@@ -12,14 +12,15 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "version.h"
 #include "vmm/log.h"
 #include "vmm/options_parse.h"
 #include "vmm/options_values.h"
-#include "version.h"
 
 #define SHOWN 80 /* characters of a value that an error line repeats */
 
-int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *value, const char *where, bool from_file)
+int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *value, const char *where,
+	bool from_file)
 {
 	struct opt_given *grown = reallocarray(list->given, list->n + 1, sizeof(*grown));
 	struct opt_given *g;
@@ -153,7 +154,8 @@ static void list_keys(const struct opt_row *row, char *out, size_t n)
 		len += snprintf(out + len, n - len, "%s%s", i ? ", " : "", row->keys[i].name);
 }
 
-/* The key an item names. *value: what follows '=', NULL without. -FEAT and +FEAT are values of a key without a name. */
+/* The key an item names. *value: what follows '=', NULL without. -FEAT and +FEAT are values of a key without
+ * a name. */
 static int find_key(const struct opt_row *row, char *item, char **value)
 {
 	char *eq;
@@ -207,7 +209,8 @@ static int apply_list(const struct opt_given *g, const struct opt_key *first, vo
 		int ret;
 
 		if (!item)
-			return refuse(g, NULL, g->value, "a list in brackets must end with ] and then the item");
+			return refuse(g, NULL, g->value,
+				"a list that opens with [ must end with ], and the item with it");
 		if (keyed)
 			ret = apply_item(g, base, item, &seen);
 		else
@@ -230,7 +233,8 @@ static int apply(const struct opt_given *g, struct guest_config *cfg)
 	if (!opt_here(row))
 		return refuse(g, NULL, NULL, "does not exist on %s: %s", arch_name(), row->why);
 	if (!g->value && (row->value.meta || row->nkeys))
-		return refuse(g, NULL, NULL, "needs a value, %s", row->value.meta ? row->value.meta : "KEY=VALUE");
+		return refuse(
+			g, NULL, NULL, "needs a value, %s", row->value.meta ? row->value.meta : "KEY=VALUE");
 	base = opt_append(row, cfg);
 	if (!base)
 		return log_errno(-ENOMEM, "%s", g->where);
@@ -293,7 +297,8 @@ static int answer(const struct opt_row *row)
 	return 1;
 }
 
-/* Take one option; `value` is what was attached to it (--opt=VALUE, -oVALUE), else the next argument where one is needed. */
+/* Take one option; `value` is what was attached to it (--opt=VALUE, -oVALUE), else the next argument where
+ * one is needed. */
 static int take(struct argv *a, const struct opt_row *row, const char *value)
 {
 	char where[64];
@@ -301,7 +306,8 @@ static int take(struct argv *a, const struct opt_row *row, const char *value)
 	snprintf(where, sizeof(where), "--%s", row->name);
 	if (!value && (row->value.meta || row->nkeys)) {
 		if (a->i + 1 >= a->argc || is_option(a->argv[a->i + 1])) {
-			log_err("%s: needs a value, %s", where, row->value.meta ? row->value.meta : "KEY=VALUE");
+			log_err("%s: needs a value, %s", where,
+				row->value.meta ? row->value.meta : "KEY=VALUE");
 			return -EINVAL;
 		}
 		value = a->argv[++a->i];
@@ -374,7 +380,8 @@ static int walk(struct argv *a)
 static bool repeated(const struct opt_list *list, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (list->given[i].row == list->given[n].row && list->given[i].from_file == list->given[n].from_file)
+		if (list->given[i].row == list->given[n].row &&
+			list->given[i].from_file == list->given[n].from_file)
 			return true;
 	return false;
 }
@@ -396,8 +403,9 @@ static int apply_all(const struct opt_list *list, struct guest_config *cfg)
 		if (replaced(list, i))
 			continue;
 		if (!(g->row->flags & OPT_REPEAT) && repeated(list, i))
-			return refuse(g, NULL, g->value, "%s", g->row->flags & OPT_POSITION ?
-				"a kernel was given before; only one can be" : "given twice");
+			return refuse(g, NULL, g->value, "%s",
+				g->row->flags & OPT_POSITION ? "a kernel was given before; only one can be"
+							     : "given twice");
 		ret = apply(g, cfg);
 		if (ret)
 			return ret;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The options of `pinvm run`, from one table (options_table.c): command line, configuration file, help, man page, shell
- * completion and the plan of --dry-run. All calls are main's, before any other thread exists.
+ * The options of `pinvm run`, from one table (options_table.c): command line, configuration file, help, man
+ * page, shell completion and the plan of --dry-run. All calls are main's, before any other thread exists.
  */
 #ifndef PINVM_OPTIONS_H
 #define PINVM_OPTIONS_H
@@ -14,8 +14,8 @@ struct guest_config;
 /*
  * Fill *cfg from argv[1..argc-1] (argv[0] is the subcommand) and the file that --config names.
  * 0: cfg is complete and checked, the caller releases it with config_free().
- * 1: --help or --version was answered on stdout. -EINVAL, -ENOMEM, or what opening --config said: after one logged line.
- * When not 0, cfg owns nothing.
+ * 1: --help or --version was answered on stdout. -EINVAL, -ENOMEM, or what opening --config said: after one
+ * logged line. When not 0, cfg owns nothing.
  */
 int options_parse_run(int argc, char **argv, struct guest_config *cfg);
 
@@ -24,7 +24,8 @@ void options_help(FILE *out);
 void options_man(FILE *out);
 void options_completion(FILE *out);
 
-/* The configuration, one line for each value: option, key, value, and "default" where nobody chose otherwise. */
+/* The configuration, one line for each value: option, key, value, and "default" where nobody chose otherwise.
+ */
 void options_print(FILE *out, const struct guest_config *cfg);
 
 /* The name among `n` (one each `stride` bytes, a char * at its start) that was probably meant, or NULL. */

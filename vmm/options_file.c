@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The configuration file: one [run] section whose lines are `long-option = value`, read by inih. A reader of our own
- * stands before it, because inih would cut a long line in two and drop what follows " ;" without a word. Main.
+ * The configuration file: one [run] section whose lines are `long-option = value`, read by inih. A reader of
+ * our own stands before it, because inih would cut a long line in two and drop what follows " ;" without a
+ * word. Main.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -19,7 +20,8 @@ struct file {
 	const char *path;
 	struct opt_list *list;
 	unsigned line;
-	bool indented; /* the line starts with a space: inih hands it over as another value of the name above */
+	bool indented; /* the line starts with a space: inih hands it over as another value of the name above
+			*/
 	bool named;    /* a name was seen, so that an indented line continues it */
 	int ret;       /* the first error, already logged */
 };
@@ -42,7 +44,9 @@ static char *next_line(char *buf, int size, void *arg)
 		return NULL;
 	f->line++;
 	if (!strchr(buf, '\n') && !feof(f->in)) {
-		refuse(f, -EINVAL, "the line is too long, or holds a NUL; --append may go on in lines that start with a space");
+		refuse(f, -EINVAL,
+			"the line is too long, or holds a NUL; --append may go on in lines that start with a "
+			"space");
 		return NULL;
 	}
 	f->indented = isspace((unsigned char)*buf);
@@ -53,7 +57,8 @@ static char *next_line(char *buf, int size, void *arg)
 		return buf;
 	for (; *p; p++)
 		if (*p == ';' && p > buf && isspace((unsigned char)p[-1])) {
-			refuse(f, -EINVAL, "a comment must stand on a line of its own, and a value can not hold \" ;\"");
+			refuse(f, -EINVAL,
+				"a comment must stand on a line of its own, and a value can not hold \" ;\"");
 			return NULL;
 		}
 	return buf;
@@ -66,7 +71,8 @@ static int join(struct file *f, const char *value)
 	char *joined;
 
 	if (!(g->row->flags & OPT_JOIN))
-		return refuse(f, -EINVAL, "starts with a space, so it continues the line above, and only append may go on");
+		return refuse(f, -EINVAL,
+			"starts with a space, so it continues the line above, and only append may go on");
 	if (asprintf(&joined, "%s %s", g->value, value) < 0)
 		return refuse(f, -ENOMEM, "out of memory");
 	free(g->value);
@@ -82,7 +88,8 @@ static int unknown(struct file *f, const char *name)
 	if (near)
 		snprintf(what, sizeof(what), "%.60s: unknown option; did you mean %s?", name, near);
 	else
-		snprintf(what, sizeof(what), "%.60s: unknown option; write long options without their dashes", name);
+		snprintf(what, sizeof(what), "%.60s: unknown option; write long options without their dashes",
+			name);
 	return refuse(f, -EINVAL, what);
 }
 

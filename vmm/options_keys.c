@@ -270,7 +270,7 @@ int opt_key_set(const struct opt_key *key, void *base, const char *text, char *w
 
 static void format_number(const struct opt_key *key, uint64_t v, char *out, size_t n)
 {
-	static const char *const tri[] = {"default", "off", "on"};
+	static const char *const tri[] = {"", "off", "on"};
 
 	if (key->type == OPT_SIZE)
 		value_format_size(v, out, n);

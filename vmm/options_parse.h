@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the command line (options.c), the configuration file (options_file.c) and what both collect. Main. */
+/* Between the command line (options.c), the configuration file (options_file.c) and what both collect. Main.
+ */
 #ifndef PINVM_OPTIONS_PARSE_H
 #define PINVM_OPTIONS_PARSE_H
 
@@ -21,7 +22,8 @@ struct opt_list {
 };
 
 /* Copies value and where. 0 or -ENOMEM. */
-int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *value, const char *where, bool from_file);
+int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *value, const char *where,
+	bool from_file);
 void opt_list_free(struct opt_list *list);
 
 const struct opt_row *opt_find(const char *name);

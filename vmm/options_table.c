@@ -1,33 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * THE table of options. A new option is a field in config.h and a row here; parser, configuration file, help, man page,
- * completion, defaults and release follow. Only options that work stand here. Constant data, any thread.
+ * THE table of options. A new option is a field in config.h and a row here; parser, configuration file, help,
+ * man page, completion, defaults and release follow. Only options that work stand here. Constant data, any
+ * thread.
  */
 #include "vmm/options_table.h"
 
 #include <limits.h>
 
-#define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
-#define DAYS(n)   ((n) * 86400ULL * 1000000000)
-#define SECONDS(n) ((n) * 1000000000ULL)
-#define MIB(n)    ((uint64_t)(n) << 20)
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+#define DAYS(n)	   ((n)*86400ULL * 1000000000)
+#define SECONDS(n) ((n)*1000000000ULL)
+#define MIB(n)	   ((uint64_t)(n) << 20)
 
 /* The offset of a field, which must be of this type: the parser writes through it. */
-#define AT(s, f, type)                                                                                                 \
-	(offsetof(s, f) + 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((s *)0)->f), type) ? 1 : -1]))
+#define AT(s, f, type)    \
+	(offsetof(s, f) + \
+		0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((s *)0)->f), type) ? 1 : -1]))
 /* Enumerations are stored as int. */
 #define AT_ENUM(s, f) (offsetof(s, f) + 0 * sizeof(char[sizeof(((s *)0)->f) == sizeof(int) ? 1 : -1]))
 
-#define STRING(s, f, lo, hi)      .type = OPT_STRING, .at = AT(s, f, char *), .min = (lo), .max = (hi)
-#define NAME(s, f, hi)            .type = OPT_NAME, .at = AT(s, f, char *), .min = 1, .max = (hi)
-#define UINT(s, f, lo, hi, dfl)   .type = OPT_UINT, .at = AT(s, f, unsigned), .min = (lo), .max = (hi), .def = (dfl)
-#define BOOL(s, f)                .type = OPT_BOOL, .at = AT(s, f, bool)
-#define TRI(s, f)                 .type = OPT_TRI, .at = AT(s, f, enum tristate)
-#define CHOICE(s, f, list)        .type = OPT_CHOICE, .at = AT_ENUM(s, f), .names = (list)
-#define SIZE(s, f, lo, hi, dfl)   .type = OPT_SIZE, .at = AT(s, f, uint64_t), .min = (lo), .max = (hi), .def = (dfl)
-#define DURATION(s, f, hi, dfl)   .type = OPT_DURATION, .at = AT(s, f, uint64_t), .max = (hi), .def = (dfl)
-#define KEYS(list)                .keys = (list), .nkeys = COUNT(list)
-#define ONOFF                     "on|off"
+#define STRING(s, f, lo, hi) .type = OPT_STRING, .at = AT(s, f, char *), .min = (lo), .max = (hi)
+#define NAME(s, f, hi)	     .type = OPT_NAME, .at = AT(s, f, char *), .min = 1, .max = (hi)
+#define UINT(s, f, lo, hi, dfl) \
+	.type = OPT_UINT, .at = AT(s, f, unsigned), .min = (lo), .max = (hi), .def = (dfl)
+#define BOOL(s, f)	   .type = OPT_BOOL, .at = AT(s, f, bool)
+#define TRI(s, f)	   .type = OPT_TRI, .at = AT(s, f, enum tristate)
+#define CHOICE(s, f, list) .type = OPT_CHOICE, .at = AT_ENUM(s, f), .names = (list)
+#define SIZE(s, f, lo, hi, dfl) \
+	.type = OPT_SIZE, .at = AT(s, f, uint64_t), .min = (lo), .max = (hi), .def = (dfl)
+#define DURATION(s, f, hi, dfl) .type = OPT_DURATION, .at = AT(s, f, uint64_t), .max = (hi), .def = (dfl)
+#define KEYS(list)		.keys = (list), .nkeys = COUNT(list)
+#define ONOFF			"on|off"
 
 typedef struct guest_config G;
 typedef struct disk_config D;
@@ -39,113 +43,158 @@ static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
 static const char *const engine_names[] = {"auto", "io_uring", "plain", NULL};
 
+/* A key: its name, what stands for its value in the help, the help, then one of the types above. */
 static const struct opt_key cpu_keys[] = {
-	{.name = "sockets", .meta = "N", .help = "sockets the guest sees", UINT(G, cpus.sockets, 1, 255, 0)},
-	{.name = "cores", .meta = "N", .help = "cores of a socket", UINT(G, cpus.cores, 1, 255, 0)},
-	{.name = "threads", .meta = "N", .help = "threads of a core", UINT(G, cpus.threads, 1, 255, 0)},
-	{.name = "cpu", .meta = "host", .help = "the host's CPU as KVM can give it", CHOICE(G, cpus.model, model_names)},
-	{.name = "-FEAT,+FEAT", .help = "hide or demand a CPU feature, named as in /proc/cpuinfo; any number of them",
+	{"sockets", "N", "sockets the guest sees", UINT(G, cpus.sockets, 1, 255, 0)},
+	{"cores", "N", "cores of a socket", UINT(G, cpus.cores, 1, 255, 0)},
+	{"threads", "N", "threads of a core", UINT(G, cpus.threads, 1, 255, 0)},
+	{"cpu", "host", "the host's CPU as KVM can give it", CHOICE(G, cpus.model, model_names)},
+	{"-FEAT,+FEAT", NULL, "hide or demand a CPU feature, named as in /proc/cpuinfo; any number of them",
 		.type = OPT_FEATURES, .at = AT(G, cpus.features, char *)},
 };
 
 static const struct opt_key memory_keys[] = {
-	{.name = "shared", .meta = ONOFF, .help = "RAM that other processes can map (memfd)", BOOL(G, memory.shared)},
+	{"shared", ONOFF, "RAM that other processes can map (memfd)", BOOL(G, memory.shared)},
 };
 
 static const struct opt_key disk_keys[] = {
-	{.name = "ro", .help = "read-only", BOOL(D, ro)},
-	{.name = "direct", .help = "without the host's page cache (O_DIRECT)", BOOL(D, direct)},
-	{.name = "queues", .meta = "N", .help = "request queues", UINT(D, queues, 1, 16, 1)},
-	{.name = "queue-size", .meta = "N", .help = "entries of a queue", UINT(D, queue_size, 2, 1024, 256), .pow2 = true},
-	{.name = "serial", .meta = "S", .help = "serial number the guest reads", STRING(D, serial, 1, 20)},
-	{.name = "iothread", .meta = "NAME", .help = "the iothread that serves it; without: main", NAME(D, iothread, 12)},
+	{"ro", NULL, "read-only", BOOL(D, ro)},
+	{"direct", NULL, "without the host's page cache (O_DIRECT)", BOOL(D, direct)},
+	{"queues", "N", "request queues", UINT(D, queues, 1, 16, 1)},
+	{"queue-size", "N", "entries of a queue", UINT(D, queue_size, 2, 1024, 256), .pow2 = true},
+	{"serial", "S", "serial number the guest reads", STRING(D, serial, 1, 20)},
+	{"iothread", "NAME", "the iothread that serves it; without: main", NAME(D, iothread, 12)},
 };
 
 static const struct opt_key exits_keys[] = {
-	{.name = "hlt", .meta = ONOFF, .help = "HLT leaves the guest", TRI(G, exits.hlt)},
-	{.name = "pause", .meta = ONOFF, .help = "PAUSE loops leave the guest", TRI(G, exits.pause)},
-	{.name = "mwait", .meta = ONOFF, .help = "MWAIT leaves the guest", TRI(G, exits.mwait)},
-	{.name = "cstate", .meta = ONOFF, .help = "C-state changes leave the guest", TRI(G, exits.cstate)},
+	{"hlt", ONOFF, "HLT leaves the guest", TRI(G, exits.hlt)},
+	{"pause", ONOFF, "PAUSE loops leave the guest", TRI(G, exits.pause)},
+	{"mwait", ONOFF, "MWAIT leaves the guest", TRI(G, exits.mwait)},
+	{"cstate", ONOFF, "C-state changes leave the guest", TRI(G, exits.cstate)},
 };
 
 static const struct opt_key kvm_keys[] = {
-	{.name = "kvmclock", .meta = ONOFF, .help = "paravirtual clock", TRI(G, kvm.kvmclock)},
-	{.name = "steal-time", .meta = ONOFF, .help = "stolen time, shown in the guest's top", TRI(G, kvm.steal_time)},
-	{.name = "pv-eoi", .meta = ONOFF, .help = "end of interrupt without an exit", TRI(G, kvm.pv_eoi)},
-	{.name = "pv-unhalt", .meta = ONOFF, .help = "paravirtual spinlocks", TRI(G, kvm.pv_unhalt)},
-	{.name = "pv-tlb-flush", .meta = ONOFF, .help = "no TLB flush for vCPUs that do not run", TRI(G, kvm.pv_tlb_flush)},
-	{.name = "pv-ipi", .meta = ONOFF, .help = "many IPIs by one call", TRI(G, kvm.pv_ipi)},
-	{.name = "async-pf", .meta = ONOFF, .help = "asynchronous page faults", TRI(G, kvm.async_pf)},
-	{.name = "poll-control", .meta = ONOFF, .help = "the guest may turn host polling off", TRI(G, kvm.poll_control)},
-	{.name = "sched-yield", .meta = ONOFF, .help = "yield to a vCPU that was preempted", TRI(G, kvm.sched_yield)},
-	{.name = "realtime-hint", .meta = ONOFF, .help = "tell the guest that its vCPUs are never preempted",
+	{"kvmclock", ONOFF, "paravirtual clock", TRI(G, kvm.kvmclock)},
+	{"steal-time", ONOFF, "stolen time, shown in the guest's top", TRI(G, kvm.steal_time)},
+	{"pv-eoi", ONOFF, "end of interrupt without an exit", TRI(G, kvm.pv_eoi)},
+	{"pv-unhalt", ONOFF, "paravirtual spinlocks", TRI(G, kvm.pv_unhalt)},
+	{"pv-tlb-flush", ONOFF, "no TLB flush for vCPUs that do not run", TRI(G, kvm.pv_tlb_flush)},
+	{"pv-ipi", ONOFF, "many IPIs by one call", TRI(G, kvm.pv_ipi)},
+	{"async-pf", ONOFF, "asynchronous page faults", TRI(G, kvm.async_pf)},
+	{"poll-control", ONOFF, "the guest may turn host polling off", TRI(G, kvm.poll_control)},
+	{"sched-yield", ONOFF, "yield to a vCPU that was preempted", TRI(G, kvm.sched_yield)},
+	{"realtime-hint", ONOFF, "tell the guest that its vCPUs are never preempted",
 		TRI(G, kvm.realtime_hint)},
 };
 
 const struct opt_row opt_table[] = {
-	{.name = "kernel", .letter = 'k', .flags = OPT_POSITION, .group = "Guest",
-		.value = {.meta = "FILE", .help = "the kernel image, also given without -k: bzImage, PVH or Multiboot ELF",
+	{.name = "kernel",
+		.letter = 'k',
+		.flags = OPT_POSITION,
+		.group = "Guest",
+		.value = {NULL, "FILE",
+			"the kernel image, also given without -k: bzImage, PVH or Multiboot ELF",
 			STRING(G, kernel, 1, PATH_MAX - 1)}},
-	{.name = "initrd", .letter = 'i',
-		.value = {.meta = "FILE", .help = "initial RAM disk", STRING(G, initrd, 1, PATH_MAX - 1)}},
-	{.name = "append", .letter = 'p', .flags = OPT_JOIN,
-		.value = {.meta = "STR", .help = "the kernel's command line", STRING(G, append, 0, 65535)}},
-	{.name = "name", .letter = 'n',
-		.value = {.meta = "NAME", .help = "what to call this guest (default pinvm-PID)", NAME(G, name, 64)}},
+	{.name = "initrd",
+		.letter = 'i',
+		.value = {NULL, "FILE", "initial RAM disk", STRING(G, initrd, 1, PATH_MAX - 1)}},
+	{.name = "append",
+		.letter = 'p',
+		.flags = OPT_JOIN,
+		.value = {NULL, "STR", "the kernel's command line", STRING(G, append, 0, 65535)}},
+	{.name = "name",
+		.letter = 'n',
+		.value = {NULL, "NAME", "what to call this guest (default pinvm-PID)", NAME(G, name, 64)}},
 
-	{.name = "cpus", .letter = 'c', .group = "CPUs and memory",
-		.value = {.meta = "N", .help = "number of vCPUs", UINT(G, cpus.count, 1, 255, 1)}, KEYS(cpu_keys)},
-	{.name = "memory", .letter = 'm',
-		.value = {.meta = "SIZE", .help = "guest RAM; a bare number is MiB",
-			SIZE(G, memory.size, MIB(2), MIB(16) << 20, MIB(512))}, KEYS(memory_keys)},
-	{.name = "exits", .arch = "x86", .why = "it is a feature of KVM on x86",
-		.value = {.help = "off: the guest keeps the core instead of leaving to the host"}, KEYS(exits_keys)},
-	{.name = "irqchip", .arch = "x86", .why = "the interrupt controller follows the host there",
-		.value = {.meta = "split", .help = "local APICs in KVM, IOAPIC in pinvm", CHOICE(G, irqchip, irqchip_names)}},
-	{.name = "pmu", .value = {.meta = ONOFF, .help = "performance counters in the guest", BOOL(G, pmu)}},
-	{.name = "kvm", .arch = "x86", .why = "these features are KVM's on x86",
-		.value = {.help = "paravirtual features, each on or off"}, KEYS(kvm_keys)},
+	{.name = "cpus",
+		.letter = 'c',
+		.group = "CPUs and memory",
+		.value = {NULL, "N", "number of vCPUs", UINT(G, cpus.count, 1, 255, 1)},
+		KEYS(cpu_keys)},
+	{.name = "memory",
+		.letter = 'm',
+		.value = {NULL, "SIZE", "guest RAM; a bare number is MiB",
+			SIZE(G, memory.size, MIB(2), MIB(16) << 20, MIB(512))},
+		KEYS(memory_keys)},
+	{.name = "exits",
+		.arch = "x86",
+		.why = "it is a feature of KVM on x86",
+		.value = {NULL, NULL, "off: the guest keeps the core instead of leaving to the host"},
+		KEYS(exits_keys)},
+	{.name = "irqchip",
+		.arch = "x86",
+		.why = "the interrupt controller follows the host there",
+		.value = {NULL, "split", "local APICs in KVM, IOAPIC in pinvm",
+			CHOICE(G, irqchip, irqchip_names)}},
+	{.name = "pmu", .value = {NULL, ONOFF, "performance counters in the guest", BOOL(G, pmu)}},
+	{.name = "kvm",
+		.arch = "x86",
+		.why = "these features are KVM's on x86",
+		.value = {NULL, NULL, "paravirtual features, each on or off"},
+		KEYS(kvm_keys)},
 
-	{.name = "disk", .letter = 'd', .group = "Devices", .flags = OPT_REPEAT,
-		.count_at = AT(G, ndisks, unsigned), .size = sizeof(D), .value_at = offsetof(D, path),
-		.value = {.meta = "PATH", .help = "virtio disk on a raw image or block device", .type = OPT_STRING,
-			.at = AT(G, disks, D *), .min = 1, .max = PATH_MAX - 1}, KEYS(disk_keys)},
-	{.name = "rng", .value = {.help = "virtio entropy device", BOOL(G, rng)}},
-	{.name = "iothread", .flags = OPT_REPEAT, .count_at = AT(G, niothreads, unsigned), .size = sizeof(char *),
-		.value = {.meta = "NAME", .help = "a thread that serves devices, beside main", .type = OPT_NAME,
+	{.name = "disk",
+		.letter = 'd',
+		.group = "Devices",
+		.flags = OPT_REPEAT,
+		.count_at = AT(G, ndisks, unsigned),
+		.size = sizeof(D),
+		.value_at = offsetof(D, path),
+		.value = {NULL, "PATH", "virtio disk on a raw image or block device", .type = OPT_STRING,
+			.at = AT(G, disks, D *), .min = 1, .max = PATH_MAX - 1},
+		KEYS(disk_keys)},
+	{.name = "rng", .value = {NULL, NULL, "virtio entropy device", BOOL(G, rng)}},
+	{.name = "iothread",
+		.flags = OPT_REPEAT,
+		.count_at = AT(G, niothreads, unsigned),
+		.size = sizeof(char *),
+		.value = {NULL, "NAME", "a thread that serves devices, beside main", .type = OPT_NAME,
 			.at = AT(G, iothreads, char **), .min = 1, .max = 12}},
 	{.name = "io-engine",
-		.value = {.meta = "auto|io_uring|plain", .help = "how host I/O is done", CHOICE(G, io_engine, engine_names)}},
+		.value = {NULL, "auto|io_uring|plain", "how host I/O is done",
+			CHOICE(G, io_engine, engine_names)}},
 	{.name = "transport",
-		.value = {.meta = "pci", .help = "where virtio devices sit", CHOICE(G, transport, transport_names)}},
+		.value = {NULL, "pci", "where virtio devices sit", CHOICE(G, transport, transport_names)}},
 	{.name = "serial",
-		.value = {.meta = "stdio|off|pty|file=PATH|socket=PATH",
-			.help = "the serial port; stdio: Ctrl-A x ends, Ctrl-A h helps", CHOICE(G, serial, serial_names),
-			.arg_at = AT(G, serial_path, char *), .min = 1, .max = PATH_MAX - 1}},
-	{.name = "debug-exit", .arch = "x86", .why = "it is an I/O port",
-		.value = {.help = "a write of V to port 0xf4 ends pinvm with status V * 2 + 1", BOOL(G, debug_exit)}},
+		.value = {NULL, "stdio|off|pty|file=PATH|socket=PATH",
+			"the serial port; stdio: Ctrl-A x ends, Ctrl-A h helps",
+			CHOICE(G, serial, serial_names), .arg_at = AT(G, serial_path, char *), .min = 1,
+			.max = PATH_MAX - 1}},
+	{.name = "debug-exit",
+		.arch = "x86",
+		.why = "it is an I/O port",
+		.value = {NULL, NULL, "a write of V to port 0xf4 ends pinvm with status V * 2 + 1",
+			BOOL(G, debug_exit)}},
 
-	{.name = "timeout", .group = "The run",
-		.value = {.meta = "SECONDS", .help = "end with status 124 after this time; 0: never",
+	{.name = "timeout",
+		.group = "The run",
+		.value = {NULL, "SECONDS", "end with status 124 after this time; 0: never",
 			DURATION(G, timeout_ns, DAYS(3650), 0)}},
 	{.name = "grace",
-		.value = {.meta = "SECONDS", .help = "time for the guest to power off when pinvm is told to stop",
+		.value = {NULL, "SECONDS", "time for the guest to power off when pinvm is told to stop",
 			DURATION(G, grace_ns, DAYS(3650), SECONDS(10))}},
 	{.name = "on-reset",
-		.value = {.meta = "exit|restart", .help = "what a guest's reset does", CHOICE(G, on_reset, on_reset_names)}},
-	{.name = "force", .value = {.help = "turn refusals that allow it into warnings", BOOL(G, force)}},
-	{.name = "dry-run", .value = {.help = "print what would be done, and end", BOOL(G, dry_run)}},
-	{.name = "report", .value = {.meta = "FILE.json", .help = "write how it ended, as JSON",
-		STRING(G, report, 1, PATH_MAX - 1)}},
-	{.name = "log", .value = {.meta = "FILE", .help = "messages go there instead of stderr",
-		STRING(G, log, 1, PATH_MAX - 1)}},
-	{.name = "verbose", .letter = 'v', .flags = OPT_REPEAT,
-		.value = {.help = "more messages; twice: still more", .type = OPT_COUNT, .at = AT(G, verbose, unsigned)}},
-	{.name = "config", .flags = OPT_OUTSIDE,
-		.value = {.meta = "FILE", .help = "read options from FILE; those on the command line win", .type = OPT_STRING,
-			.min = 1, .max = PATH_MAX - 1}},
-	{.name = "help", .letter = 'h', .flags = OPT_OUTSIDE, .value = {.help = "print this and end"}},
-	{.name = "version", .flags = OPT_OUTSIDE, .value = {.help = "print the version and end"}},
+		.value = {NULL, "exit|restart", "what a guest's reset does",
+			CHOICE(G, on_reset, on_reset_names)}},
+	{.name = "force", .value = {NULL, NULL, "turn refusals that allow it into warnings", BOOL(G, force)}},
+	{.name = "dry-run", .value = {NULL, NULL, "print what would be done, and end", BOOL(G, dry_run)}},
+	{.name = "report",
+		.value = {NULL, "FILE.json", "write how it ended, as JSON",
+			STRING(G, report, 1, PATH_MAX - 1)}},
+	{.name = "log",
+		.value = {NULL, "FILE", "messages go there instead of stderr",
+			STRING(G, log, 1, PATH_MAX - 1)}},
+	{.name = "verbose",
+		.letter = 'v',
+		.flags = OPT_REPEAT,
+		.value = {NULL, NULL, "more messages; twice: still more", .type = OPT_COUNT,
+			.at = AT(G, verbose, unsigned)}},
+	{.name = "config",
+		.flags = OPT_OUTSIDE,
+		.value = {NULL, "FILE", "read options from FILE; those on the command line win",
+			.type = OPT_STRING, .min = 1, .max = PATH_MAX - 1}},
+	{.name = "help", .letter = 'h', .flags = OPT_OUTSIDE, .value = {NULL, NULL, "print this and end"}},
+	{.name = "version", .flags = OPT_OUTSIDE, .value = {NULL, NULL, "print the version and end"}},
 };
 
 const unsigned opt_rows = COUNT(opt_table);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shape of the options table. A row is one option; its plain value and each of its keys are a `struct opt_key`: the
- * type, the place in the configuration, the range, the default and the help of one value. Constant data, any thread.
+ * The shape of the options table. A row is one option; its plain value and each of its keys are a `struct
+ * opt_key`: the type, the place in the configuration, the range, the default and the help of one value.
+ * Constant data, any thread.
  */
 #ifndef PINVM_OPTIONS_TABLE_H
 #define PINVM_OPTIONS_TABLE_H
@@ -28,7 +29,8 @@ enum opt_type {
 
 struct opt_key {
 	const char *name; /* NULL: the option's plain value */
-	const char *meta; /* what stands for the value in the help; NULL: the bare name is enough and means on */
+	const char
+		*meta; /* what stands for the value in the help; NULL: the bare name is enough and means on */
 	const char *help;
 	enum opt_type type;
 	size_t at;     /* offset in guest_config, or in the element of a repeatable option */
@@ -39,15 +41,15 @@ struct opt_key {
 };
 
 enum opt_flags {
-	OPT_REPEAT = 1,  /* an array that each occurrence adds an element to (OPT_COUNT: adds one) */
+	OPT_REPEAT = 1,	  /* an array that each occurrence adds an element to (OPT_COUNT: adds one) */
 	OPT_POSITION = 2, /* also the argument without a name */
-	OPT_JOIN = 4,    /* a configuration file may continue the value on indented lines, joined by a space */
+	OPT_JOIN = 4, /* a configuration file may continue the value on indented lines, joined by a space */
 	OPT_OUTSIDE = 8, /* acts on the parser: not part of the configuration, not allowed in a file */
 };
 
 struct opt_row {
 	const char *name;
-	char letter;       /* 0: none */
+	char letter;	   /* 0: none */
 	const char *group; /* heading that starts here in the help */
 	const char *arch;  /* NULL: every architecture; else arch_name() of the one that has it */
 	const char *why;   /* reason why others lack it */
@@ -82,7 +84,7 @@ void opt_key_default(const struct opt_key *key, void *base);
 void opt_key_free(const struct opt_key *key, void *base);
 /* 0, -ENOMEM, -EINVAL: then `why` says what is wrong, in words that follow "OPTION VALUE: ". */
 int opt_key_set(const struct opt_key *key, void *base, const char *text, char *why, size_t n);
-/* The value as it would be typed. */
+/* The value as it would be typed; empty where nothing was. */
 void opt_key_format(const struct opt_key *key, const void *base, char *out, size_t n);
 /* Its default, or a range such as "1 to 16", as it would be typed; empty where there is none. */
 void opt_key_default_text(const struct opt_key *key, char *out, size_t n);

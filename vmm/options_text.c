@@ -68,8 +68,8 @@ static void help_row(FILE *out, const struct opt_row *row)
 
 	synopsis(row, value, sizeof(value));
 	describe_row(row, text, sizeof(text));
-	snprintf(left, sizeof(left), "  %c%c%s --%s %s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
-		row->letter ? "," : " ", row->name, value);
+	snprintf(left, sizeof(left), "  %c%c%s --%s %s", row->letter ? '-' : ' ',
+		row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, value);
 	help_line(out, left, text);
 	for (unsigned i = 0; i < row->nkeys; i++) {
 		key_synopsis(&row->keys[i], value, sizeof(value));
@@ -82,12 +82,15 @@ static void help_row(FILE *out, const struct opt_row *row)
 void options_help(FILE *out)
 {
 	fprintf(out, "Usage: pinvm run [KERNEL] [options]\n\nBoot a guest and wait for its end.\n");
-	for_each_row(row) {
+	for_each_row(row)
+	{
 		if (row->group)
 			fprintf(out, "\n%s\n", row->group);
 		help_row(out, row);
 	}
-	fprintf(out, "\nSizes take K, M, G and T; times take ns, us, ms and s. A comma inside a value is written twice.\n"
+	fprintf(out,
+		"\nSizes take K, M, G and T; times take ns, us, ms and s. A comma inside a value is written "
+		"twice.\n"
 		"In a configuration file the same options stand under [run] as `long-option = value`.\n");
 }
 
@@ -140,7 +143,8 @@ static void man_row(FILE *out, const struct opt_row *row)
 
 void options_man(FILE *out)
 {
-	for_each_row(row) {
+	for_each_row(row)
+	{
 		if (row->group)
 			fprintf(out, ".SS %s\n", row->group);
 		man_row(out, row);
@@ -154,7 +158,8 @@ static void words(FILE *out, const struct opt_key *key, const char *prefix)
 
 	if (key->type == OPT_CHOICE)
 		for (unsigned i = 0; key->names[i]; i++, sep = " ")
-			fprintf(out, "%s%s%.*s", sep, prefix, (int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
+			fprintf(out, "%s%s%.*s", sep, prefix,
+				(int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
 				key->names[i]);
 	if ((key->type == OPT_BOOL || key->type == OPT_TRI) && key->meta)
 		fprintf(out, "%son %soff", prefix, prefix);
@@ -177,7 +182,7 @@ static void completion_key(FILE *out, const struct opt_key *key)
 static void completion_row(FILE *out, const struct opt_row *row)
 {
 	bool file = row->value.meta && (row->value.type == OPT_STRING) && row->value.max > 4000 &&
-		strcmp(row->value.meta, "STR");
+		    strcmp(row->value.meta, "STR");
 
 	if (!row->value.meta && !row->nkeys)
 		return;
@@ -195,10 +200,9 @@ static void completion_row(FILE *out, const struct opt_row *row)
 void options_completion(FILE *out)
 {
 	fputs("# bash completion for pinvm; `pinvm completion bash` writes it\n"
-	      "_pinvm_value()\n{\n\tcase $1 in\n", out);
-	for_each_row(row)
-		if (opt_here(row))
-			completion_row(out, row);
+	      "_pinvm_value()\n{\n\tcase $1 in\n",
+		out);
+	for_each_row(row) if (opt_here(row)) completion_row(out, row);
 	fputs("\t*) return 1 ;;\n\tesac\n}\n"
 	      "_pinvm()\n{\n"
 	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev head\n"
@@ -229,23 +233,25 @@ void options_completion(FILE *out)
 	      "\t\tfi\n"
 	      "\t\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
 	      "\t\t# readline replaces only what follows the last =\n"
-	      "\t\t[[ $cur == *=* && $COMP_WORDBREAKS == *=* ]] && COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
+	      "\t\t[[ $cur == *=* && $COMP_WORDBREAKS == *=* ]] && "
+	      "COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tif [[ $cur == -* ]]; then\n"
-	      "\t\tCOMPREPLY=($(compgen -W \"", out);
-	for_each_row(row)
-		if (opt_here(row))
-			fprintf(out, "%s--%s", row == opt_table ? "" : " ", row->name);
+	      "\t\tCOMPREPLY=($(compgen -W \"",
+		out);
+	for_each_row(row) if (opt_here(row)) fprintf(out, "%s--%s", row == opt_table ? "" : " ", row->name);
 	fputs("\" -- \"$cur\"))\n"
 	      "\telse\n"
 	      "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
 	      "\tfi\n"
 	      "}\n"
-	      "complete -o filenames -F _pinvm pinvm\n", out);
+	      "complete -o filenames -F _pinvm pinvm\n",
+		out);
 }
 
-static void print_key(FILE *out, const struct opt_row *row, const struct opt_key *key, const void *base, const void *dfl)
+static void print_key(
+	FILE *out, const struct opt_row *row, const struct opt_key *key, const void *base, const void *dfl)
 {
 	char name[64], value[256], usual[256];
 
@@ -258,7 +264,8 @@ static void print_key(FILE *out, const struct opt_row *row, const struct opt_key
 		fprintf(out, "%-*s %s\n", COLUMN, name, value);
 }
 
-static void print_row(FILE *out, const struct opt_row *row, const struct guest_config *cfg, struct guest_config *usual)
+static void print_row(
+	FILE *out, const struct opt_row *row, const struct guest_config *cfg, struct guest_config *usual)
 {
 	unsigned n = opt_elements(row, cfg);
 	struct opt_key key;
@@ -285,8 +292,6 @@ void options_print(FILE *out, const struct guest_config *cfg)
 	/* The topology that follows from the number of vCPUs alone was not chosen by anybody. */
 	usual.cpus.sockets = usual.cpus.threads = 1;
 	usual.cpus.cores = cfg->cpus.count;
-	for_each_row(row)
-		if (!(row->flags & OPT_OUTSIDE) && opt_here(row))
-			print_row(out, row, cfg, &usual);
+	for_each_row(row) if (!(row->flags & OPT_OUTSIDE) && opt_here(row)) print_row(out, row, cfg, &usual);
 	config_free(&usual);
 }

@@ -12,12 +12,14 @@ struct unit {
 	uint64_t factor;
 };
 
-static const struct unit size_units[] = {{"T", 1ULL << 40}, {"G", 1ULL << 30}, {"M", 1ULL << 20}, {"K", 1ULL << 10}};
+static const struct unit size_units[] = {
+	{"T", 1ULL << 40}, {"G", 1ULL << 30}, {"M", 1ULL << 20}, {"K", 1ULL << 10}};
 static const struct unit time_units[] = {{"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}};
 
 #define NUNITS 4
 
-/* Leading digits into *out; *end is what follows. False: no digit at all, or too big for 64 bits (errors differ). */
+/* Leading digits into *out; *end is what follows. False: no digit at all, or too big for 64 bits (errors
+ * differ). */
 static const char *digits(const char *text, const char **end, uint64_t *out)
 {
 	uint64_t v = 0;
@@ -25,7 +27,8 @@ static const char *digits(const char *text, const char **end, uint64_t *out)
 	if (!isdigit((unsigned char)*text))
 		return "not a number";
 	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(*text - '0'), &v))
+		if (__builtin_mul_overflow(v, 10, &v) ||
+			__builtin_add_overflow(v, (uint64_t)(*text - '0'), &v))
 			return "too large";
 	*end = text;
 	*out = v;
@@ -45,7 +48,8 @@ const char *value_uint(const char *text, uint64_t *out)
 	return why;
 }
 
-static const char *with_unit(const char *text, const struct unit *units, uint64_t bare, const char *form, uint64_t *out)
+static const char *with_unit(
+	const char *text, const struct unit *units, uint64_t bare, const char *form, uint64_t *out)
 {
 	const char *end, *why;
 	uint64_t v, factor = 0;
@@ -73,7 +77,8 @@ const char *value_size(const char *text, uint64_t bare, uint64_t *out)
 
 const char *value_duration(const char *text, uint64_t *out)
 {
-	return with_unit(text, time_units, 1000000000, "not a duration: write digits and ns, us, ms or s", out);
+	return with_unit(
+		text, time_units, 1000000000, "not a duration: write digits and ns, us, ms or s", out);
 }
 
 const char *value_bool(const char *text, bool *out)
@@ -106,7 +111,8 @@ static void format(uint64_t v, const struct unit *units, char *out, size_t n)
 
 void value_format_size(uint64_t bytes, char *out, size_t n)
 {
-	/* No letter for bytes exists: what is not a multiple of 1K can not be typed either, and only shows. */
+	/* No letter for bytes exists: what is not a multiple of 1K can not be typed either, and only shows.
+	 */
 	format(bytes, size_units, out, n);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text to values and back: the spellings that every option shares. Pure functions, any thread.
- * A value_ function returns NULL, or the reason for a refusal in words that follow "OPTION VALUE: "; *out is then untouched
- * (a CPU set is not).
+ * A value_ function returns NULL, or the reason for a refusal in words that follow "OPTION VALUE: "; *out is
+ * then untouched (a CPU set is not).
  */
 #ifndef PINVM_OPTIONS_VALUES_H
 #define PINVM_OPTIONS_VALUES_H
@@ -14,18 +14,20 @@
 
 /* Decimal digits and nothing else. */
 const char *value_uint(const char *text, uint64_t *out);
-/* Digits and K, M, G or T (powers of 1024), into bytes; without a letter the number counts units of `bare` bytes. */
+/* Digits and K, M, G or T (powers of 1024), into bytes; without a letter the number counts units of `bare`
+ * bytes. */
 const char *value_size(const char *text, uint64_t bare, uint64_t *out);
 /* Digits and ns, us, ms or s, into nanoseconds; without a unit, seconds. */
 const char *value_duration(const char *text, uint64_t *out);
 /* on or off. */
 const char *value_bool(const char *text, bool *out);
 /*
- * A Linux CPU list, in brackets or not: 2-5,8,^3. What ^ excludes stays out wherever it stands. An empty outcome is refused,
- * and so is a CPU that does not fit into `size` bytes of `set`.
+ * A Linux CPU list, in brackets or not: 2-5,8,^3. What ^ excludes stays out wherever it stands. An empty
+ * outcome is refused, and so is a CPU that does not fit into `size` bytes of `set`.
  */
 const char *value_cpulist(const char *text, cpu_set_t *set, size_t size);
-/* A name that may become part of a path and of a thread's name: letters, digits, '.', '_', '-', not starting with . or -. */
+/* A name that may become part of a path and of a thread's name: letters, digits, '.', '_', '-', not starting
+ * with . or -. */
 const char *value_name(const char *text);
 
 /* The spelling that reads back as the same value, with the largest unit that leaves no fraction. */
@@ -33,9 +35,10 @@ void value_format_size(uint64_t bytes, char *out, size_t n);
 void value_format_duration(uint64_t ns, char *out, size_t n);
 
 /*
- * Cut the first item off a comma-separated list, in place. A doubled comma is a literal one; in a keyed item (key=value)
- * a value that starts with '[' runs to its ']', which must end the item. *rest becomes what follows, or NULL after the
- * last item. Returns the item, or NULL when a bracket is left open or followed by text.
+ * Cut the first item off a comma-separated list, in place. A doubled comma is a literal one; in a keyed item
+ * (key=value) a value that starts with '[' runs to its ']', which must end the item. *rest becomes what
+ * follows, or NULL after the last item. Returns the item, or NULL when a bracket is left open or followed by
+ * text.
  */
 char *value_item(char **rest, bool keyed);
 

@@ -1,92 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The options: every one with right and wrong values, the configuration file, precedence, and one table behind it all. */
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "arch/arch.h"
-#include "tests/unit/unit.h"
-#include "vmm/config.h"
-#include "vmm/log.h"
-#include "vmm/options.h"
-#include "vmm/options_table.h"
-#include "vmm/options_values.h"
-
-/* The modules that the options lean on, in our hands: what was logged, which architecture, which CPU features. */
-static char said[2048];
-static unsigned lines;
-static const char *arch = "x86";
-
-static void keep(const char *fmt, va_list ap)
-{
-	vsnprintf(said, sizeof(said), fmt, ap);
-	lines++;
-}
-
-void log_line(enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	keep(fmt, ap);
-	va_end(ap);
-}
-
-int log_errno(int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	keep(fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-const char *arch_name(void)
-{
-	return arch;
-}
-
-bool arch_cpu_feature_known(const char *name)
-{
-	return !strcmp(name, "avx512f") || !strcmp(name, "x2apic") || !strcmp(name, "avx");
-}
-
-#define MAX_ARGS 40
-
-/* Parse "run" and the arguments up to NULL. */
-static int parse_v(struct guest_config *cfg, char **args)
-{
-	char *argv[MAX_ARGS + 1] = {(char *)"run"};
-	int argc = 1;
-
-	while (*args && argc < MAX_ARGS)
-		argv[argc++] = *args++;
-	said[0] = '\0';
-	lines = 0;
-	return options_parse_run(argc, argv, cfg);
-}
-
-#define parse(cfg, ...) parse_v(cfg, (char *[]){__VA_ARGS__, NULL})
-
-#define accept(cfg, ...)                                                                                               \
-	do {                                                                                                           \
-		int ret_ = parse(cfg, __VA_ARGS__);                                                                    \
-		ck_assert_msg(ret_ == 0, "refused (%d): %s", ret_, said);                                              \
-	} while (0)
-
-/* Refused, with one line, which says this. */
-#define refuse(text, ...)                                                                                              \
-	do {                                                                                                           \
-		struct guest_config cfg_;                                                                              \
-		ck_assert_int_eq(parse(&cfg_, __VA_ARGS__), -EINVAL);                                                  \
-		ck_assert_uint_eq(lines, 1);                                                                           \
-		ck_assert_msg(strstr(said, text) != NULL, "said: %s\nnot: %s", said, text);                            \
-		ck_assert_msg(!strchr(said, '\n'), "more than one line: %s", said);                                    \
-		ck_assert_ptr_null(cfg_.name);                                                                         \
-	} while (0)
+/* The command line: every option with right and wrong values, and what a refusal says. */
+#include "tests/unit/options_unit.h"
 
 START_TEST(defaults_are_the_documented_ones)
 {
@@ -117,7 +31,8 @@ START_TEST(every_spelling_of_an_option)
 {
 	struct guest_config cfg;
 
-	accept(&cfg, "-k", "K", "-i", "I", "-p", "console=ttyS0,115200 a,,b", "-n", "vm.1", "-c2", "-m", "1G", "-vv", "-v");
+	accept(&cfg, "-k", "K", "-i", "I", "-p", "console=ttyS0,115200 a,,b", "-n", "vm.1", "-c2", "-m", "1G",
+		"-vv", "-v");
 	ck_assert_str_eq(cfg.kernel, "K");
 	ck_assert_str_eq(cfg.initrd, "I");
 	ck_assert_str_eq(cfg.append, "console=ttyS0,115200 a,,b");
@@ -151,4 +66,355 @@ START_TEST(the_kernel)
 }
 END_TEST
 
-UNIT_MAIN("options", defaults_are_the_documented_ones, every_spelling_of_an_option, the_kernel)
+START_TEST(cpus_and_memory)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, "K", "-c", "8,sockets=2,threads=2");
+	ck_assert_uint_eq(cfg.cpus.sockets, 2);
+	ck_assert_uint_eq(cfg.cpus.cores, 2);
+	ck_assert_uint_eq(cfg.cpus.threads, 2);
+	config_free(&cfg);
+	accept(&cfg, "K", "-c", "12,cores=3");
+	ck_assert_uint_eq(cfg.cpus.sockets, 4);
+	ck_assert_uint_eq(cfg.cpus.threads, 1);
+	config_free(&cfg);
+	accept(&cfg, "K", "-c", "6,sockets=1,cores=3");
+	ck_assert_uint_eq(cfg.cpus.threads, 2);
+	config_free(&cfg);
+	accept(&cfg, "K", "-c", "4,cpu=host,-avx512f,+x2apic", "-m", "1536,shared=on");
+	ck_assert_str_eq(cfg.cpus.features, "-avx512f,+x2apic");
+	ck_assert_uint_eq(cfg.cpus.cores, 4);
+	ck_assert_uint_eq(cfg.memory.size, 1536ULL << 20);
+	ck_assert(cfg.memory.shared);
+	config_free(&cfg);
+
+	refuse("do not make 8 vCPUs", "K", "-c", "8,cores=3");
+	refuse("do not make 8 vCPUs", "K", "-c", "8,sockets=2,cores=2,threads=1");
+	refuse("do not make 1 vCPUs", "K", "-c", "1,sockets=255,cores=255,threads=255");
+	refuse("--cpus -avx999: no such CPU feature", "K", "-c", "2,cpu=host,-avx999");
+	refuse("--cpus +avx512f: that feature was named before", "K", "-c", "2,-avx512f,+avx512f");
+	refuse("--cpus cpu=max: must be host", "K", "-c", "2,cpu=max");
+	refuse("--memory 64K: must be 2M to 16T", "K", "-m", "64K");
+	refuse("multiple of 4K", "K", "-m", "2049K");
+	refuse("--memory shared: needs a value, shared=on|off", "K", "-m", "1G,shared");
+}
+END_TEST
+
+/* A feature that is a prefix of another is not the same one. */
+START_TEST(features_are_whole_names)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, "K", "-c", "1,-avx512f,-avx");
+	ck_assert_str_eq(cfg.cpus.features, "-avx512f,-avx");
+	config_free(&cfg);
+	accept(&cfg, "K", "-c", "1,-avx,-avx512f");
+	config_free(&cfg);
+}
+END_TEST
+
+START_TEST(disks_and_iothreads)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, "K", "-d", "a,,b=[.img,ro,direct,queues=4,queue-size=1024,serial=S,,1,iothread=fast",
+		"--disk=b,ro=off", "--iothread", "fast", "--iothread=slow", "--io-engine", "plain");
+	ck_assert_uint_eq(cfg.ndisks, 2);
+	ck_assert_str_eq(cfg.disks[0].path, "a,b=[.img");
+	ck_assert(cfg.disks[0].ro && cfg.disks[0].direct);
+	ck_assert_uint_eq(cfg.disks[0].queues, 4);
+	ck_assert_uint_eq(cfg.disks[0].queue_size, 1024);
+	ck_assert_str_eq(cfg.disks[0].serial, "S,1");
+	ck_assert_str_eq(cfg.disks[0].iothread, "fast");
+	ck_assert_str_eq(cfg.disks[1].path, "b");
+	ck_assert(!cfg.disks[1].ro && !cfg.disks[1].direct);
+	ck_assert_uint_eq(cfg.disks[1].queues, 1);
+	ck_assert_uint_eq(cfg.disks[1].queue_size, 256);
+	ck_assert_ptr_null(cfg.disks[1].serial);
+	ck_assert_uint_eq(cfg.niothreads, 2);
+	ck_assert_str_eq(cfg.iothreads[1], "slow");
+	ck_assert_int_eq(cfg.io_engine, IO_PLAIN);
+	config_free(&cfg);
+	accept(&cfg, "K", "-d", "a,iothread=main");
+	config_free(&cfg);
+
+	refuse("--disk queues=0: must be 1 to 16", "K", "-d", "a,queues=0");
+	refuse("--disk queues=17: must be 1 to 16", "K", "-d", "a,queues=17");
+	refuse("--disk queues=99999999999999999999999: must be 1 to 16", "K", "-d",
+		"a,queues=99999999999999999999999");
+	refuse("--disk queues=-1: not a number (1 to 16)", "K", "-d", "a,queues=-1");
+	refuse("--disk queues=2M: not a number", "K", "-d", "a,queues=2M");
+	refuse("--disk queue-size=100: must be a power of two, 2 to 1024", "K", "-d", "a,queue-size=100");
+	refuse("--disk serial=123456789012345678901: must be at most 20 characters", "K", "-d",
+		"a,serial=123456789012345678901");
+	refuse("--disk ro=yes: must be on or off", "K", "-d", "a,ro=yes");
+	refuse("--disk size=1: unknown key; it has ro, direct, queues, queue-size, serial, iothread", "K",
+		"-d", "a,size=1");
+	refuse("--disk ro: given twice", "K", "-d", "a,ro,ro");
+	refuse("--disk ro=off: given twice", "K", "-d", "a,ro,ro=off");
+	refuse("an empty item", "K", "-d", "a,");
+	refuse("--disk ro,: unknown key", "K", "-d", "a,ro,,,queues=1");
+	refuse("must not be empty", "K", "-d", "");
+	refuse("must not be empty", "K", "-d", ",ro");
+	refuse("--disk a,serial=[1,2]x: a list", "K", "-d", "a,serial=[1,2]x");
+	refuse("must end with ]", "K", "-d", "a,serial=[1,2");
+	refuse("--disk a iothread=fast: no such iothread; add --iothread fast", "K", "-d", "a,iothread=fast");
+	refuse("--iothread fast: named twice", "K", "--iothread", "fast", "--iothread", "fast");
+	refuse("--iothread main: it exists", "K", "--iothread", "main");
+	refuse("--iothread vcpu0: ", "K", "--iothread", "vcpu0");
+	refuse("--iothread a/b: must be letters", "K", "--iothread", "a/b");
+	refuse("--iothread .a: must not start", "K", "--iothread", ".a");
+	refuse("at most 12 characters", "K", "--iothread", "thirteenchars");
+}
+END_TEST
+
+START_TEST(switches_and_choices)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, "K", "--exits", "hlt=off,pause=on", "--kvm", "pv-eoi=on,kvmclock=off,realtime-hint=on",
+		"--pmu", "on", "--irqchip", "split", "--transport", "pci", "--on-reset", "restart",
+		"--serial", "file=/tmp/a,b=c", "--force", "--dry-run", "--debug-exit", "--report", "r.json",
+		"--log", "l");
+	ck_assert_int_eq(cfg.exits.hlt, TRI_OFF);
+	ck_assert_int_eq(cfg.exits.pause, TRI_ON);
+	ck_assert_int_eq(cfg.exits.mwait, TRI_DEFAULT);
+	ck_assert_int_eq(cfg.exits.cstate, TRI_DEFAULT);
+	ck_assert_int_eq(cfg.kvm.pv_eoi, TRI_ON);
+	ck_assert_int_eq(cfg.kvm.kvmclock, TRI_OFF);
+	ck_assert_int_eq(cfg.kvm.realtime_hint, TRI_ON);
+	ck_assert_int_eq(cfg.kvm.steal_time, TRI_DEFAULT);
+	ck_assert(cfg.pmu && cfg.force && cfg.dry_run && cfg.debug_exit);
+	ck_assert_int_eq(cfg.on_reset, ON_RESET_RESTART);
+	ck_assert_int_eq(cfg.serial, SERIAL_FILE);
+	ck_assert_str_eq(cfg.serial_path, "/tmp/a,b=c");
+	ck_assert_str_eq(cfg.report, "r.json");
+	ck_assert_str_eq(cfg.log, "l");
+	config_free(&cfg);
+
+	refuse("--exits: needs a value, KEY=VALUE", "K", "--exits");
+	refuse("--exits hlt: needs a value, hlt=on|off", "K", "--exits", "hlt");
+	refuse("--exits on: unknown key; it has hlt, pause, mwait, cstate", "K", "--exits", "on");
+	refuse("--kvm pv-eoi=1: must be on or off", "K", "--kvm", "pv-eoi=1");
+	refuse("--pmu maybe: must be on or off", "K", "--pmu", "maybe");
+	refuse("--pmu: needs a value, on|off", "K", "--pmu");
+	refuse("--irqchip user: must be split", "K", "--irqchip", "user");
+	refuse("--on-reset x: must be exit or restart", "K", "--on-reset", "x");
+	refuse("--serial file: must be stdio, off, pty, file=PATH or socket=PATH", "K", "--serial", "file");
+	refuse("--serial file=: must not be empty", "K", "--serial", "file=");
+	refuse("--serial stdiox: must be", "K", "--serial", "stdiox");
+	refuse("--rng x", "K", "--rng=x");
+	refuse("--verbose x: takes no value", "K", "--verbose=x");
+}
+END_TEST
+
+START_TEST(times)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, "K", "--timeout", "90", "--grace", "250ms");
+	ck_assert_uint_eq(cfg.timeout_ns, 90000000000ULL);
+	ck_assert_uint_eq(cfg.grace_ns, 250000000ULL);
+	config_free(&cfg);
+	accept(&cfg, "K", "--timeout", "0", "--grace", "0");
+	ck_assert_uint_eq(cfg.grace_ns, 0);
+	config_free(&cfg);
+	refuse("--timeout 5m: not a duration: write digits and ns, us, ms or s", "K", "--timeout", "5m");
+	refuse("--timeout 1.5: not a duration", "K", "--timeout", "1.5");
+	refuse("--timeout 315360001: must be 0 to 315360000s", "K", "--timeout", "315360001");
+	refuse("--timeout 18446744073709551s: must be 0 to", "K", "--timeout", "18446744073709551s");
+}
+END_TEST
+
+START_TEST(wrong_options)
+{
+	char longest[300];
+
+	refuse("--memry: unknown option; did you mean --memory?", "K", "--memry", "1G");
+	refuse("--diks: unknown option; did you mean --disk?", "K", "--diks=a");
+	refuse("--frobnicate: unknown option; `pinvm run --help` lists them", "K", "--frobnicate");
+	refuse("-x: unknown option", "K", "-x");
+	refuse("-vx: unknown option", "K", "-vx");
+	refuse("--memory: needs a value, SIZE", "K", "--memory");
+	refuse("--memory: needs a value, SIZE", "K", "-m");
+	refuse("--append: needs a value, STR", "K", "--append", "--rng");
+	refuse("--memory 2G: given twice", "K", "-m", "1G", "--memory", "2G");
+	refuse("--rng: given twice", "K", "--rng", "--rng");
+	refuse("--config: given twice", "K", "--config", "a", "--config", "b");
+	refuse("--name a?b: must be letters", "K", "--name", "a\nb");
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	refuse("xxx...: must be at most 64 characters", "K", "--name", longest);
+	memcpy(longest, "--", 2);
+	refuse("unknown option", "K", longest);
+}
+END_TEST
+
+START_TEST(options_of_another_architecture)
+{
+	arch = "arm64";
+	refuse("--debug-exit: does not exist on arm64: it is an I/O port", "K", "--debug-exit");
+	refuse("--exits: does not exist on arm64: ", "K", "--exits", "hlt=off");
+	refuse("--irqchip: does not exist on arm64: ", "K", "--irqchip", "split");
+}
+END_TEST
+
+/* The element or the configuration itself, where a row's first occurrence was stored. */
+static void try_value(const struct opt_row *row, const struct opt_key *key, const char *value, bool good)
+{
+	struct guest_config cfg;
+	char arg[256], text[64];
+	const char *first = row->value.type == OPT_NONE ? "" : row->value.type == OPT_UINT ? "4," : "64,";
+	struct opt_key stored = *key;
+	int ret;
+
+	if (key->name)
+		snprintf(arg, sizeof(arg), "--%s=%s%s=%s", row->name, first, key->name, value);
+	else
+		snprintf(arg, sizeof(arg), "--%s=%s", row->name, value);
+	ret = parse(&cfg, (char *)"K", arg);
+	ck_assert_msg(ret == (good ? 0 : -EINVAL), "%s: %d, %s", arg, ret, said);
+	if (ret)
+		return;
+	if (row->size && !key->name)
+		stored.at = row->value_at;
+	opt_key_format(&stored, opt_element(row, &cfg, 0), text, sizeof(text));
+	ck_assert_str_eq(text, value);
+	config_free(&cfg);
+}
+
+static void try_number(const struct opt_row *row, const struct opt_key *key)
+{
+	struct opt_key low = *key, high = *key;
+	char text[64];
+	uint64_t v;
+	bool topology = strstr("sockets cores threads", key->name ? key->name : "-") != NULL;
+
+	v = key->min;
+	low.at = high.at = 0;
+	low.def = v;
+	opt_key_default_text(&low, text, sizeof(text));
+	if (*text)
+		try_value(row, key, text, true);
+	high.def = key->max;
+	opt_key_default_text(&high, text, sizeof(text));
+	try_value(row, key, text, !topology); /* more cores than vCPUs */
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)key->max + 1);
+	try_value(row, key, text, false);
+	for (const char *const *bad = (const char *const[]){"", "x", "-1", "+1", " 1", "1 ", "0x10", "1.0",
+		     "1k", "1MiB", NULL};
+		*bad; bad++)
+		try_value(row, key, *bad, false);
+}
+
+/* Each value of each row that is not text, at its ends and beyond them. */
+START_TEST(every_value_of_the_table)
+{
+	struct opt_key key;
+	unsigned tried = 0;
+
+	for_each_row(row) for (unsigned i = 0; opt_key_at(row, i, &key); i++)
+	{
+		if (row->flags & OPT_OUTSIDE)
+			continue;
+		if (key.type == OPT_UINT || key.type == OPT_SIZE || key.type == OPT_DURATION)
+			try_number(row, &key);
+		else if (key.type == OPT_BOOL || key.type == OPT_TRI) {
+			try_value(row, &key, "on", true);
+			try_value(row, &key, "off", true);
+			try_value(row, &key, "ON", false);
+			try_value(row, &key, "", false);
+		} else if (key.type == OPT_CHOICE) {
+			for (unsigned n = 0; key.names[n]; n++)
+				try_value(row, &key, key.names[n], true);
+			try_value(row, &key, "none", false);
+			try_value(row, &key, "", false);
+		} else
+			continue;
+		tried++;
+	}
+	ck_assert_uint_gt(tried, 30);
+}
+END_TEST
+
+static uint64_t seed = 0x9e3779b97f4a7c15;
+
+static uint64_t dice(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed;
+}
+
+static const char *pick(const char *const *words, unsigned n)
+{
+	return words[dice() % n];
+}
+
+/* Something like an argument: a few pieces of the language glued together, and sometimes noise. */
+static void invent(char *out, size_t n)
+{
+	static const char *const pieces[] = {",", ",,", "=", "[", "]", "-", "+", "--", "on", "off", "0", "1",
+		"64", "4096", "1G", "2M", "10ms", "host", "avx", "ro", "direct", "queues", "queue-size",
+		"serial", "iothread", "sockets", "cores", "hlt", "pv-eoi", "file", "stdio", "main", "fast",
+		"K", "18446744073709551616", "99999999999", "%s%n", "\x01\xff\n"};
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned i = dice() % 9; i && len < n - 24; i--)
+		len += snprintf(out + len, n - len, "%s", pick(pieces, sizeof(pieces) / sizeof(pieces[0])));
+	if (dice() % 8 == 0 && len)
+		out[dice() % len] = 1 + dice() % 255;
+}
+
+static void invent_option(char *out, size_t n)
+{
+	const struct opt_row *row = &opt_table[dice() % opt_rows];
+	char value[256];
+
+	invent(value, sizeof(value));
+	if (row->flags & OPT_OUTSIDE) /* --help prints, --config reads a file: not here */
+		snprintf(out, n, "%s", value);
+	else if (dice() % 3)
+		snprintf(out, n, "--%s=%s", row->name, value);
+	else
+		snprintf(out, n, "--%s", row->name);
+}
+
+START_TEST(random_arguments)
+{
+	unsigned accepted = 0;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		char text[6][300], *args[7] = {NULL};
+		struct guest_config cfg;
+		uint64_t at = seed;
+		int ret;
+
+		for (unsigned i = 0, n = 1 + dice() % 6; i < n; i++) {
+			dice() % 2 ? invent(text[i], sizeof(text[i]))
+				   : invent_option(text[i], sizeof(text[i]));
+			if (!strncmp(text[i], "-h", 2) || !strncmp(text[i], "--h", 3) ||
+				!strncmp(text[i], "--ver", 5))
+				strcpy(text[i], "K");
+			args[i] = text[i];
+		}
+		ret = parse_v(&cfg, args);
+		ck_assert_msg(ret == 0 || ret == -EINVAL, "seed %llx: %d", (unsigned long long)at, ret);
+		ck_assert_msg(lines == !!ret, "seed %llx: %u lines", (unsigned long long)at, lines);
+		ck_assert_msg(!strpbrk(said, "\n\x01"), "seed %llx: %s", (unsigned long long)at, said);
+		if (ret)
+			continue;
+		accepted++;
+		ck_assert_int_eq(config_check(&cfg), 0);
+		config_free(&cfg);
+	}
+	ck_assert_uint_gt(accepted, 50);
+}
+END_TEST
+
+UNIT_MAIN("options", defaults_are_the_documented_ones, every_spelling_of_an_option, the_kernel,
+	cpus_and_memory, features_are_whole_names, disks_and_iothreads, switches_and_choices, times,
+	wrong_options, options_of_another_architecture, every_value_of_the_table, random_arguments)

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the table says: help, man page, completion and plan name every row, and the table agrees with itself.
+ */
+#include "tests/unit/options_unit.h"
+
+#include <ctype.h>
+#include <sys/wait.h>
+
+/* What a printer writes. The caller frees it. */
+static char *text_of(void (*print)(FILE *))
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	ck_assert_ptr_nonnull(f);
+	print(f);
+	fclose(f);
+	return text;
+}
+
+START_TEST(the_table_agrees_with_itself)
+{
+	struct opt_key key;
+
+	for_each_row(row)
+	{
+		ck_assert_ptr_nonnull(row->value.help);
+		ck_assert_msg(!row->arch == !row->why, "%s", row->name);
+		ck_assert_msg(!(row->flags & OPT_REPEAT) == !(row->size || row->value.type == OPT_COUNT),
+			"%s", row->name);
+		ck_assert_uint_lt(row->nkeys, 64);
+		for (const char *p = row->name; *p; p++)
+			ck_assert_msg(islower((unsigned char)*p) || *p == '-', "%s", row->name);
+		for (const struct opt_row *other = opt_table; other < row; other++) {
+			ck_assert_str_ne(row->name, other->name);
+			ck_assert_msg(!row->letter || row->letter != other->letter, "-%c", row->letter);
+		}
+		for (unsigned i = 0; opt_key_at(row, i, &key); i++) {
+			ck_assert_ptr_nonnull(key.help);
+			ck_assert_msg(i == 0 || key.name, "%s", row->name);
+			ck_assert_msg(key.type != OPT_CHOICE || key.names, "%s", row->name);
+			ck_assert_msg(
+				key.min <= key.max || key.type == OPT_FEATURES, "%s %s", row->name, key.name);
+			for (unsigned j = 1; j < i; j++)
+				ck_assert_str_ne(key.name, row->keys[j - 1].name);
+		}
+	}
+}
+END_TEST
+
+/* No two values share a place: one would overwrite the other. */
+START_TEST(fields_are_not_shared)
+{
+	static unsigned char used[sizeof(struct guest_config)];
+	struct opt_key key;
+
+	for_each_row(row)
+	{
+		if (row->flags & OPT_OUTSIDE)
+			continue;
+		if (row->size) {
+			ck_assert_msg(!used[row->value.at]++, "%s", row->name);
+			continue;
+		}
+		for (unsigned i = 0; opt_key_at(row, i, &key); i++)
+			ck_assert_msg(key.type == OPT_NONE || !used[key.at]++, "%s %s", row->name, key.name);
+	}
+}
+END_TEST
+
+START_TEST(help_names_everything)
+{
+	char *text = text_of(options_help), want[96];
+
+	for_each_row(row)
+	{
+		snprintf(want, sizeof(want), "--%s%s", row->name, row->value.meta || row->nkeys ? " " : "");
+		ck_assert_msg(strstr(text, want) != NULL, "%s", want);
+		ck_assert_ptr_nonnull(strstr(text, row->value.help));
+		for (unsigned i = 0; i < row->nkeys; i++) {
+			snprintf(want, sizeof(want), "  %s", row->keys[i].name);
+			ck_assert_msg(strstr(text, want) != NULL, "%s %s", row->name, want);
+		}
+	}
+	ck_assert_ptr_nonnull(strstr(text, "1 to 16 (default 1)"));
+	ck_assert_ptr_nonnull(strstr(text, "(default 512M)"));
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		ck_assert_msg(strlen(line) <= 120 && (!*line || line[strlen(line) - 1] != ' '), "%s", line);
+	free(text);
+}
+END_TEST
+
+START_TEST(help_marks_what_is_not_here)
+{
+	char *text = text_of(options_help);
+
+	ck_assert_ptr_nonnull(strstr(text, "x86 only"));
+	free(text);
+	arch = "arm64";
+	text = text_of(options_help);
+	ck_assert_ptr_null(strstr(text, "x86 only"));
+	ck_assert_ptr_nonnull(strstr(text, "not on arm64, where it is an I/O port"));
+	free(text);
+	text = text_of(options_completion);
+	ck_assert_ptr_null(strstr(text, "--debug-exit"));
+	free(text);
+}
+END_TEST
+
+/* `text` as the man page spells it. */
+static void roff(const char *text, char *out)
+{
+	for (; *text; text++) {
+		if (*text == '-')
+			*out++ = '\\';
+		*out++ = *text;
+	}
+	*out = '\0';
+}
+
+START_TEST(man_page_names_everything)
+{
+	char *text = text_of(options_man), spelt[128], want[160];
+
+	for_each_row(row)
+	{
+		roff(row->name, spelt);
+		snprintf(want, sizeof(want), "\\fB\\-\\-%s\\fR", spelt);
+		ck_assert_msg(strstr(text, want) != NULL, "%s", want);
+		for (unsigned i = 0; i < row->nkeys; i++) {
+			roff(row->keys[i].name, spelt);
+			snprintf(want, sizeof(want), ".TP\n\\fB%s", spelt);
+			ck_assert_msg(strstr(text, want) != NULL, "%s", want);
+		}
+	}
+	free(text);
+}
+END_TEST
+
+START_TEST(completion_names_everything)
+{
+	char *text = text_of(options_completion), want[96];
+
+	for_each_row(row)
+	{
+		snprintf(want, sizeof(want), "--%s", row->name);
+		ck_assert_msg(strstr(text, want) != NULL, "%s", want);
+		for (unsigned i = 0; i < row->nkeys; i++)
+			ck_assert_msg(
+				row->keys[i].type == OPT_FEATURES || strstr(text, row->keys[i].name) != NULL,
+				"%s %s", row->name, row->keys[i].name);
+	}
+	free(text);
+}
+END_TEST
+
+/* What bash offers at the end of `line`, joined by spaces. */
+static void completes(const char *line, const char *want)
+{
+	char script[] = "/tmp/pinvm-completion-XXXXXX", command[512], got[2048] = "";
+	int fd = mkstemp(script);
+	FILE *f = fdopen(fd, "w"), *bash;
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	options_completion(f);
+	fclose(f);
+	snprintf(command, sizeof(command),
+		"bash -c 'set -u; . %s && COMP_LINE=\"%s\" COMP_POINT=${#COMP_LINE} && _pinvm; echo -n "
+		"\"${COMPREPLY[*]-}\"' 2>&1",
+		script, line);
+	bash = popen(command, "r");
+	ck_assert_ptr_nonnull(bash);
+	n = fread(got, 1, sizeof(got) - 1, bash);
+	got[n] = '\0';
+	pclose(bash);
+	unlink(script);
+	ck_assert_msg(!strcmp(got, want), "'%s' completes to '%s', not '%s'", line, got, want);
+}
+
+START_TEST(bash_completes)
+{
+	if (system("bash -c true >/dev/null 2>&1")) {
+		printf("skip: no bash\n");
+		return;
+	}
+	completes("pinvm ru", "run");
+	completes("pinvm run --gr", "--grace");
+	completes("pinvm run --io", "--iothread --io-engine");
+	completes("pinvm run --on-reset ", "exit restart");
+	completes("pinvm run --on-reset=r", "restart");
+	completes("pinvm run --exits h", "hlt=on hlt=off");
+	completes("pinvm run --exits hlt=on,p", "on,pause=on on,pause=off");
+	completes("pinvm run -d x.img,que", "x.img,queues= x.img,queue-size=");
+	completes("pinvm run --serial f", "file=");
+	completes("pinvm run -k /dev/nul", "/dev/null");
+	completes("pinvm run /dev/nul", "/dev/null");
+	completes("pinvm version -", "");
+}
+END_TEST
+
+START_TEST(the_plan)
+{
+	struct guest_config cfg;
+	char *text = NULL;
+	size_t n;
+	FILE *f;
+
+	accept(&cfg, "K", "-c", "2", "-d", "a.img,ro", "--exits", "hlt=off", "--serial", "file=x");
+	f = open_memstream(&text, &n);
+	options_print(f, &cfg);
+	fclose(f);
+	config_free(&cfg);
+	for_each_row(row)
+		ck_assert_msg(row->flags & OPT_OUTSIDE || strstr(text, row->name) != NULL, "%s", row->name);
+	ck_assert_ptr_nonnull(strstr(text, "kernel                         K\n"));
+	ck_assert_ptr_nonnull(strstr(text, "cpus                           2\n"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "  cores                        2                        default\n"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "memory                         512M                     default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "disk                           a.img\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  ro                           on\n"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "  queues                       1                        default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  hlt                          off\n"));
+	ck_assert_ptr_nonnull(strstr(text, "serial                         file=x\n"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "iothread                       none                     default\n"));
+	free(text);
+}
+END_TEST
+
+UNIT_MAIN("options_text", the_table_agrees_with_itself, fields_are_not_shared, help_names_everything,
+	help_marks_what_is_not_here, man_page_names_everything, completion_names_everything, bash_completes,
+	the_plan)
