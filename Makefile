@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# pinvm. `make help` lists the targets. Variables: ARCH CROSS_COMPILE CC CFLAGS LDFLAGS SAN=asan|ubsan|tsan STATIC=1 WERROR=0
+# pinvm. `make help` lists the targets. Variables: ARCH CROSS_COMPILE CC CFLAGS LDFLAGS SAN=asan|ubsan|tsan|fuzz STATIC=1 WERROR=0
 # V=1 PREFIX DESTDIR KERNEL INITRD LAB=native|software.
 
 VERSION := 0.1.0
@@ -34,6 +34,7 @@ endif
 san_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 san_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
 san_tsan := -fsanitize=thread
+san_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 sanflags := $(if $(SAN),$(san_$(SAN)))
 libs := liburing libcap-ng jansson inih
 pkgflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
@@ -49,6 +50,8 @@ lib_src := $(filter-out vmm/main.c,$(wildcard vmm/*.c arch/$(ARCH)/*.c devices/*
 lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
 unit_src := $(wildcard tests/unit/test_*.c)
 unit_bin := $(unit_src:tests/unit/%.c=$(B)/tests/%)
+fuzz_src := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz_names := $(fuzz_src:tests/fuzz/fuzz_%.c=%)
 unit_common := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(unit_src),$(wildcard tests/unit/*.c)))
 generated := $(B)/gen/version.h
 ifneq ($(wildcard arch/x86/dsdt.asl),)
@@ -89,9 +92,29 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
 check-unit: $(unit_bin) ## unit tests only
 	$(Q)sh tests/unit/run $(unit_bin)
 
+# A fuzzer links with libFuzzer (SAN=fuzz) or with a main that replays its corpus.
+fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/obj/tests/fuzz/replay.o)
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(fuzz_main) $(B)/libpinvm.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(all_ldflags) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $^ $(pkglibs)
+
+FUZZ_SECONDS ?= 60
+FUZZ ?= $(fuzz_names)
+
+fuzz: ## fuzz every door for FUZZ_SECONDS (60) each, with clang; FUZZ="boot ..." picks some
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=fuzz fuzz-run
+
+fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
+	$(Q)for f in $(FUZZ); do echo "fuzz $$f: $(FUZZ_SECONDS) s"; mkdir -p $(B)/fuzz/found/$$f; \
+		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 -print_final_stats=1 \
+		-artifact_prefix=$(B)/fuzz/$$f- $(B)/fuzz/found/$$f tests/fuzz/corpus/$$f || exit 1; done
+
+check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
+	$(Q)for f in $(FUZZ); do timeout 300 $(B)/fuzz/$$f tests/fuzz/corpus/$$f || exit 1; done
+
 # Written from the same variables as the compile rule, so that editors and clang-tidy see the real flags.
-compile_commands.json: $(B)/flags $(lib_src) $(unit_src)
-	@{ echo '['; sep=; for f in $(lib_src) vmm/main.c $(unit_src); do \
+compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
+	@{ echo '['; sep=; for f in $(lib_src) vmm/main.c $(unit_src) $(fuzz_src); do \
 		printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" '$(CURDIR)' "$$f" \
 		'$(CC) $(all_cflags)' "$$f"; sep=,; done; echo ']'; } > $@
 
@@ -101,7 +124,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-.PHONY: all check-unit clean help FORCE
+.PHONY: all check-unit check-corpus fuzz fuzz-run clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -14,6 +14,7 @@
 #include "arch/arch.h"
 #include "arch/x86/boot.h"
 #include "arch/x86/layout.h"
+#include "tests/unit/mockmem.h"
 #include "tests/unit/unit.h"
 #include "vmm/log.h"
 
@@ -23,30 +24,6 @@
 static struct guest_mem mem;
 static struct arch_boot *boot;
 static char message[4096];
-
-/* Guest RAM of the test's own, so that no placement of real memory is behind it. */
-void *mem_at(const struct guest_mem *m, uint64_t gpa, uint64_t len)
-{
-	for (unsigned i = 0; i < m->n; i++) {
-		const struct mem_region *r = &m->region[i];
-
-		if (gpa >= r->gpa && gpa - r->gpa < r->size && len <= r->size - (gpa - r->gpa))
-			return r->host + (gpa - r->gpa);
-	}
-	return NULL;
-}
-
-int mem_write(const struct guest_mem *m, uint64_t gpa, const void *src, size_t len)
-{
-	void *p = mem_at(m, gpa, len);
-
-	return p ? memcpy(p, src, len), 0 : -EFAULT;
-}
-
-uint64_t mem_top(const struct guest_mem *m)
-{
-	return m->n ? m->region[m->n - 1].gpa + m->region[m->n - 1].size : 0;
-}
 
 /* A file with these contents; its path stays valid until the (forked) test ends. */
 static inline char *file_of(const void *data, size_t len)
