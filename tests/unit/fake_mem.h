@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mem_at() over hand-made regions, for programs that link nothing else of mem.c. Include it once a program. */
+/* mem_at() over hand-made regions, for programs that link nothing else of mem.c. Include it once a program.
+ */
 #ifndef PINVM_TESTS_FAKE_MEM_H
 #define PINVM_TESTS_FAKE_MEM_H
 

@@ -55,8 +55,8 @@ static inline void ring_desc_put(
 	uint8_t *d = table + 16 * (size_t)i;
 
 	if ((uintptr_t)d & 7) {
-		memcpy(d, &addr, 8);
-		memcpy(d + 8, &rest, 8);
+		ring_copy(d, &addr, 8);
+		ring_copy(d + 8, &rest, 8);
 		return;
 	}
 	atomic_store_explicit((_Atomic uint64_t *)d, addr, memory_order_relaxed);
