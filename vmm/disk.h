@@ -6,6 +6,7 @@
 #ifndef PINVM_DISK_H
 #define PINVM_DISK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -15,24 +16,36 @@
 
 struct disk {
 	int fd;
-	uint64_t size; /* bytes, a multiple of 512 */
-	bool ro, is_blkdev;
-	bool can_discard, can_zero;
-	bool sync_failed; /* an fdatasync failed: every later flush fails too */
-	uint32_t block_size, min_align; /* bytes; min_align of address and length with direct I/O */
+	uint64_t size; /* bytes, a multiple of block_size */
+	bool ro, is_blkdev, direct;
+	bool can_discard, can_zero; /* what may be asked for; where the host cannot, discard does nothing and zeros are written */
+	uint32_t block_size;        /* bytes, a power of two from 512 up: what the guest is to see as a sector */
+	uint32_t min_align;         /* bytes, of address and length with direct I/O (what is less aligned is copied), else 1 */
 	char serial[21];
+	/* By any thread that completes a request. sync_failed: an fdatasync failed, and every later flush fails too. */
+	struct { atomic_bool sync_failed, no_punch, no_zero_range; } private;
 };
 
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO, DISK_ZERO_UNMAP };
 
 /*
- * One operation on a disk, embedded in the device's request. fn runs once on the loop's thread with 0 or -errno:
+ * One operation on a disk, embedded in the device's request. fn runs once on the loop's thread with 0 or -errno, never
+ * from inside disk_submit():
  * short transfers and EINTR were retried, a read past the end of a shrunken file is -EIO.
  * The disk may change the iov array (not the buffers) while the request is in flight.
  */
 struct disk_req {
 	void (*fn)(struct disk_req *req, int err);
-	struct { struct loop_io io; struct disk *disk; struct loop *loop; struct iovec *iov; int n; int op; uint64_t off, len; void *bounce; } private;
+	struct {
+		struct loop_io io;
+		struct loop_call call;
+		struct disk *disk;
+		struct loop *loop;
+		struct iovec *iov, one; /* one: the piece of bounce or of zeros in flight */
+		uint64_t off, len;      /* still to do */
+		int n, op, way, err, tries;
+		void *bounce;
+	} private;
 };
 
 /* Open as cfg says. -errno after one logged line naming --disk and the path (a directory, no permission, in use for
@@ -40,7 +53,11 @@ struct disk_req {
 int disk_open(struct disk *disk, const struct disk_config *cfg);
 void disk_close(struct disk *disk);
 
-/* off and len in bytes, inside the disk (the device checked). For FLUSH they are ignored, iov is for READ and WRITE. */
+/*
+ * off and len in bytes, inside the disk (the device checked). For FLUSH they are ignored. iov is for READ and WRITE, and
+ * holds exactly len bytes; any number of entries. DISCARD is a hint: it succeeds where the host cannot do it. After ZERO
+ * and ZERO_UNMAP the range reads back as zeros; only the latter may give its space back.
+ */
 void disk_submit(struct disk *disk, struct loop *loop, struct disk_req *req, enum disk_op op, struct iovec *iov, int n,
 	uint64_t off, uint64_t len);
 
