@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+/* virtio-pci: what the registers let a driver do, and what they do not. */
+#include "tests/unit/virtio_pci_guest.h"
+
+START_TEST(linux_finds_and_starts_the_device)
+{
+	build();
+	ck_assert_uint_eq(rd(CFG, 4), 0x10421af4);
+	ck_assert_uint_eq(rd(CFG + PCI_REVISION_ID, 1), 1);
+	ck_assert_uint_ge(rd(CFG + PCI_SUBSYSTEM_ID, 2), 0x40);
+	drive();
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_NUMQ, 2), NVQ);
+	ck_assert_uint_eq(g.config_len, 24);
+	ck_assert_uint_eq(model.starts, 1);
+	ck_assert_uint_eq(model.features, OFFERS);
+	ck_assert(model.cfg[0].ready && model.cfg[1].ready && !model.cfg[2].ready);
+	ck_assert_uint_eq(model.cfg[1].num, 128);
+	ck_assert_uint_eq(model.cfg[1].desc, 0x100110000);
+	ck_assert_uint_eq(model.cfg[1].avail, 0x100114000);
+	ck_assert_uint_eq(model.cfg[1].used, 0x100118000);
+	ck_assert_uint_eq(model.cfg[1].base, 0);
+	ck_assert_msg(fake_irq.routes == NVQ + 1, "one routing write a vector");
+	ck_assert_uint_eq(kicks.n, 2);
+	ck_assert_uint_eq(kicks.gpa[1], g.notify + g.notify_mult);
+	ck_assert_int_eq(kicks.fd[1], queues[1].kick_fd);
+	vp->transport.notify(&vp->transport, 1, NULL);
+	ck_assert_uint_eq(fake_irq.delivered, 1);
+	ck_assert_uint_eq(fake_irq.last->msg.data, 0x42);
+	tear_down();
+}
+END_TEST
+
+START_TEST(every_offer_includes_version_1)
+{
+	build();
+	probe();
+	ck_assert_uint_eq(offered(), OFFERS);
+	ck_assert(offered() & V1);
+	put(VIRTIO_PCI_COMMON_DFSELECT, 2, 4);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_DF, 4), 0);
+	put(VIRTIO_PCI_COMMON_DFSELECT, ~0u, 4);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_DF, 4), 0);
+	ck_assert_msg(!(offered() & 1ull << VIRTIO_F_RING_RESET), "no queue_reset register behind it");
+	put(VIRTIO_PCI_COMMON_GFSELECT, 2, 4);
+	put(VIRTIO_PCI_COMMON_GF, ~0u, 4);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(bad_features_are_refused)
+{
+	static const uint64_t bad[] = {0, OFFERS & ~V1, OFFERS | 1, V1 | 1ull << 63, ~0ull, V1 | 1ull << VIRTIO_F_RING_RESET};
+
+	build();
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		probe();
+		negotiate(bad[i]);
+		add_status(FEATS);
+		ck_assert_uint_eq(status(), ACK | DRIVER);
+		add_status(FEATS | OK);
+		ck_assert_uint_eq(status(), ACK | DRIVER);
+	}
+	ck_assert_uint_eq(model.starts, 0);
+	ck_assert_uint_eq(vdev.features, 0);
+	/* The driver may try again with less. */
+	negotiate(V1);
+	add_status(FEATS);
+	ck_assert_uint_eq(status(), ACK | DRIVER | FEATS);
+	ck_assert_uint_eq(vdev.features, V1);
+	negotiate(OFFERS);
+	ck_assert_msg(vdev.features == V1, "frozen by FEATURES_OK");
+	put(VIRTIO_PCI_COMMON_GFSELECT, 0, 4);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(status_moves_forward_only)
+{
+	static const struct {
+		uint8_t from, write, to;
+	} step[] = {
+		{0, DRIVER, 0},
+		{0, FEATS, 0},
+		{0, OK, 0},
+		{0, VIRTIO_CONFIG_S_NEEDS_RESET, 0},
+		{0, 0x30, 0},
+		{0, ACK, ACK},
+		{0, ACK | DRIVER, ACK | DRIVER},
+		{ACK, ACK | FEATS, ACK},
+		{ACK, DRIVER, ACK},
+		{ACK | DRIVER, ACK, ACK | DRIVER},
+		{ACK | DRIVER, ACK | DRIVER | OK, ACK | DRIVER},
+		{ACK | DRIVER, ACK | DRIVER | 0x80, ACK | DRIVER | 0x80},
+		{ACK | DRIVER | 0x80, ALL | 0x80, ACK | DRIVER | 0x80},
+		{ACK | DRIVER | FEATS, ACK | DRIVER, ACK | DRIVER | FEATS},
+		{ALL, ALL & ~OK, ALL},
+		{ALL, ALL | 0x40, ALL},
+		{0, ALL, ALL},
+	};
+
+	build();
+	find_structures();
+	for (unsigned i = 0; i < sizeof(step) / sizeof(step[0]); i++) {
+		reset();
+		negotiate(V1);
+		if (step[i].from)
+			put(VIRTIO_PCI_COMMON_STATUS, step[i].from, 1);
+		ck_assert_uint_eq(status(), step[i].from);
+		put(VIRTIO_PCI_COMMON_STATUS, step[i].write, 1);
+		ck_assert_msg(status() == step[i].to, "step %u: %#x", i, status());
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(nothing_happens_before_driver_ok)
+{
+	build();
+	set_up();
+	wr(g.notify, 0, 2);
+	ck_assert(!kicked(0));
+	ck_assert_uint_eq(kicks.adds, 0);
+	ck_assert_uint_eq(model.starts, 0);
+	vp->transport.config_changed(&vp->transport);
+	ck_assert_uint_eq(fake_irq.delivered, 0);
+	ck_assert_uint_eq(rd(g.isr, 1), 0);
+	add_status(OK);
+	ck_assert_uint_eq(model.starts, 1);
+	wr(g.notify, 0, 2);
+	ck_assert(kicked(0));
+	add_status(OK);
+	ck_assert_uint_eq(model.starts, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_kick_that_reaches_us_is_passed_on)
+{
+	build();
+	kicks.refuse = 1;
+	drive();
+	ck_assert_uint_eq(kicks.n, 0);
+	wr(g.notify + g.notify_mult, 1, 2);
+	ck_assert(kicked(1) && !kicked(0));
+	wr(g.notify, 0, 4);
+	ck_assert(kicked(0));
+	wr(g.notify + 2 * g.notify_mult, 2, 2);
+	ck_assert_msg(!kicked(2), "not enabled");
+	wr(g.notify + NVQ * g.notify_mult, 3, 2);
+	wr(g.notify + 1, 0, 2);
+	wr(g.notify, 0, 8);
+	ck_assert(!kicked(0) && !kicked(1) && !kicked(2));
+	tear_down();
+}
+END_TEST
+
+START_TEST(queue_sizes_are_checked)
+{
+	static const uint16_t bad[] = {0, 3, 127, QMAX * 2, 0x8000, 0xffff};
+
+	build();
+	probe();
+	put(VIRTIO_PCI_COMMON_Q_SELECT, 1, 2);
+	put(VIRTIO_PCI_COMMON_Q_SIZE, 64, 2);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put(VIRTIO_PCI_COMMON_Q_SIZE, bad[i], 2);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), 64);
+	}
+	put(VIRTIO_PCI_COMMON_Q_SIZE, 1, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_selector_out_of_range_selects_nothing)
+{
+	static const uint16_t bad[] = {NVQ, NVQ + 1, 0x7fff, 0xffff};
+
+	build();
+	probe();
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put(VIRTIO_PCI_COMMON_Q_SELECT, bad[i], 2);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SELECT, 2), bad[i]);
+		put(VIRTIO_PCI_COMMON_Q_SIZE, 8, 2);
+		put(VIRTIO_PCI_COMMON_Q_MSIX, 1, 2);
+		put(VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2);
+		put(VIRTIO_PCI_COMMON_Q_DESCLO, ~0ull, 8);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), 0);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0);
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(vectors_out_of_range_read_no_vector)
+{
+	build();
+	probe();
+	put(VIRTIO_PCI_COMMON_MSIX, NVQ, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_MSIX, 2), NVQ);
+	put(VIRTIO_PCI_COMMON_MSIX, NVQ + 1, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+	put(VIRTIO_PCI_COMMON_Q_MSIX, 0x800, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+	tear_down();
+}
+END_TEST
+
+START_TEST(queues_freeze)
+{
+	build();
+	set_up();
+	/* An enabled queue keeps its addresses, a queue that is not enabled takes new ones. */
+	put(VIRTIO_PCI_COMMON_Q_SELECT, 0, 2);
+	put(VIRTIO_PCI_COMMON_Q_SIZE, 8, 2);
+	put(VIRTIO_PCI_COMMON_Q_USEDLO, 0xdead0000, 4);
+	put(VIRTIO_PCI_COMMON_Q_ENABLE, 0, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), 128);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_USEDLO, 8), 0x100108000);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 1);
+	put(VIRTIO_PCI_COMMON_Q_SELECT, 2, 2);
+	put(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 2);
+	ck_assert_msg(get(VIRTIO_PCI_COMMON_Q_ENABLE, 2) == 0, "only 1 enables");
+	add_status(OK);
+	/* After DRIVER_OK nothing moves, enabled or not. */
+	for (unsigned q = 0; q < NVQ; q++) {
+		put(VIRTIO_PCI_COMMON_Q_SELECT, q, 2);
+		put(VIRTIO_PCI_COMMON_Q_SIZE, 8, 2);
+		put(VIRTIO_PCI_COMMON_Q_DESCLO, 0, 8);
+		put(VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), 128);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0x100100000 + q * 0x10000);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_ENABLE, 2), q < 2);
+		ck_assert_uint_eq(vdev.queue[q].cfg.num, 128);
+	}
+	ck_assert_uint_eq(kicks.n, 2);
+	tear_down();
+}
+END_TEST
+
+START_TEST(registers_take_their_own_width)
+{
+	build();
+	probe();
+	put(VIRTIO_PCI_COMMON_Q_DESCLO, 0x1122334455667788, 8);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0x1122334455667788);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_DESCHI, 4), 0x11223344);
+	put(VIRTIO_PCI_COMMON_Q_DESCLO, 0, 2);
+	put(VIRTIO_PCI_COMMON_Q_DESCLO, 0, 1);
+	put(VIRTIO_PCI_COMMON_Q_DESCLO + 2, 0, 4);
+	put(VIRTIO_PCI_COMMON_Q_DESCHI, 0, 8);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0x1122334455667788);
+	put(VIRTIO_PCI_COMMON_STATUS, 0, 2);
+	put(VIRTIO_PCI_COMMON_STATUS, 0, 4);
+	put(VIRTIO_PCI_COMMON_NUMQ, 0, 2);
+	ck_assert_uint_eq(status(), ACK | DRIVER);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_NUMQ, 2), NVQ);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_NUMQ, 4), NVQ | (ACK | DRIVER) << 16);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_USEDHI, 8), UINT64_MAX);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_USEDHI + 4, 4), 0xffffffff);
+	ck_assert_uint_eq(rd(g.isr + 1, 1), 0xff);
+	tear_down();
+}
+END_TEST
+
+START_TEST(device_config_is_bounded)
+{
+	build();
+	find_structures();
+	ck_assert_msg(rd(g.config, 1) == 0x80, "readable before any status");
+	ck_assert_uint_eq(rd(g.config, 8), 0x8786858483828180);
+	ck_assert_uint_eq(rd(g.config + 1, 3), 0x838281);
+	ck_assert_uint_eq(rd(g.config + 23, 1), 0x97);
+	for (unsigned len = 1; len <= 8; len++) {
+		ck_assert(rd(g.config + 24 - len, len) != (len == 8 ? UINT64_MAX : (1ull << 8 * len) - 1));
+		ck_assert(rd(g.config + 25 - len, len) == (len == 8 ? UINT64_MAX : (1ull << 8 * len) - 1));
+		wr(g.config + 25 - len, 0, len);
+	}
+	ck_assert_uint_eq(model.writes, 0);
+	wr(g.config + 22, 0x5566, 2);
+	ck_assert_uint_eq(model.writes, 1);
+	ck_assert_uint_eq(rd(g.config + 22, 2), 0x5566);
+	vdev.config_gen = 0x1ff;
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_CFGGENERATION, 1), 0xff);
+	tear_down();
+}
+END_TEST
+
+START_TEST(isr_clears_when_read)
+{
+	build();
+	drive();
+	vp->transport.notify(&vp->transport, 0, NULL);
+	ck_assert_uint_eq(rd(g.isr, 1), ISR_QUEUE);
+	ck_assert_uint_eq(rd(g.isr, 1), 0);
+	vp->transport.notify(&vp->transport, 0, NULL);
+	vp->transport.config_changed(&vp->transport);
+	ck_assert_uint_eq(rd(g.isr, 1), ISR_QUEUE | ISR_CONFIG);
+	ck_assert_uint_eq(rd(g.isr, 1), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(needs_reset_is_told_after_driver_ok)
+{
+	build();
+	drive();
+	vp->transport.needs_reset(&vp->transport);
+	ck_assert_uint_eq(status(), ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
+	ck_assert_uint_eq(fake_irq.delivered, 1);
+	ck_assert_uint_eq(fake_irq.last->msg.data, 0x40);
+	ck_assert_uint_eq(rd(g.isr, 1), ISR_CONFIG);
+	put(VIRTIO_PCI_COMMON_STATUS, ALL, 1);
+	ck_assert_msg(status() & VIRTIO_CONFIG_S_NEEDS_RESET, "only a reset takes it back");
+	reset();
+	ck_assert_uint_eq(status(), 0);
+	drive();
+	ck_assert_uint_eq(model.starts, 2);
+	tear_down();
+}
+END_TEST
+
+static uint32_t window(uint32_t off, uint32_t len)
+{
+	wr(CFG + g.cfg_cap + VIRTIO_PCI_CAP_OFFSET, off, 4);
+	wr(CFG + g.cfg_cap + VIRTIO_PCI_CAP_LENGTH, len, 4);
+	return CFG + g.cfg_cap + sizeof(struct virtio_pci_cap);
+}
+
+START_TEST(the_config_window_reaches_the_bar)
+{
+	uint64_t data;
+	uint64_t base;
+
+	build();
+	find_structures();
+	base = rd(CFG + PCI_BASE_ADDRESS_0, 4) & ~0xfull;
+	wr(CFG + PCI_COMMAND, 0, 2); /* it works for who cannot map BARs */
+	data = window(g.common - base + VIRTIO_PCI_COMMON_STATUS, 1);
+	wr(data, ACK, 1);
+	ck_assert_uint_eq(rd(data, 1), ACK);
+	data = window(g.common - base + VIRTIO_PCI_COMMON_NUMQ, 2);
+	ck_assert_uint_eq(rd(data, 2), NVQ);
+	data = window(g.config - base, 4);
+	ck_assert_uint_eq(rd(data, 4), 0x83828180);
+	data = window(g.table - base + 12, 4);
+	wr(data, 0, 4);
+	ck_assert_msg(rd(data, 4) == 0, "MSI-X too");
+	/* What is not legal touches nothing: the data bytes are then plain memory. */
+	data = window(g.config - base, 4);
+	rd(data, 4);
+	data = window(g.config - base, 3);
+	ck_assert_uint_eq(rd(data, 4), 0x83828180);
+	data = window(g.config - base, 0);
+	data = window(g.config - base, 8);
+	data = window(g.config - base + 2, 4);
+	wr(data, 0, 4);
+	ck_assert_uint_eq(model.writes, 0);
+	data = window(0xfffffffc, 4);
+	ck_assert_uint_eq(rd(data, 4), 0xffffffff);
+	wr(data, 0, 4);
+	wr(CFG + g.cfg_cap + VIRTIO_PCI_CAP_BAR, 1, 1);
+	data = window(0, 4);
+	ck_assert_uint_eq(rd(data, 4), 0xffffffff);
+	wr(CFG + g.cfg_cap + VIRTIO_PCI_CAP_BAR, 0xff, 1);
+	ck_assert_uint_eq(rd(data, 4), 0xffffffff);
+	wr(data, 0, 4);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_device_without_config_has_no_capability_for_it)
+{
+	ck_assert_int_eq(pci_bus_create(&bus, &board, &layout), 0);
+	make_device();
+	vdev.config_len = 0;
+	ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, &vdev), 0);
+	for (unsigned cap = rd(CFG + PCI_CAPABILITY_LIST, 1); cap; cap = rd(CFG + cap + 1, 1))
+		ck_assert(rd(CFG + cap, 1) != PCI_CAP_ID_VNDR || rd(CFG + cap + 3, 1) != VIRTIO_PCI_CAP_DEVICE_CFG);
+	wr(CFG + PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	ck_assert_uint_eq(rd((rd(CFG + PCI_BASE_ADDRESS_0, 4) & ~0xfull) + AT_CONFIG, 1), 0xff);
+	tear_down();
+}
+END_TEST
+
+UNIT_MAIN("virtio_pci", linux_finds_and_starts_the_device, every_offer_includes_version_1,
+	bad_features_are_refused, status_moves_forward_only, nothing_happens_before_driver_ok,
+	a_kick_that_reaches_us_is_passed_on, queue_sizes_are_checked,
+	a_selector_out_of_range_selects_nothing, vectors_out_of_range_read_no_vector, queues_freeze,
+	registers_take_their_own_width, device_config_is_bounded, isr_clears_when_read,
+	needs_reset_is_told_after_driver_ok, the_config_window_reaches_the_bar,
+	a_device_without_config_has_no_capability_for_it)

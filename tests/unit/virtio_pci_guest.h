@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio-pci between a device and a VM that only keep book (at the link seam), and a guest's driver that goes the way
+ * Linux's does. Included by one .c file of a test program.
+ */
+#ifndef PINVM_TESTS_VIRTIO_PCI_GUEST_H
+#define PINVM_TESTS_VIRTIO_PCI_GUEST_H
+
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "devices/virtio/pci_priv.h"
+#include "tests/unit/fake_irq.h"
+#include "tests/unit/unit.h"
+#include "vmm/bus.h"
+#include "vmm/vm.h"
+
+#define ECAM  0xe0000000ull
+#define MEM32 0xc0000000ull
+#define NVQ   3
+#define QMAX  256
+
+#define V1     (1ull << VIRTIO_F_VERSION_1)
+#define OFFERS (V1 | 1ull << 29 | 1ull << 28 | 1ull << 9)
+#define ACK    VIRTIO_CONFIG_S_ACKNOWLEDGE
+#define DRIVER VIRTIO_CONFIG_S_DRIVER
+#define FEATS  VIRTIO_CONFIG_S_FEATURES_OK
+#define OK     VIRTIO_CONFIG_S_DRIVER_OK
+#define ALL    (ACK | DRIVER | FEATS | OK)
+
+static const struct pci_layout layout = {
+	.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x100000, .mech1 = true};
+static struct bus board;
+static struct pci_bus *bus;
+static struct virtio_pci *vp;
+
+/* The VM: where kicks are caught. */
+static struct {
+	uint64_t gpa[8];
+	int fd[8];
+	unsigned n, adds, refuse;
+} kicks;
+
+int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
+{
+	if (kicks.refuse)
+		return -ENOSPC;
+	for (unsigned i = 0; i < kicks.n; i++)
+		ck_assert_uint_ne(kicks.gpa[i], gpa);
+	kicks.gpa[kicks.n] = gpa;
+	kicks.fd[kicks.n++] = fd;
+	kicks.adds++;
+	return 0;
+}
+
+int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
+{
+	for (unsigned i = 0; i < kicks.n; i++) {
+		if (kicks.gpa[i] == gpa && kicks.fd[i] == fd) {
+			kicks.n--;
+			kicks.gpa[i] = kicks.gpa[kicks.n];
+			kicks.fd[i] = kicks.fd[kicks.n];
+			return 0;
+		}
+	}
+	ck_abort_msg("a kick was removed that was never there");
+}
+
+/* The device. */
+static struct virtio_queue queues[NVQ];
+static struct virtio_dev vdev;
+static struct {
+	bool started, slow; /* slow: a stop ends when finish_stop() is called */
+	unsigned starts, stops, writes, destroyed;
+	uint64_t features;
+	struct virtq_cfg cfg[NVQ];
+	_Atomic(struct done *) stopping;
+} model;
+
+void virtio_start(struct virtio_dev *dev)
+{
+	ck_assert(!model.started && !model.stopping);
+	ck_assert(virtio_features_ok(dev, dev->features));
+	model.started = true;
+	model.starts++;
+	model.features = dev->features;
+	for (unsigned i = 0; i < NVQ; i++) {
+		model.cfg[i] = dev->queue[i].cfg;
+		ck_assert(model.cfg[i].num && model.cfg[i].num <= QMAX && !(model.cfg[i].num & (model.cfg[i].num - 1)));
+	}
+}
+
+void virtio_stop(struct virtio_dev *dev, struct done *done)
+{
+	ck_assert_msg(!model.stopping, "one stop at a time");
+	model.stops++;
+	if (model.started && model.slow) {
+		model.started = false;
+		model.stopping = done;
+		return;
+	}
+	model.started = false;
+	done->fn(done);
+}
+
+static inline bool finish_stop(void)
+{
+	struct done *done = atomic_exchange(&model.stopping, NULL);
+
+	if (done)
+		done->fn(done);
+	return done;
+}
+
+bool virtio_features_ok(const struct virtio_dev *dev, uint64_t wanted)
+{
+	return !(wanted & ~dev->offered) && wanted & V1;
+}
+
+static inline void write_config(struct virtio_dev *dev, uint32_t off, const void *data, unsigned len)
+{
+	ck_assert_uint_le(off + len, dev->config_len);
+	model.writes++;
+	for (unsigned i = 0; i < len; i++)
+		__atomic_store_n(&dev->config[off + i], ((const uint8_t *)data)[i], __ATOMIC_RELEASE);
+}
+
+static inline void destroy(struct virtio_dev *dev)
+{
+	model.destroyed++;
+	for (unsigned i = 0; i < NVQ; i++)
+		close(queues[i].kick_fd);
+}
+
+static const struct virtio_ops dev_ops = {.id = VIRTIO_ID_BLK, .nvq = NVQ, .write_config = write_config, .destroy = destroy};
+
+static inline void make_device(void)
+{
+	vdev = (struct virtio_dev){.ops = &dev_ops, .name = "disk0", .offered = OFFERS, .nvq = NVQ, .queue_max = QMAX,
+		.queue = queues, .config_len = 24};
+	for (unsigned i = 0; i < NVQ; i++)
+		queues[i].kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	for (unsigned i = 0; i < sizeof(vdev.config); i++)
+		vdev.config[i] = 0x80 + i;
+}
+
+static inline void build(void)
+{
+	ck_assert_int_eq(pci_bus_create(&bus, &board, &layout), 0);
+	make_device();
+	ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, &vdev), 0);
+	bus_freeze(&board);
+}
+
+static inline void tear_down(void)
+{
+	finish_stop();
+	virtio_pci_destroy(vp);
+	pci_bus_destroy(bus);
+	ck_assert_uint_eq(model.destroyed, 1);
+	ck_assert_uint_eq(kicks.n, 0);
+	ck_assert_int_eq(fake_irq.open, 0);
+}
+
+/* The guest's driver, as far as Linux goes: vp_modern_probe() and what follows. */
+static inline uint64_t rd(uint64_t addr, unsigned len)
+{
+	uint8_t b[8];
+
+	bus_read(&board, BUS_MMIO, addr, b, len);
+	return bus_get(b, len);
+}
+
+static inline void wr(uint64_t addr, uint64_t v, unsigned len)
+{
+	uint8_t b[8];
+
+	bus_put(b, len, v);
+	bus_write(&board, BUS_MMIO, addr, b, len);
+}
+
+#define CFG (ECAM + (1 << 15))
+
+static struct {
+	uint64_t common, isr, config, notify, table;
+	uint32_t notify_mult, config_len;
+	unsigned cfg_cap, msix_cap;
+} g;
+
+static inline void find_structures(void)
+{
+	unsigned seen = 0;
+
+	for (unsigned cap = rd(CFG + PCI_CAPABILITY_LIST, 1); cap; cap = rd(CFG + cap + 1, 1)) {
+		uint64_t at = rd(CFG + PCI_BASE_ADDRESS_0, 4) & ~0xfull;
+		unsigned type = rd(CFG + cap + VIRTIO_PCI_CAP_CFG_TYPE, 1);
+
+		if (rd(CFG + cap, 1) == PCI_CAP_ID_MSIX) {
+			g.msix_cap = cap;
+			g.table = at + (rd(CFG + cap + PCI_MSIX_TABLE, 4) & ~7ull);
+			continue;
+		}
+		ck_assert_uint_eq(rd(CFG + cap, 1), PCI_CAP_ID_VNDR);
+		ck_assert_uint_eq(rd(CFG + cap + VIRTIO_PCI_CAP_BAR, 1), 0);
+		at += rd(CFG + cap + VIRTIO_PCI_CAP_OFFSET, 4);
+		seen |= 1 << type;
+		switch (type) {
+		case VIRTIO_PCI_CAP_COMMON_CFG:
+			g.common = at;
+			ck_assert_uint_ge(rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4), sizeof(struct virtio_pci_common_cfg));
+			break;
+		case VIRTIO_PCI_CAP_ISR_CFG:
+			g.isr = at;
+			break;
+		case VIRTIO_PCI_CAP_DEVICE_CFG:
+			g.config = at;
+			g.config_len = rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4);
+			break;
+		case VIRTIO_PCI_CAP_NOTIFY_CFG:
+			g.notify = at;
+			g.notify_mult = rd(CFG + cap + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
+			ck_assert_uint_ge(rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4), (NVQ - 1) * g.notify_mult + 2);
+			break;
+		case VIRTIO_PCI_CAP_PCI_CFG:
+			g.cfg_cap = cap;
+			break;
+		}
+	}
+	ck_assert_uint_eq(seen, 0x3e);
+	wr(CFG + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+}
+
+static inline uint64_t get(unsigned reg, unsigned len)
+{
+	return rd(g.common + reg, len);
+}
+
+static inline void put(unsigned reg, uint64_t v, unsigned len)
+{
+	wr(g.common + reg, v, len);
+}
+
+static inline uint8_t status(void)
+{
+	return get(VIRTIO_PCI_COMMON_STATUS, 1);
+}
+
+static inline void add_status(uint8_t bits)
+{
+	put(VIRTIO_PCI_COMMON_STATUS, status() | bits, 1);
+}
+
+static inline void negotiate(uint64_t features)
+{
+	put(VIRTIO_PCI_COMMON_GFSELECT, 0, 4);
+	put(VIRTIO_PCI_COMMON_GF, (uint32_t)features, 4);
+	put(VIRTIO_PCI_COMMON_GFSELECT, 1, 4);
+	put(VIRTIO_PCI_COMMON_GF, features >> 32, 4);
+}
+
+static inline uint64_t offered(void)
+{
+	uint64_t f;
+
+	put(VIRTIO_PCI_COMMON_DFSELECT, 0, 4);
+	f = get(VIRTIO_PCI_COMMON_DF, 4);
+	put(VIRTIO_PCI_COMMON_DFSELECT, 1, 4);
+	return f | get(VIRTIO_PCI_COMMON_DF, 4) << 32;
+}
+
+static inline void vector(unsigned v)
+{
+	wr(g.table + 16 * v, 0xfee00000, 4);
+	wr(g.table + 16 * v + 4, 0, 4);
+	wr(g.table + 16 * v + 8, 0x40 + v, 4);
+	wr(g.table + 16 * v + 12, 0, 4);
+}
+
+static inline void set_queue(unsigned q, uint16_t num)
+{
+	uint64_t at = 0x100000 + q * 0x10000ull;
+
+	put(VIRTIO_PCI_COMMON_Q_SELECT, q, 2);
+	put(VIRTIO_PCI_COMMON_Q_SIZE, num, 2);
+	put(VIRTIO_PCI_COMMON_Q_DESCLO, at, 4);
+	put(VIRTIO_PCI_COMMON_Q_DESCHI, 1, 4);
+	put(VIRTIO_PCI_COMMON_Q_AVAILLO, at + 0x4000, 4);
+	put(VIRTIO_PCI_COMMON_Q_AVAILHI, 1, 4);
+	put(VIRTIO_PCI_COMMON_Q_USEDLO, at + 0x8000, 4);
+	put(VIRTIO_PCI_COMMON_Q_USEDHI, 1, 4);
+	put(VIRTIO_PCI_COMMON_Q_MSIX, 1 + q, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_MSIX, 2), 1 + q);
+}
+
+static inline void reset(void)
+{
+	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
+	while (status())
+		ck_assert(finish_stop());
+}
+
+/* Up to and without FEATURES_OK. */
+static inline void probe(void)
+{
+	find_structures();
+	reset();
+	add_status(ACK);
+	add_status(DRIVER);
+	ck_assert_uint_eq(status(), ACK | DRIVER);
+}
+
+static inline void set_up(void)
+{
+	probe();
+	negotiate(offered());
+	add_status(FEATS);
+	ck_assert_uint_eq(status(), ACK | DRIVER | FEATS);
+	wr(CFG + g.msix_cap + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
+	put(VIRTIO_PCI_COMMON_MSIX, 0, 2);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_MSIX, 2), 0);
+	for (unsigned i = 0; i <= NVQ; i++)
+		vector(i);
+	for (unsigned q = 0; q < NVQ; q++) {
+		put(VIRTIO_PCI_COMMON_Q_SELECT, q, 2);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), QMAX);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_NOFF, 2), q);
+		set_queue(q, 128);
+		if (q < 2)
+			put(VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2);
+	}
+}
+
+static inline void drive(void)
+{
+	set_up();
+	add_status(OK);
+	ck_assert_uint_eq(status(), ALL);
+}
+
+static inline bool kicked(unsigned q)
+{
+	uint64_t v;
+
+	return read(queues[q].kick_fd, &v, 8) == 8;
+}
+
+static inline void expect_power_on(void)
+{
+	ck_assert_uint_eq(status(), 0);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SELECT, 2), 0);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_DFSELECT, 4), 0);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GFSELECT, 4), 0);
+	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
+	ck_assert_uint_eq(rd(g.isr, 1), 0);
+	for (unsigned q = 0; q < NVQ; q++) {
+		put(VIRTIO_PCI_COMMON_Q_SELECT, q, 2);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_SIZE, 2), QMAX);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_AVAILLO, 8), 0);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_Q_USEDLO, 8), 0);
+	}
+	put(VIRTIO_PCI_COMMON_Q_SELECT, 0, 2);
+	ck_assert_uint_eq(vdev.features, 0);
+	ck_assert_uint_eq(kicks.n, 0);
+}
+
+#endif
