@@ -31,6 +31,9 @@
 
 #define CTRL_A 1
 
+/* The console that a callback's argument is a part of. */
+#define console_of(ptr, member) ((struct console *)((char *)(ptr)-offsetof(struct console, member)))
+
 static const char help_text[] = "\r\n[pinvm: Ctrl-A x ends the guest, Ctrl-A b sends a break, "
 				"Ctrl-A a sends Ctrl-A, Ctrl-A h shows this]\r\n";
 
@@ -233,7 +236,7 @@ static void out_unwatch(struct console *c)
 
 static void on_out_call(struct loop_call *call)
 {
-	struct console *c = (void *)((char *)call - offsetof(struct console, out_call));
+	struct console *c = console_of(call, out_call);
 
 	atomic_store(&c->out_posted, false);
 	out_run(c);
@@ -241,7 +244,7 @@ static void on_out_call(struct loop_call *call)
 
 static void on_out_ready(struct loop_ev *ev, uint32_t events)
 {
-	struct console *c = (void *)((char *)ev - offsetof(struct console, out_ev));
+	struct console *c = console_of(ev, out_ev);
 
 	out_unwatch(c);
 	out_run(c);
@@ -250,7 +253,7 @@ static void on_out_ready(struct loop_ev *ev, uint32_t events)
 /* The pace is over. If nothing came meanwhile, sleep until console_write() calls. */
 static void on_out_timer(struct loop_timer *timer)
 {
-	struct console *c = (void *)((char *)timer - offsetof(struct console, out_timer));
+	struct console *c = console_of(timer, out_timer);
 	bool idle;
 
 	c->blocked = false;
@@ -434,7 +437,7 @@ static void in_run(struct console *c)
 
 static void on_in_call(struct loop_call *call)
 {
-	struct console *c = (void *)((char *)call - offsetof(struct console, in_call));
+	struct console *c = console_of(call, in_call);
 
 	atomic_store(&c->rx_posted, false);
 	in_run(c);
@@ -442,7 +445,7 @@ static void on_in_call(struct loop_call *call)
 
 static void on_in_ready(struct loop_ev *ev, uint32_t events)
 {
-	struct console *c = (void *)((char *)ev - offsetof(struct console, in_ev));
+	struct console *c = console_of(ev, in_ev);
 
 	if (c->in_end)
 		in_finish(c);
@@ -475,7 +478,7 @@ static void client_gone(struct console *c)
 
 static void on_connect(struct loop_ev *ev, uint32_t events)
 {
-	struct console *c = (void *)((char *)ev - offsetof(struct console, listen_ev));
+	struct console *c = console_of(ev, listen_ev);
 
 	/* The one before may have left in the same instant. */
 	if (c->port.out >= 0 && port_hung_up(&c->port))

@@ -68,18 +68,26 @@ static int open_stdio(struct console_port *p)
 	return 0;
 }
 
+/* Say in our own words why the end at `path` will not do. */
+static int refuse(int err, const char *kind, const char *path, const char *why)
+{
+	log_err("--serial %s=%s: %s", kind, path ? path : "", why);
+	return err;
+}
+
 static int open_file(struct console_port *p, const char *path)
 {
 	if (!path || !*path)
-		return log_errno(-EINVAL, "--serial file=: give the path of the file to write");
-	/* O_NONBLOCK: a FIFO without a reader is an error here, not a wait, and one with a slow reader never
-	 * blocks us. */
+		return refuse(-EINVAL, "file", path, "give the path of the file to write");
+	/* O_NONBLOCK: a FIFO without a reader is an error here, not a wait, and a slow reader never blocks
+	 * us. */
 	p->out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (p->out >= 0)
 		return 0;
+	if (errno == EISDIR)
+		return refuse(-EISDIR, "file", path, "is a directory; give the path of a file");
 	if (errno == ENXIO)
-		return log_errno(
-			-ENXIO, "--serial file=%s: nobody reads this FIFO; start its reader first", path);
+		return refuse(-ENXIO, "file", path, "nobody reads this FIFO; start its reader first");
 	return log_errno(-errno, "--serial file=%s", path);
 }
 
@@ -157,19 +165,17 @@ static int open_socket(struct console_port *p, const char *path)
 	int ret;
 
 	if (!path || !*path)
-		return log_errno(-EINVAL, "--serial socket=: give the path of the socket to make");
+		return refuse(-EINVAL, "socket", path, "give the path of the socket to make");
 	if (strlen(path) >= sizeof(p->path.sun_path))
-		return log_errno(-ENAMETOOLONG, "--serial socket=%s: a socket's path has at most %zu bytes",
-			path, sizeof(p->path.sun_path) - 1);
+		return refuse(-ENAMETOOLONG, "socket", path, "a socket's path has at most 107 bytes");
 	p->path.sun_family = AF_UNIX;
 	memcpy(p->path.sun_path, path, strlen(path) + 1);
 	p->in_how = p->out_how = PORT_SOCKET;
 	ret = listen_at(p);
 	if (ret == -EADDRINUSE)
-		return log_errno(
-			ret, "--serial socket=%s: another process listens there; choose another path", path);
+		return refuse(ret, "socket", path, "another process listens there; choose another path");
 	if (ret == -EEXIST)
-		return log_errno(ret, "--serial socket=%s: there is something that is not a socket", path);
+		return refuse(ret, "socket", path, "exists and is not a socket; choose another path");
 	return ret ? log_errno(ret, "--serial socket=%s", path) : 0;
 }
 
