@@ -47,7 +47,8 @@ static int open_failed(const struct disk_config *cfg, int err)
 	if (err == -EINVAL && cfg->direct)
 		log_err("--disk %s: direct: this file system has no direct I/O; leave out direct", cfg->path);
 	else if (err == -EBUSY)
-		log_err("--disk %s: the host uses this device (mounted?); unmount it, or add ro", cfg->path);
+		log_err("--disk %s: in use by the host (mounted?) or by another guest; unmount it, or add ro",
+			cfg->path);
 	else if (!cfg->ro && (err == -EACCES || err == -EPERM || err == -EROFS) && !access(cfg->path, R_OK))
 		log_err("--disk %s: cannot be written: %s; add ro to open it read-only", cfg->path,
 			strerror(-err));

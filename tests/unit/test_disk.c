@@ -2,8 +2,10 @@
 /* Disks on real files: what disk_open() refuses and says, and requests over both engines of the loop. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -254,6 +256,26 @@ static int run(struct disk *disk, struct loop *loop, enum disk_op op, struct iov
 #define SIZE (2u << 20)
 static uint8_t out[SIZE], in[SIZE];
 
+/* A block device over the image at `path`, gone with its last user; the descriptor that holds it, or < 0. */
+static int attach(char *name, size_t size)
+{
+	struct loop_config cfg = {.info.lo_flags = LO_FLAGS_AUTOCLEAR};
+	int ctl = open("/dev/loop-control", O_RDWR | O_CLOEXEC),
+	    n = ctl < 0 ? -1 : ioctl(ctl, LOOP_CTL_GET_FREE);
+	int dev, file = open(path, O_RDWR | O_CLOEXEC);
+
+	snprintf(name, size, "/dev/loop%d", n);
+	dev = n < 0 ? -1 : open(name, O_RDWR | O_CLOEXEC);
+	cfg.fd = (uint32_t)file;
+	if (dev >= 0 && ioctl(dev, LOOP_CONFIGURE, &cfg)) {
+		close(dev);
+		dev = -1;
+	}
+	close(file);
+	close(ctl);
+	return dev;
+}
+
 static void fill(unsigned seed)
 {
 	for (unsigned i = 0; i < SIZE; i++)
@@ -354,6 +376,37 @@ START_TEST(zeroes_read_back)
 }
 END_TEST
 
+START_TEST(a_block_device_is_a_disk)
+{
+	char name[32];
+	struct disk_config cfg = {.path = name};
+	struct loop *loop = make_loop(_i);
+	struct disk disk;
+	int dev;
+
+	if (!loop)
+		return;
+	enter("image");
+	image(SIZE);
+	dev = attach(name, sizeof(name));
+	if (dev < 0) {
+		printf("skip: no loop device: needs root and the loop module\n");
+	} else {
+		ck_assert_int_eq(disk_open(&disk, &cfg), 0);
+		ck_assert_uint_eq(disk.size, SIZE);
+		ck_assert_uint_eq(disk.block_size, 512);
+		ck_assert(disk.is_blkdev);
+		refused(name, false, false, -EBUSY, "in use by the host");
+		refused(name, true, false, -EBUSY, "in use by another guest");
+		disk_close(&disk);
+		check_zeroes(loop, name);
+		close(dev);
+	}
+	loop_destroy(loop);
+	leave();
+}
+END_TEST
+
 START_TEST(direct_takes_any_buffer)
 {
 	static _Alignas(4096) uint8_t buf[SIZE + 4096];
@@ -394,7 +447,8 @@ int main(void)
 {
 	const TTest *once[] = {refuses_what_is_no_disk, says_what_permission_lacks, shows_whole_sectors,
 		has_a_serial, one_writer_or_many_readers};
-	const TTest *each[] = {what_is_written_is_read, zeroes_read_back, direct_takes_any_buffer};
+	const TTest *each[] = {
+		what_is_written_is_read, zeroes_read_back, a_block_device_is_a_disk, direct_takes_any_buffer};
 	Suite *s = suite_create("disk");
 	TCase *tc = tcase_create("disk");
 	SRunner *sr = srunner_create(s);

@@ -93,7 +93,7 @@ static bool pump(void)
 {
 	struct loop_io *io = pending;
 	struct loop_call *call = posted;
-	const struct asked *a = &asked[nasked - 1];
+	const struct asked *a = nasked ? &asked[nasked - 1] : NULL;
 	int res;
 
 	pending = NULL;
