@@ -50,7 +50,7 @@ int console_open(struct console **con, const struct guest_config *cfg, struct lo
 /*
  * Write out what the ring holds, as long as the reader goes on reading (at most 500 ms without progress, 3 s
  * in all), restore the terminal, remove the socket, free. The loop's thread, when no other thread uses the
- * console any more, and before loop_destroy(). NULL is fine.
+ * console any more, and before loop_destroy(); steps the loop if a call is on its way to it. NULL is fine.
  */
 void console_close(struct console *con);
 

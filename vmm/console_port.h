@@ -14,20 +14,23 @@
 #include "vmm/config.h"
 
 enum port_how {
-	PORT_DIRECT, /* read() and write(): a file, or a description of our own with O_NONBLOCK */
-	PORT_SOCKET, /* MSG_DONTWAIT */
-	PORT_POLLED, /* shared with others and not to be reopened: ask poll() first, then move what is sure to
-			fit */
+	/* read() and write(): a file, or a description of our own with O_NONBLOCK */
+	PORT_DIRECT,
+	/* MSG_DONTWAIT */
+	PORT_SOCKET,
+	/* shared with others and not to be reopened: ask poll() first, then move what is sure to fit */
+	PORT_POLLED,
 };
 
 struct console_port {
 	enum serial_kind kind;
-	int in, out; /* -1: none (now) */
-	int listener,
-		slave; /* -1: none. The pty's slave stays open here so that the master never sees a hang-up */
+	int in, out;  /* -1: none (now) */
+	int listener; /* -1: none */
+	int slave;    /* the pty's, open here so that the master never sees a hang-up; -1: none */
 	enum port_how in_how, out_how;
-	bool out_shy;		 /* PORT_POLLED: only one byte is sure to fit */
-	bool tty;		 /* in is a terminal */
+	bool out_shy; /* PORT_POLLED: only one byte is sure to fit */
+	bool tty;     /* in is a terminal */
+
 	struct sockaddr_un path; /* of the listener */
 	dev_t dev;		 /* what we made there */
 	ino_t ino;
