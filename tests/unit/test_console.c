@@ -14,6 +14,7 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/console.h"
+#include "vmm/console_port.h"
 #include "vmm/loop.h"
 
 static struct loop *loop;
@@ -371,9 +372,10 @@ static void *chatter(void *arg)
 	return NULL;
 }
 
-/* A vCPU writes while the loop's thread moves: every byte, in order. */
+/* A vCPU writes while the loop's thread moves: every byte, in order, and without waking the loop for each. */
 START_TEST(output_is_complete)
 {
+	struct loop_stats stats;
 	struct peer reader;
 	pthread_t t;
 
@@ -386,6 +388,8 @@ START_TEST(output_is_complete)
 	pthread_join(t, NULL);
 	expect_pattern(reader.data, 200000);
 	ck_assert_uint_eq(console_drops(con), 0);
+	loop_stats(loop, &stats);
+	ck_assert_uint_lt(stats.wakeups, 200000 / 10);
 	peer_close(&reader);
 	teardown();
 }
@@ -545,6 +549,43 @@ START_TEST(stdio_over_a_socket)
 	peer_wait(&reader, CONSOLE_RING);
 	ck_assert_int_eq(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK, 0);
 	peer_close(&reader);
+	teardown();
+}
+END_TEST
+
+/* What others share and /proc does not give us anew is asked with poll() first, and never filled beyond its
+ * room. */
+START_TEST(shared_descriptors_are_asked_first)
+{
+	struct console_port port = {.in_how = PORT_POLLED, .out_how = PORT_POLLED};
+	size_t total = 0;
+	uint8_t b[8192];
+	ssize_t n;
+	int p[2];
+
+	setup(_i);
+	ck_assert_int_eq(pipe(p), 0);
+	port.in = p[0];
+	port.out = p[1];
+	ck_assert_int_eq(port_read(&port, b, sizeof(b)), -EAGAIN);
+	memset(b, 'p', sizeof(b));
+	while ((n = port_write(&port, b, sizeof(b))) > 0)
+		total += n;
+	ck_assert_int_eq(n, -EAGAIN);
+	ck_assert_uint_eq(total, fcntl(p[1], F_GETPIPE_SZ));
+	ck_assert_int_eq(port_read(&port, b, sizeof(b)), sizeof(b));
+	ck_assert_int_gt(port_write(&port, b, sizeof(b)), 0);
+	port_drop_client(&port);
+	/* a terminal that nobody drains */
+	p[0] = posix_openpt(O_RDWR | O_NOCTTY);
+	ck_assert_int_eq(grantpt(p[0]) | unlockpt(p[0]), 0);
+	port.out = open(ptsname(p[0]), O_RDWR | O_NOCTTY);
+	port.out_shy = true;
+	while ((n = port_write(&port, b, sizeof(b))) > 0)
+		ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(n, -EAGAIN);
+	close(port.out);
+	close(p[0]);
 	teardown();
 }
 END_TEST
@@ -715,8 +756,8 @@ int main(void)
 	const TTest *tests[] = {off_swallows, file_gets_everything, file_refusals, full_disk,
 		stdio_leaves_shared_flags_alone, slow_reader_gets_a_marker, output_is_complete, close_flushes,
 		close_gives_up, reader_is_gone, standard_descriptors_closed, piped_input_is_complete,
-		input_from_a_file, stdio_over_a_socket, pty_end, socket_one_client_a_time,
-		socket_half_closed_and_dead, socket_stale_live_and_foreign};
+		input_from_a_file, stdio_over_a_socket, shared_descriptors_are_asked_first, pty_end,
+		socket_one_client_a_time, socket_half_closed_and_dead, socket_stale_live_and_foreign};
 	Suite *s = suite_create("console");
 	TCase *tc = tcase_create("console");
 	SRunner *sr = srunner_create(s);
