@@ -15,6 +15,7 @@ PKG_CONFIG ?= pkg-config
 IASL ?= iasl
 PREFIX ?= /usr/local
 DESTDIR ?=
+RUN ?=
 WERROR ?= 1
 STATIC ?= 0
 
@@ -65,6 +66,24 @@ all: $(B)/libpinvm.a $(if $(wildcard vmm/main.c),$(B)/pinvm) compile_commands.js
 
 $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
+
+# The program prints its own option list: what the man page and the completion say is what the parser knows. RUN is what
+# starts the program when it was built for another machine (RUN=qemu-aarch64-static).
+$(B)/pinvm.1: docs/pinvm.1.in $(B)/pinvm
+	$(call say,MAN,$@)$(RUN) $(B)/pinvm man > $(B)/gen/options.man
+	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e 's/@VERSION@/$(VERSION)/' $< > $@
+
+$(B)/completion/pinvm: $(B)/pinvm
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)$(RUN) $(B)/pinvm completion bash > $@
+
+man: $(B)/pinvm.1 $(B)/completion/pinvm ## the man page and the bash completion
+
+install: all man ## program, man page and completion into DESTDIR and PREFIX
+	install -D -m 755 $(B)/pinvm $(DESTDIR)$(PREFIX)/bin/pinvm
+	install -D -m 644 $(B)/pinvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/pinvm.1
+	install -D -m 644 $(B)/completion/pinvm $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pinvm
+.PHONY: man install
 
 $(B)/libpinvm.a: $(lib_obj)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^

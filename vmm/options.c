@@ -110,7 +110,7 @@ static const char *shown(const char *value, char *out, size_t n)
 {
 	size_t i;
 
-	for (i = 0; value[i] && i < SHOWN && i < n - 4; i++)
+	for (i = 0; i < SHOWN && i < n - 4 && value[i]; i++)
 		out[i] = iscntrl((unsigned char)value[i]) ? '?' : value[i];
 	strcpy(out + i, value[i] ? "..." : "");
 	return out;

@@ -119,7 +119,8 @@ const struct opt_row opt_table[] = {
 	{.name = "exits",
 		.arch = "x86",
 		.why = "it is a feature of KVM on x86",
-		.value = {NULL, NULL, "off: the guest keeps the core instead of leaving to the host"},
+		.value = {NULL, NULL, "off: the guest keeps the core instead of leaving to the host",
+			.type = OPT_NONE},
 		KEYS(exits_keys)},
 	{.name = "irqchip",
 		.arch = "x86",
@@ -130,7 +131,7 @@ const struct opt_row opt_table[] = {
 	{.name = "kvm",
 		.arch = "x86",
 		.why = "these features are KVM's on x86",
-		.value = {NULL, NULL, "paravirtual features, each on or off"},
+		.value = {NULL, NULL, "paravirtual features, each on or off", .type = OPT_NONE},
 		KEYS(kvm_keys)},
 
 	{.name = "disk",
@@ -193,8 +194,13 @@ const struct opt_row opt_table[] = {
 		.flags = OPT_OUTSIDE,
 		.value = {NULL, "FILE", "read options from FILE; those on the command line win",
 			.type = OPT_STRING, .min = 1, .max = PATH_MAX - 1}},
-	{.name = "help", .letter = 'h', .flags = OPT_OUTSIDE, .value = {NULL, NULL, "print this and end"}},
-	{.name = "version", .flags = OPT_OUTSIDE, .value = {NULL, NULL, "print the version and end"}},
+	{.name = "help",
+		.letter = 'h',
+		.flags = OPT_OUTSIDE,
+		.value = {NULL, NULL, "print this and end", .type = OPT_NONE}},
+	{.name = "version",
+		.flags = OPT_OUTSIDE,
+		.value = {NULL, NULL, "print the version and end", .type = OPT_NONE}},
 };
 
 const unsigned opt_rows = COUNT(opt_table);

@@ -200,6 +200,35 @@ START_TEST(bash_completes)
 }
 END_TEST
 
+/* The guide for QEMU's users recommends only options that exist. */
+START_TEST(the_guide_is_true)
+{
+	FILE *f = fopen("docs/from-qemu.md", "r");
+	unsigned found = 0;
+	char line[1024], name[64];
+
+	ck_assert_msg(f != NULL, "docs/from-qemu.md: run from the top of the tree");
+	while (fgets(line, sizeof(line), f)) {
+		char *p = !strncmp(line, "| ", 2) ? line : NULL, *next;
+
+		while (p && (next = strstr(p + 1, " | ")))
+			p = next; /* to the last column */
+		while (p && (p = strstr(p, "--"))) {
+			bool known = false;
+
+			p += 2;
+			snprintf(
+				name, sizeof(name), "%.*s", (int)strspn(p, "abcdefghijklmnopqrstuvwxyz-"), p);
+			for_each_row(row) known |= !strcmp(row->name, name);
+			ck_assert_msg(known, "--%s in: %s", name, line);
+			found++;
+		}
+	}
+	fclose(f);
+	ck_assert_uint_gt(found, 25);
+}
+END_TEST
+
 START_TEST(the_plan)
 {
 	struct guest_config cfg;
@@ -234,4 +263,4 @@ END_TEST
 
 UNIT_MAIN("options_text", the_table_agrees_with_itself, fields_are_not_shared, help_names_everything,
 	help_marks_what_is_not_here, man_page_names_everything, completion_names_everything, bash_completes,
-	the_plan)
+	the_guide_is_true, the_plan)
