@@ -25,7 +25,7 @@ struct irq_src {
 	struct vm *vm;
 	int fd;  /* eventfd; its counter is the pending bit while the irqfd is not bound */
 	int gsi; /* entry in the routing table */
-	bool routed, masked, bound;
+	bool routed, masked, bound, dirty; /* dirty: the table does not hold msg yet */
 	struct irq_msg msg;
 	_Atomic uint64_t raised; /* count of raises */
 };

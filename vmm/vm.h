@@ -16,7 +16,8 @@
 
 #define VM_MAX_GSI 1024 /* routing entries: 24 pins, the rest MSIs */
 
-struct kvm_irq_routing_entry;
+struct kvm_irq_routing;
+struct arch_vm;
 struct irq_src;
 
 struct vm {
@@ -25,12 +26,13 @@ struct vm {
 	unsigned run_size;
 	const struct guest_config *cfg;
 	const struct guest_mem *mem;
+	struct arch_vm *arch; /* the architecture's own */
 
 	pthread_mutex_t irq_lock;          /* routing table below; never held while waiting for a loop */
 	struct irq_src *gsi[VM_MAX_GSI];   /* NULL: free */
-	bool routes_live;                  /* false while a VM is being built: changes are collected */
+	struct kvm_irq_routing *table;     /* room to build the table in */
 	unsigned route_writes;             /* KVM_SET_GSI_ROUTING calls made, for tests and the report */
-	bool fast_kick;                    /* KVM_CAP_IOEVENTFD_NO_LENGTH */
+	bool fast_kick;                    /* KVM_CAP_IOEVENTFD_ANY_LENGTH: a kick of any width */
 };
 
 /* Open /dev/kvm and check API and required capabilities. -errno after one logged line that says what would help. */

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Interrupt sources over a fake KVM that consumes a bound eventfd as the real one does: when it is bound, and on raise. */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/irq.h"
+#include "vmm/vm.h"
+
+static int bound_fd = -1, binds, unbinds, writes, route_error;
+static unsigned delivered;
+
+static void consume(void)
+{
+	eventfd_t n;
+
+	if (bound_fd >= 0 && eventfd_read(bound_fd, &n) == 0)
+		delivered++;
+}
+
+int vm_gsi_take(struct vm *vm, struct irq_src *src, int gsi)
+{
+	return gsi < 0 ? 24 : gsi;
+}
+
+void vm_gsi_free(struct vm *vm, int gsi)
+{
+}
+
+int vm_irqfd(struct vm *vm, int gsi, int fd, bool on)
+{
+	bound_fd = on ? fd : -1;
+	binds += on;
+	unbinds += !on;
+	consume();
+	return 0;
+}
+
+int vm_routes_write(struct vm *vm)
+{
+	writes++;
+	return route_error;
+}
+
+static struct vm vm = {.irq_lock = PTHREAD_MUTEX_INITIALIZER};
+static const struct irq_msg msg_a = {.addr = 0xfee00000, .data = 0x41}, msg_b = {.addr = 0xfee01000, .data = 0x42};
+
+static void raise_and_consume(struct irq_src *src)
+{
+	irq_raise(src, NULL);
+	consume();
+}
+
+START_TEST(keeps_what_is_raised_while_masked)
+{
+	struct irq_src src;
+
+	ck_assert_int_eq(irq_open(&src, &vm, -1), 0);
+	raise_and_consume(&src);
+	ck_assert(irq_pending(&src));
+	ck_assert_int_eq(irq_route(&src, &msg_a), 0);
+	ck_assert_msg(binds == 0 && writes == 0, "masked: KVM is left alone");
+	ck_assert_int_eq(irq_mask(&src, false), 0);
+	ck_assert_int_eq(binds, 1);
+	ck_assert_int_eq(writes, 1);
+	ck_assert_uint_eq(delivered, 1);
+	ck_assert(!irq_pending(&src));
+	raise_and_consume(&src);
+	ck_assert_uint_eq(delivered, 2);
+	irq_mask(&src, true);
+	raise_and_consume(&src);
+	raise_and_consume(&src);
+	ck_assert_uint_eq(delivered, 2);
+	irq_mask(&src, false);
+	ck_assert_msg(delivered == 3, "edges that came while masked are one");
+	irq_close(&src);
+	ck_assert_int_eq(binds, unbinds);
+}
+END_TEST
+
+START_TEST(writes_routes_only_on_change)
+{
+	struct irq_src src;
+
+	ck_assert_int_eq(irq_open(&src, &vm, 4), 0);
+	ck_assert_int_eq(src.gsi, 4);
+	irq_route(&src, &msg_a);
+	irq_mask(&src, false);
+	irq_route(&src, &msg_a);
+	irq_mask(&src, false);
+	ck_assert_int_eq(writes, 1);
+	irq_mask(&src, true);
+	irq_mask(&src, false);
+	ck_assert_msg(writes == 1, "masking does not touch the table");
+	irq_route(&src, &msg_b);
+	ck_assert_msg(writes == 2 && binds == 2, "a new route while unmasked takes effect at once");
+	irq_mask(&src, true);
+	irq_route(&src, &msg_a);
+	irq_route(&src, &msg_b);
+	ck_assert_int_eq(writes, 2);
+	irq_close(&src);
+}
+END_TEST
+
+START_TEST(reset_forgets)
+{
+	struct irq_src src;
+
+	irq_open(&src, &vm, -1);
+	irq_route(&src, &msg_a);
+	irq_mask(&src, false);
+	irq_mask(&src, true);
+	irq_raise(&src, NULL);
+	irq_reset(&src);
+	ck_assert(!irq_pending(&src));
+	irq_mask(&src, false);
+	ck_assert_msg(bound_fd == -1, "no route: not bound");
+	irq_close(&src);
+}
+END_TEST
+
+START_TEST(reports_what_kvm_refused)
+{
+	struct irq_src src;
+
+	irq_open(&src, &vm, -1);
+	irq_route(&src, &msg_a);
+	route_error = -EINVAL;
+	ck_assert_int_eq(irq_mask(&src, false), -EINVAL);
+	ck_assert_int_eq(bound_fd, -1);
+	route_error = 0;
+	irq_mask(&src, true);
+	ck_assert_int_eq(irq_mask(&src, false), 0);
+	ck_assert_int_eq(writes, 2);
+	irq_close(&src);
+}
+END_TEST
+
+UNIT_MAIN("irq", keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Interrupt sources over irqfd; see irq.h. A source that may not deliver (masked, or no route yet) has its irqfd
+ * unbound, and the eventfd's own counter keeps what was raised meanwhile: binding it again delivers.
+ */
+#include "vmm/irq.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/loop.h"
+#include "vmm/vm.h"
+
+int irq_open(struct irq_src *src, struct vm *vm, int gsi)
+{
+	memset(src, 0, sizeof(*src));
+	src->vm = vm;
+	src->masked = true;
+	src->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (src->fd < 0)
+		return -errno;
+	src->gsi = vm_gsi_take(vm, src, gsi);
+	if (src->gsi < 0) {
+		close(src->fd);
+		src->fd = -1;
+		return src->gsi;
+	}
+	return 0;
+}
+
+void irq_close(struct irq_src *src)
+{
+	if (!src->vm)
+		return;
+	irq_reset(src);
+	vm_gsi_free(src->vm, src->gsi);
+	close(src->fd);
+	src->vm = NULL;
+}
+
+/* Make the kernel's state what the source's state says. Caller holds irq_lock. */
+static int apply(struct irq_src *src)
+{
+	bool want = src->routed && !src->masked;
+	int err;
+
+	if (want && src->dirty) {
+		err = vm_routes_write(src->vm);
+		if (err)
+			return err;
+		src->dirty = false;
+	}
+	if (want == src->bound)
+		return 0;
+	err = vm_irqfd(src->vm, src->gsi, src->fd, want);
+	if (!err)
+		src->bound = want;
+	return err;
+}
+
+int irq_route(struct irq_src *src, const struct irq_msg *msg)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&src->vm->irq_lock);
+	if (!src->routed || memcmp(&src->msg, msg, sizeof(*msg)) != 0) {
+		src->msg = *msg;
+		src->routed = src->dirty = true;
+		err = apply(src);
+	}
+	pthread_mutex_unlock(&src->vm->irq_lock);
+	return err;
+}
+
+int irq_mask(struct irq_src *src, bool masked)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&src->vm->irq_lock);
+	if (src->masked != masked) {
+		src->masked = masked;
+		err = apply(src);
+	}
+	pthread_mutex_unlock(&src->vm->irq_lock);
+	return err;
+}
+
+void irq_raise(struct irq_src *src, struct loop *loop)
+{
+	atomic_fetch_add_explicit(&src->raised, 1, memory_order_relaxed);
+	if (loop)
+		loop_signal(loop, src->fd);
+	else
+		eventfd_write(src->fd, 1); /* full counter: it is pending anyway */
+}
+
+bool irq_pending(const struct irq_src *src)
+{
+	struct pollfd p = {.fd = src->fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+void irq_reset(struct irq_src *src)
+{
+	eventfd_t count;
+
+	pthread_mutex_lock(&src->vm->irq_lock);
+	src->masked = true;
+	apply(src);
+	src->routed = src->dirty = false;
+	eventfd_read(src->fd, &count);
+	pthread_mutex_unlock(&src->vm->irq_lock);
+}
