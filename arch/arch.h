@@ -40,30 +40,41 @@ void arch_pci_layout(struct pci_layout *out, uint64_t mem_top);
 
 /*
  * vm.c
+ * arch_vm_type: the argument of KVM_CREATE_VM.
  * arch_vm_init: the interrupt controller, right after the memory slots. arch_vm_ready: after all vCPUs exist.
  * arch_vm_check: is this configuration possible here? One logged line and -errno when not; nothing was created yet.
  */
-int arch_vm_check(const struct vm *vm, const struct guest_config *cfg);
+unsigned long arch_vm_type(const struct vm *vm);
+int arch_vm_check(struct vm *vm, const struct guest_config *cfg);
 int arch_vm_init(struct vm *vm);
+void arch_vm_exit(struct vm *vm); /* undoes arch_vm_check() */
 int arch_vm_ready(struct vm *vm);
+/* MSIs take GSIs from here up; board pins are below. */
+int arch_first_msi_gsi(void);
 /* Fill one routing entry for an MSI. */
 void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *msg);
 
-/* Board devices that belong to the architecture (IOAPIC, port I/O devices): add them to the bus. Undone by destroy. */
+/*
+ * board.c
+ * Where the board's devices sit: arch_board_create() makes what belongs to the architecture (the IOAPIC) and adds it
+ * and the devices guest.c made (serial, power, ...) to the bus.
+ */
+enum board_pin { BOARD_SERIAL, BOARD_POWER };
+int arch_gsi(enum board_pin pin);
 int arch_board_create(struct guest *guest);
 void arch_board_reset(struct guest *guest);
 void arch_board_destroy(struct guest *guest);
-/* The irq_src of a board pin (serial, GED): made by irq_open() with the GSI this returns. */
-int arch_pin(struct guest *guest, unsigned pin);
 
 /*
  * vcpu.c
+ * arch_vcpu_id: the id KVM_CREATE_VCPU gets (the APIC id on x86).
  * arch_vcpu_init: all that does not depend on the kernel image (CPUID, MSRs). Main.
  * arch_vcpu_boot: registers of the boot CPU for the loaded image. Main.
  * arch_vcpu_exit: an exit reason vmm/vcpu.c does not know. vCPU thread. > 0: continue, 0: continue after completing the
  *   exit, -errno: not known either.
  * arch_vcpu_dump: registers into the log, after a fatal exit. vCPU thread.
  */
+unsigned arch_vcpu_id(const struct guest_config *cfg, unsigned index);
 int arch_vcpu_init(struct vcpu *vcpu);
 int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot);
 int arch_vcpu_exit(struct vcpu *vcpu);

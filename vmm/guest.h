@@ -15,6 +15,7 @@
 #include "vmm/irq.h"
 #include "vmm/loop.h"
 #include "vmm/mem.h"
+#include "vmm/thread.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -31,10 +32,68 @@ enum guest_status {
 	END_TIMEOUT = 124,
 };
 
-struct guest;
+struct arch_board;
+struct arch_boot;
+struct console;
+struct pci_bus;
+struct power;
+struct serial;
+struct virtio_dev;
+struct virtio_pci;
+
+#define GUEST_MAX_DEVICES 24
+
+struct iothread {
+	const char *name; /* as the user typed it; the thread is io:NAME */
+	struct loop *loop;
+	struct thread thread;
+	struct guest *guest;
+	bool started;
+};
+
+struct guest {
+	const struct guest_config *cfg;
+	struct arch_boot *boot;
+	struct guest_mem mem;
+	struct vm vm;
+	struct bus bus;
+	struct loop *loop; /* main's own: signals, timers, console */
+	struct iothread *iothread;
+	unsigned niothreads;
+	struct vcpu *vcpu;
+
+	struct console *console;
+	struct serial *serial;
+	struct power *power;
+	struct irq_src serial_irq, power_irq;
+	struct arch_board *board;
+	struct pci_bus *pci;
+	struct virtio_dev *device[GUEST_MAX_DEVICES]; /* in the order of their slots */
+	struct virtio_pci *transport[GUEST_MAX_DEVICES];
+	unsigned ndevices;
+
+	struct loop_ev signal_ev;
+	int signal_fd;
+	struct loop_timer timeout, grace;
+	bool stop_asked;
+	unsigned restarts;
+	uint64_t start_ns; /* CLOCK_MONOTONIC at guest_create() */
+
+	/* How it ends: the first guest_end() takes `ending`, fills the rest, then says `ended`. */
+	_Atomic bool ending, ended;
+	int status;
+	char cause[160];
+};
 
 /* Say that the guest has come to its end; the first caller wins. Any thread (devices, vCPUs). cause: words for the report. */
 void guest_end(struct guest *guest, int status, const char *cause, ...) __attribute__((format(printf, 3, 4)));
+
+/* True from the first guest_end() on: vCPUs do not enter the guest any more. Any thread. */
+bool guest_is_ending(const struct guest *guest);
+/* The end was a crash: KVM_RUN must not be called again, not even to complete an exit. Any thread. */
+bool guest_is_crashed(const struct guest *guest);
+/* Stop in good order: the first time by power button and --grace, the second time at once. Main. */
+void guest_stop(struct guest *guest, const char *why);
 
 /* Build everything up to the first guest instruction. 0, or -errno after one logged line; nothing is left behind. */
 int guest_create(struct guest **guest, const struct guest_config *cfg);

@@ -11,33 +11,42 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/thread.h"
+
 struct guest;
 struct kvm_run;
 
 #define VCPU_EXIT_REASONS 64
+
+enum vcpu_state { VCPU_PAUSED, VCPU_RUNNING, VCPU_ENDED };
 
 struct vcpu {
 	unsigned index;
 	int fd; /* changes when the guest restarts */
 	struct kvm_run *run;
 	struct guest *guest;
-	pthread_t thread;
+	struct thread thread;
 	bool started;
-	_Atomic unsigned want; /* enum vcpu_want, written by main */
-	_Atomic unsigned is;   /* what it last did */
-	_Atomic uint64_t user_exits;              /* returns from KVM_RUN, EINTR included */
-	_Atomic uint64_t exits[VCPU_EXIT_REASONS]; /* by KVM_EXIT_*; the last entry counts the unknown ones */
+	_Atomic unsigned want; /* enum vcpu_state; main writes it under lock */
+	unsigned is;           /* the same, written by the thread under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	_Atomic uint64_t user_exits;               /* returns from KVM_RUN, EINTR included */
+	_Atomic uint64_t exits[VCPU_EXIT_REASONS]; /* by KVM_EXIT_*; the last entry counts the ones above it */
 };
 
 /* Create the vCPU's descriptor (main; again for a restart after vcpu_close()). 0 or -errno, logged. */
-int vcpu_open(struct vcpu *vcpu, struct guest *guest, unsigned index);
+int vcpu_open(struct vcpu *vcpu);
 void vcpu_close(struct vcpu *vcpu);
 
-/* Main. The thread starts paused; vcpu_go() lets it run the guest, vcpu_pause() returns when it has left KVM_RUN with
- * its last exit completed, vcpu_join() ends it. */
+/*
+ * Main. vcpu_start: the thread exists, and waits paused. vcpu_want(RUNNING) lets it run the guest;
+ * vcpu_want(PAUSED) asks it to leave, vcpu_wait() returns when it has, with its last exit completed.
+ * vcpu_join ends the thread.
+ */
 int vcpu_start(struct vcpu *vcpu);
-void vcpu_go(struct vcpu *vcpu);
-void vcpu_pause(struct vcpu *vcpu);
+void vcpu_want(struct vcpu *vcpu, enum vcpu_state want);
+void vcpu_wait(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
 
 /* Make the vCPU leave the guest soon. Any thread. */

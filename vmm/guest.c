@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A guest from configuration to exit status. guest_create() builds in the order a reader can follow, guest_destroy()
+ * takes down in the reverse order; both run on main. See guest.h.
+ */
+#include "vmm/guest.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "devices/pci.h"
+#include "devices/power.h"
+#include "devices/serial.h"
+#include "devices/virtio/devs.h"
+#include "vmm/console.h"
+#include "vmm/log.h"
+
+#define LOOP_DEPTH 256
+
+void guest_end(struct guest *guest, int status, const char *cause, ...)
+{
+	va_list ap;
+
+	if (atomic_exchange(&guest->ending, true))
+		return;
+	guest->status = status;
+	va_start(ap, cause);
+	vsnprintf(guest->cause, sizeof(guest->cause), cause, ap);
+	va_end(ap);
+	atomic_store_explicit(&guest->ended, true, memory_order_release);
+	loop_stop(guest->loop);
+}
+
+bool guest_is_ending(const struct guest *guest)
+{
+	return atomic_load_explicit(&guest->ending, memory_order_acquire);
+}
+
+bool guest_is_crashed(const struct guest *guest)
+{
+	return atomic_load_explicit(&guest->ended, memory_order_acquire) && guest->status == END_CRASH;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* ---- signals and time limits, all on main's loop ---- */
+
+static void grace_over(struct loop_timer *timer)
+{
+	struct guest *guest = (struct guest *)((char *)timer - offsetof(struct guest, grace));
+
+	guest_end(guest, END_STOPPED, "stopped on request; the guest did not power off within the grace time");
+}
+
+static void timeout_over(struct loop_timer *timer)
+{
+	struct guest *guest = (struct guest *)((char *)timer - offsetof(struct guest, timeout));
+
+	guest_end(guest, END_TIMEOUT, "time limit of %g s reached", guest->cfg->timeout_ns / 1e9);
+}
+
+void guest_stop(struct guest *guest, const char *why)
+{
+	if (guest->stop_asked || !guest->cfg->grace_ns) {
+		guest_end(guest, END_STOPPED, "stopped on request (%s)", why);
+		return;
+	}
+	guest->stop_asked = true;
+	log_info("%s: asking the guest to power off; a second time, or %g s, ends it at once", why,
+		guest->cfg->grace_ns / 1e9);
+	power_button(guest->power);
+	loop_timer_set(guest->loop, &guest->grace, guest->cfg->grace_ns);
+}
+
+static void console_quit(void *arg)
+{
+	guest_stop(arg, "Ctrl-A x");
+}
+
+static void on_signal(struct loop_ev *ev, uint32_t events)
+{
+	struct guest *guest = (struct guest *)((char *)ev - offsetof(struct guest, signal_ev));
+	struct signalfd_siginfo info;
+
+	while (read(guest->signal_fd, &info, sizeof(info)) == sizeof(info))
+		guest_stop(guest, sigabbrev_np(info.ssi_signo));
+}
+
+static int signals_open(struct guest *guest)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	guest->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (guest->signal_fd < 0)
+		return log_errno(-errno, "signalfd");
+	guest->signal_ev.fn = on_signal;
+	return loop_watch(guest->loop, &guest->signal_ev, guest->signal_fd, EPOLLIN);
+}
+
+/* ---- iothreads ---- */
+
+static void iothread_main(void *arg)
+{
+	struct iothread *io = arg;
+	int err = loop_run(io->loop);
+
+	if (err)
+		guest_end(io->guest, END_HOST_FAILURE, "iothread %s: %s", io->name, strerror(-err));
+}
+
+static int iothread_open(struct guest *guest, const char *name)
+{
+	struct iothread *io = &guest->iothread[guest->niothreads];
+	const char *engine, *why;
+	char role[32];
+	int err;
+
+	io->name = name;
+	io->guest = guest;
+	snprintf(role, sizeof(role), "io:%s", name);
+	err = loop_create(&io->loop, role, guest->cfg->io_engine, LOOP_DEPTH);
+	if (err)
+		return err;
+	guest->niothreads++;
+	engine = loop_engine(io->loop, &why);
+	log_info("iothread %s: %s engine%s%s", name, engine, why ? "; " : "", why ? why : "");
+	return 0;
+}
+
+static int iothreads_open(struct guest *guest)
+{
+	const struct guest_config *cfg = guest->cfg;
+	int err;
+
+	guest->iothread = calloc(cfg->niothreads + 1, sizeof(*guest->iothread));
+	if (!guest->iothread)
+		return -ENOMEM;
+	err = iothread_open(guest, "main");
+	for (unsigned i = 0; !err && i < cfg->niothreads; i++)
+		if (strcmp(cfg->iothreads[i], "main") != 0)
+			err = iothread_open(guest, cfg->iothreads[i]);
+	return err;
+}
+
+static int iothreads_start(struct guest *guest)
+{
+	for (unsigned i = 0; i < guest->niothreads; i++) {
+		struct iothread *io = &guest->iothread[i];
+		int err;
+
+		snprintf(io->thread.name, sizeof(io->thread.name), "io:%s", io->name);
+		io->thread.fn = iothread_main;
+		io->thread.arg = io;
+		err = thread_start(&io->thread);
+		if (err)
+			return err;
+		io->started = true;
+	}
+	return 0;
+}
+
+static void iothreads_stop(struct guest *guest)
+{
+	for (unsigned i = 0; i < guest->niothreads; i++) {
+		if (!guest->iothread[i].started)
+			continue;
+		loop_stop(guest->iothread[i].loop);
+		thread_join(&guest->iothread[i].thread);
+		guest->iothread[i].started = false;
+	}
+}
+
+static struct loop *iothread_loop(struct guest *guest, const char *name)
+{
+	for (unsigned i = 0; i < guest->niothreads; i++)
+		if (strcmp(guest->iothread[i].name, name ? name : "main") == 0)
+			return guest->iothread[i].loop;
+	return NULL;
+}
+
+/* ---- devices ---- */
+
+/* Serial, power and what the board needs of them. */
+static int board_open(struct guest *guest)
+{
+	int err = console_open(&guest->console, guest->cfg, guest->loop, console_quit, guest);
+
+	if (err)
+		return err;
+	err = irq_open(&guest->serial_irq, &guest->vm, arch_gsi(BOARD_SERIAL));
+	if (!err)
+		err = irq_open(&guest->power_irq, &guest->vm, arch_gsi(BOARD_POWER));
+	if (!err)
+		err = serial_create(&guest->serial, &guest->serial_irq, guest->console);
+	if (!err)
+		err = power_create(&guest->power, guest, &guest->power_irq);
+	if (!err)
+		err = arch_board_create(guest);
+	return err;
+}
+
+/* Put a new device on the PCI bus, at the next slot. */
+static int plug(struct guest *guest, struct virtio_dev *dev)
+{
+	unsigned n = guest->ndevices;
+	int err = virtio_pci_create(&guest->transport[n], guest->pci, &guest->vm, dev);
+
+	if (err)
+		return log_errno(err, "%s: no room on the PCI bus", dev->name);
+	guest->device[n] = dev;
+	guest->ndevices++;
+	return 0;
+}
+
+static int disk_plug(struct guest *guest, unsigned i)
+{
+	const struct disk_config *cfg = &guest->cfg->disks[i];
+	struct loop *loop = iothread_loop(guest, cfg->iothread);
+	struct virtio_dev *dev;
+	struct disk *disk;
+	char name[16];
+	int err;
+
+	if (!loop) {
+		log_err("--disk %s,iothread=%s: there is no --iothread %s", cfg->path, cfg->iothread, cfg->iothread);
+		return -ENOENT;
+	}
+	disk = calloc(1, sizeof(*disk));
+	if (!disk)
+		return -ENOMEM;
+	err = disk_open(disk, cfg);
+	if (err) {
+		free(disk);
+		return err;
+	}
+	snprintf(name, sizeof(name), "disk%u", i);
+	err = virtio_blk_create(&dev, name, &guest->mem, loop, disk, cfg);
+	return err ? err : plug(guest, dev);
+}
+
+/* All devices of a guest, in the order it sees them. */
+static int devices_open(struct guest *guest)
+{
+	struct pci_layout layout;
+	struct virtio_dev *dev;
+	int err;
+
+	arch_pci_layout(&layout, mem_top(&guest->mem));
+	err = pci_bus_create(&guest->pci, &guest->bus, &layout);
+	for (unsigned i = 0; !err && i < guest->cfg->ndisks; i++)
+		err = disk_plug(guest, i);
+	if (!err && guest->cfg->rng) {
+		err = virtio_rng_create(&dev, "rng", &guest->mem, iothread_loop(guest, NULL));
+		if (!err)
+			err = plug(guest, dev);
+	}
+	return err;
+}
+
+static void devices_reset(struct guest *guest)
+{
+	for (unsigned i = 0; i < guest->ndevices; i++)
+		virtio_pci_reset(guest->transport[i]);
+	serial_reset(guest->serial);
+	power_reset(guest->power);
+	arch_board_reset(guest);
+}
+
+/* ---- the machine ---- */
+
+/* The VM and its vCPUs: slots, interrupt controller, vCPUs, in the order that keeps KVM from waiting (vm.h). */
+static int machine_open(struct guest *guest)
+{
+	int err = vm_open(&guest->vm);
+
+	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
+		err = vcpu_open(&guest->vcpu[i]);
+	if (!err)
+		err = arch_vm_ready(&guest->vm);
+	return err;
+}
+
+static void machine_close(struct guest *guest)
+{
+	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
+		vcpu_close(&guest->vcpu[i]);
+	vm_close(&guest->vm);
+}
+
+/* Image and tables into RAM, and the boot CPU at its entry. */
+static int load(struct guest *guest)
+{
+	int err = arch_boot_load(guest->boot, guest->cfg, &guest->mem);
+
+	if (!err)
+		err = arch_describe(guest, guest->boot);
+	return err ? err : arch_vcpu_boot(&guest->vcpu[0], guest->boot);
+}
+
+static int vcpus_alloc(struct guest *guest)
+{
+	guest->vcpu = calloc(guest->cfg->cpus.count, sizeof(*guest->vcpu));
+	if (!guest->vcpu)
+		return -ENOMEM;
+	for (unsigned i = 0; i < guest->cfg->cpus.count; i++) {
+		guest->vcpu[i].index = i;
+		guest->vcpu[i].guest = guest;
+		guest->vcpu[i].fd = -1;
+	}
+	return 0;
+}
+
+static int vcpus_start(struct guest *guest)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
+		err = vcpu_start(&guest->vcpu[i]);
+	return err;
+}
+
+static int build(struct guest *guest)
+{
+	int err;
+
+	err = arch_boot_open(&guest->boot, guest->cfg);
+	if (err)
+		return err;
+	err = mem_create(&guest->mem, &guest->cfg->memory);
+	if (err)
+		return err;
+	err = vm_init(&guest->vm, guest->cfg, &guest->mem);
+	if (err)
+		return err;
+	err = arch_vm_check(&guest->vm, guest->cfg);
+	if (err)
+		return err;
+	err = vcpus_alloc(guest);
+	if (err)
+		return err;
+	err = machine_open(guest);
+	if (err)
+		return err;
+	err = loop_create(&guest->loop, "emulator", IO_PLAIN, 0);
+	if (err)
+		return err;
+	err = signals_open(guest);
+	if (err)
+		return err;
+	err = iothreads_open(guest);
+	if (err)
+		return err;
+	err = board_open(guest);
+	if (err)
+		return err;
+	err = devices_open(guest);
+	if (err)
+		return err;
+	err = load(guest);
+	if (err)
+		return err;
+	bus_freeze(&guest->bus);
+	err = iothreads_start(guest);
+	if (err)
+		return err;
+	return vcpus_start(guest);
+}
+
+int guest_create(struct guest **out, const struct guest_config *cfg)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+	int err;
+
+	if (!guest)
+		return -ENOMEM;
+	guest->cfg = cfg;
+	guest->start_ns = now_ns();
+	guest->signal_fd = -1;
+	guest->vm.fd = guest->vm.kvm_fd = -1;
+	guest->grace.fn = grace_over;
+	guest->timeout.fn = timeout_over;
+	err = build(guest);
+	if (err) {
+		guest_destroy(guest);
+		guest = NULL;
+	}
+	*out = guest;
+	return err;
+}
+
+/* ---- running ---- */
+
+static void vcpus_go(struct guest *guest)
+{
+	for (unsigned i = 0; i < guest->cfg->cpus.count; i++)
+		vcpu_want(&guest->vcpu[i], VCPU_RUNNING);
+}
+
+static void vcpus_pause(struct guest *guest)
+{
+	for (unsigned i = 0; i < guest->cfg->cpus.count; i++)
+		vcpu_want(&guest->vcpu[i], VCPU_PAUSED);
+	for (unsigned i = 0; i < guest->cfg->cpus.count; i++)
+		vcpu_wait(&guest->vcpu[i]);
+}
+
+/*
+ * Power-on state in a new VM; RAM, threads, loops and open files stay. A new VM because a reset of the old one would
+ * leave KVM's own writers (kvmclock, steal time) pointed at RAM the next kernel uses for other things.
+ */
+static int restart(struct guest *guest)
+{
+	int err;
+
+	guest->restarts++;
+	log_info("guest reset, restart %u", guest->restarts);
+	devices_reset(guest);
+	machine_close(guest);
+	err = machine_open(guest);
+	if (!err)
+		err = load(guest);
+	if (err)
+		return err;
+	atomic_store(&guest->ended, false);
+	atomic_store(&guest->ending, false);
+	return 0;
+}
+
+int guest_run(struct guest *guest)
+{
+	int err;
+
+	if (guest->cfg->timeout_ns)
+		loop_timer_set(guest->loop, &guest->timeout, guest->cfg->timeout_ns);
+	for (;;) {
+		vcpus_go(guest);
+		err = loop_run(guest->loop);
+		if (err)
+			guest_end(guest, END_HOST_FAILURE, "main loop: %s", strerror(-err));
+		vcpus_pause(guest);
+		if (guest->status != END_RESET || guest->cfg->on_reset != ON_RESET_RESTART || guest->stop_asked)
+			break;
+		err = restart(guest);
+		if (err) {
+			guest->status = END_HOST_FAILURE;
+			snprintf(guest->cause, sizeof(guest->cause), "restart after a guest reset: %s", strerror(-err));
+			break;
+		}
+	}
+	return guest->status;
+}
+
+void guest_destroy(struct guest *guest)
+{
+	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
+		vcpu_join(&guest->vcpu[i]);
+	for (unsigned i = 0; i < guest->ndevices; i++)
+		virtio_pci_reset(guest->transport[i]); /* drains while the loops still run */
+	iothreads_stop(guest);
+	for (unsigned i = guest->ndevices; i-- > 0;)
+		virtio_pci_destroy(guest->transport[i]);
+	pci_bus_destroy(guest->pci);
+	arch_board_destroy(guest);
+	power_destroy(guest->power);
+	serial_destroy(guest->serial);
+	irq_close(&guest->power_irq);
+	irq_close(&guest->serial_irq);
+	console_close(guest->console);
+	for (unsigned i = guest->niothreads; i-- > 0;)
+		loop_destroy(guest->iothread[i].loop);
+	free(guest->iothread);
+	if (guest->signal_fd >= 0)
+		close(guest->signal_fd);
+	loop_destroy(guest->loop);
+	machine_close(guest);
+	free(guest->vcpu);
+	vm_exit(&guest->vm);
+	mem_destroy(&guest->mem);
+	arch_boot_close(guest->boot);
+	free(guest);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every thread of a guest is made here: named, with all signals blocked except the vCPU kick, so that main's signalfd
+ * sees the rest. Placement and privileges are applied here too, on the thread itself, before its function runs.
+ */
+#ifndef PINVM_THREAD_H
+#define PINVM_THREAD_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#define THREAD_KICK_SIGNAL SIGRTMIN
+
+struct thread {
+	pthread_t id;
+	char name[16]; /* as /proc/PID/task/TID/comm shows it */
+	bool kickable; /* vCPU threads: THREAD_KICK_SIGNAL is not blocked */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* Set name, kickable, fn and arg, then start. 0 or -errno, logged. Main only; the struct lives until thread_join(). */
+int thread_start(struct thread *thread);
+void thread_join(struct thread *thread);
+
+#endif
