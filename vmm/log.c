@@ -10,8 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PREFIX_LEN 14 /* "pinvm: error: " */
+
 static enum log_level max_level = LOG_WARN;
 static int log_fd = STDERR_FILENO;
+static char first_error[512]; /* main's, while a guest is being built */
 
 void log_set_level(enum log_level level)
 {
@@ -41,6 +44,11 @@ void log_close(void)
 	log_fd = STDERR_FILENO;
 }
 
+const char *log_first_error(void)
+{
+	return first_error;
+}
+
 /* One line, one write: a line of another thread can not end up inside it. */
 static void emit(enum log_level level, const char *fmt, va_list ap, int err)
 {
@@ -59,6 +67,8 @@ static void emit(enum log_level level, const char *fmt, va_list ap, int err)
 	for (int i = 0; i < len; i++)
 		if (iscntrl((unsigned char)line[i]))
 			line[i] = '?'; /* a name from outside must not forge a second line */
+	if (level == LOG_ERROR && !first_error[0])
+		snprintf(first_error, sizeof(first_error), "%.*s", len - PREFIX_LEN, line + PREFIX_LEN);
 	line[len++] = '\n';
 	if (write(log_fd, line, len) < 0)
 		return; /* nobody left to tell */

@@ -18,6 +18,9 @@ bool log_enabled(enum log_level level);
 int log_open(const char *path);
 void log_close(void);
 
+/* Text of the first error logged by this process, "" if none: why a set-up was refused. Read by main. */
+const char *log_first_error(void);
+
 #define log_err(...)   log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)

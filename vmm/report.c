@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The report; see report.h. Names in it are a promise to scripts: add, do not rename. */
+#include "vmm/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "devices/virtio/virtio.h"
+#include "version.h"
+#include "vmm/guest.h"
+#include "vmm/log.h"
+
+struct report {
+	int fd;
+	uint64_t start_ns;
+	const struct guest_config *cfg;
+	json_t *root;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* A number in a small file of /sys, null where there is none. */
+static json_t *file_number(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long long value;
+	bool ok;
+
+	if (!f)
+		return json_null();
+	ok = fscanf(f, "%lld", &value) == 1;
+	fclose(f);
+	return ok ? json_integer(value) : json_null();
+}
+
+/* CPUs as the kernel writes them: 0,2-5. */
+static json_t *cpulist_json(const cpu_set_t *set)
+{
+	char text[512] = "";
+	size_t len = 0;
+
+	for (int cpu = 0, end; cpu < CPU_SETSIZE && len < sizeof(text) - 16; cpu = end + 1) {
+		end = cpu;
+		if (!CPU_ISSET(cpu, set))
+			continue;
+		while (end + 1 < CPU_SETSIZE && CPU_ISSET(end + 1, set))
+			end++;
+		len += snprintf(text + len, sizeof(text) - len, cpu == end ? "%s%d" : "%s%d-%d", len ? "," : "", cpu, end);
+	}
+	return json_string(text);
+}
+
+static json_t *host_json(void)
+{
+	struct utsname u;
+
+	cpu_set_t allowed;
+
+	CPU_ZERO(&allowed);
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	if (uname(&u) < 0)
+		memset(&u, 0, sizeof(u));
+	return json_pack("{s:s, s:s, s:i, s:o}", "kernel", u.release, "machine", u.machine, "cpus_online",
+		(int)sysconf(_SC_NPROCESSORS_ONLN), "cpus_allowed", cpulist_json(&allowed));
+}
+
+int report_open(struct report **out, const struct guest_config *cfg)
+{
+	struct report *report;
+
+	*out = NULL;
+	if (!cfg->report)
+		return 0;
+	report = calloc(1, sizeof(*report));
+	if (!report)
+		return -ENOMEM;
+	report->cfg = cfg;
+	report->start_ns = now_ns();
+	report->fd = open(cfg->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (report->fd < 0) {
+		int err = log_errno(-errno, "--report %s", cfg->report);
+
+		free(report);
+		return err;
+	}
+	report->root = json_pack("{s:s, s:s, s:o}", "name", cfg->name, "version", PINVM_VERSION, "host", host_json());
+	*out = report;
+	return 0;
+}
+
+static json_t *vcpus_json(const struct guest *guest)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < guest->cfg->cpus.count; i++) {
+		const struct vcpu *vcpu = &guest->vcpu[i];
+		json_t *reasons = json_object();
+		cpu_set_t set;
+
+		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
+			char name[16];
+
+			snprintf(name, sizeof(name), "%u", r);
+			if (vcpu->exits[r])
+				json_object_set_new(reasons, name, json_integer(vcpu->exits[r]));
+		}
+		CPU_ZERO(&set);
+		pthread_getaffinity_np(vcpu->thread.id, sizeof(set), &set);
+		json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:{s:n, s:o}}", "index", i, "user_exits",
+						    (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", reasons, "placement",
+						    "wanted", "actual", cpulist_json(&set)));
+	}
+	return list;
+}
+
+static json_t *memory_json(const struct guest *guest)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < guest->mem.n; i++) {
+		const struct mem_region *r = &guest->mem.region[i];
+
+		json_array_append_new(list, json_pack("{s:I, s:I, s:s}", "gpa", (json_int_t)r->gpa, "size",
+						    (json_int_t)r->size, "backing", r->fd >= 0 ? "memfd" : "anonymous"));
+	}
+	return list;
+}
+
+static json_t *queues_json(const struct virtio_dev *dev)
+{
+	json_t *list = json_array();
+
+	for (unsigned q = 0; q < dev->nvq; q++) {
+		const struct virtio_queue *vq = &dev->queue[q];
+
+		json_array_append_new(list,
+			json_pack("{s:s, s:I, s:I, s:I, s:I}", "iothread", loop_name(vq->loop), "requests",
+				(json_int_t)vq->vq.stats.pops, "completions", (json_int_t)vq->vq.stats.pushes, "kicks",
+				(json_int_t)vq->kicks, "interrupts", (json_int_t)vq->signals));
+	}
+	return list;
+}
+
+static json_t *devices_json(const struct guest *guest)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < guest->ndevices; i++) {
+		const struct virtio_dev *dev = guest->device[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o}", "name", dev->name, "virtio_id", dev->ops->id,
+						    "io_engine", loop_engine(dev->loop, NULL), "queues", queues_json(dev)));
+	}
+	return list;
+}
+
+void report_guest(struct report *report, const struct guest *guest)
+{
+	if (!report)
+		return;
+	json_object_set_new(report->root, "boot_protocol", json_string(arch_boot_protocol(guest->boot)));
+	json_object_set_new(report->root, "restarts", json_integer(guest->restarts));
+	json_object_set_new(report->root, "vcpus", vcpus_json(guest));
+	json_object_set_new(report->root, "halt_poll",
+		json_pack("{s:s, s:o, s:i}", "mode", "default", "ceiling_ns",
+			file_number("/sys/module/kvm/parameters/halt_poll_ns"), "decisions", 0));
+	json_object_set_new(report->root, "memory", memory_json(guest));
+	json_object_set_new(report->root, "devices", devices_json(guest));
+	json_object_set_new(report->root, "routing_writes", json_integer(guest->vm.route_writes));
+}
+
+int report_close(struct report *report, int status, const char *cause)
+{
+	int err = 0;
+
+	if (!report)
+		return 0;
+	json_object_set_new(report->root, "exit", json_pack("{s:i, s:s}", "status", status, "cause", cause));
+	json_object_set_new(report->root, "duration_s", json_real((now_ns() - report->start_ns) / 1e9));
+	if (json_dumpfd(report->root, report->fd, JSON_INDENT(2)) < 0 || write(report->fd, "\n", 1) != 1)
+		err = log_errno(errno ? -errno : -EIO, "--report %s", report->cfg->report);
+	close(report->fd);
+	json_decref(report->root);
+	free(report);
+	return err;
+}
