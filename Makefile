@@ -162,13 +162,23 @@ compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 		printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" '$(CURDIR)' "$$f" \
 		'$(CC) $(all_cflags)' "$$f"; sep=,; done; echo ']'; } > $@
 
+check: ## unit tests, corpora, bare-metal guests, one lab boot a feature: up to 15 minutes
+	$(Q)tools/setup build check
+	$(Q)$(MAKE) --no-print-directory all check-unit check-corpus check-guest check-lab
+
+format: ## rewrite C files as .clang-format says
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+lint: all ## clang-tidy, cppcheck, shellcheck
+	$(Q)tools/lint
+
 clean: ## remove build/
 	rm -rf build compile_commands.json
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-.PHONY: all check-unit check-corpus fuzz fuzz-run guests clean help FORCE
+.PHONY: all check check-unit check-corpus fuzz fuzz-run guests format lint clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)
