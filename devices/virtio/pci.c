@@ -104,7 +104,8 @@ static void power_on(struct virtio_pci *vp)
 		vp->queue[i].cfg = (struct virtq_cfg){.num = vp->dev->queue_max};
 		vp->dev->queue[i].cfg = (struct virtq_cfg){0};
 	}
-	vp->noted = vp->needs_reset = false;
+	vp->noted = false;
+	vp->needs_reset = false;
 	vp->isr = 0;
 	vp->status = 0;
 	vp->draining = false;
