@@ -16,8 +16,8 @@
 #include "vmm/mem.h"
 
 /* Selectors of the GDT that boot_cpu_tables() writes at ADDR_GDT. */
-#define BOOT_CS        0x10
-#define BOOT_DS        0x18
+#define BOOT_CS	       0x10
+#define BOOT_DS	       0x18
 #define BOOT_TSS       0x20
 #define BOOT_GDT_LIMIT 0x27
 
@@ -35,8 +35,8 @@ struct boot_cpu {
 /* A file given by an option, open from arch_boot_open() to arch_boot_close(). */
 struct boot_file {
 	const char *option, *path; /* for messages; path is the configuration's */
-	int fd;                    /* -1: not given */
-	uint64_t size;             /* bytes, when it was opened */
+	int fd;			   /* -1: not given */
+	uint64_t size;		   /* bytes, when it was opened */
 };
 
 /* A piece of a kernel file and its place in RAM; bytes of memsz behind filesz are zero. */
@@ -46,7 +46,7 @@ struct boot_segment {
 	uint64_t vaddr;
 };
 
-#define BOOT_HEAD_SIZE    8192 /* a Multiboot header lies in these bytes */
+#define BOOT_HEAD_SIZE	  8192 /* a Multiboot header lies in these bytes */
 #define BOOT_MAX_SEGMENTS 64
 
 struct boot_loader;
@@ -69,7 +69,7 @@ struct arch_boot {
 struct boot_loader {
 	const char *name;
 	const char *append; /* command line when --append is missing */
-	bool argv0;         /* the command line starts with the kernel's name */
+	bool argv0;	    /* the command line starts with the kernel's name */
 	/* Is the file mine? 1, 0, or -errno after a logged line when it is but cannot be booted. */
 	int (*open)(struct arch_boot *boot);
 	/* Lay everything into RAM and fill boot->cpu. 0 or -errno, logged. */
@@ -86,17 +86,18 @@ bool boot_is_ram(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 
 /* Read len bytes at off of a file into a buffer, or straight into guest RAM. 0 or -errno, logged. */
 int boot_pread(const struct boot_file *file, uint64_t off, void *buf, size_t len);
-int boot_read(const struct boot_file *file, uint64_t off, const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+int boot_read(
+	const struct boot_file *file, uint64_t off, const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 int boot_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len); /* 0 or -EFAULT, not logged */
 
 /*
  * boot_elf.c
- * elf_open: read the headers of an ELF file (32- or 64-bit, x86) into boot->segment. *entry: e_entry as it stands there.
- *   1, 0 when it is not ELF, or -errno, logged.
- * elf_note: find the note of that type of the owner "Xen" (4 or 8 bytes). 1, 0, or -errno, logged.
- * boot_check_segments: refuse what lies: below 1 MiB, over each other, bytes the file does not have. 0 or -EINVAL, logged.
- * boot_load_segments: copy them into RAM. *end: the first byte behind them, on a page. 0 or -errno, logged.
- * boot_entry_ok: refuse an entry point that is not in the bytes loaded from the file, or not below 4 GiB.
+ * elf_open: read the headers of an ELF file (32- or 64-bit, x86) into boot->segment. *entry: e_entry as it
+ * stands there. 1, 0 when it is not ELF, or -errno, logged. elf_note: find the note of that type of the owner
+ * "Xen" (4 or 8 bytes). 1, 0, or -errno, logged. boot_check_segments: refuse what lies: below 1 MiB, over
+ * each other, bytes the file does not have. 0 or -EINVAL, logged. boot_load_segments: copy them into RAM.
+ * *end: the first byte behind them, on a page. 0 or -errno, logged. boot_entry_ok: refuse an entry point that
+ * is not in the bytes loaded from the file, or not below 4 GiB.
  */
 int elf_open(struct arch_boot *boot, uint64_t *entry);
 int elf_note(struct arch_boot *boot, uint32_t type, uint64_t *value);
@@ -106,9 +107,11 @@ int boot_entry_ok(const struct arch_boot *boot);
 
 /*
  * Load the initrd page aligned and as high as it fits in [floor, ceiling). *gpa: where it is.
- * 0, or -ENOSPC (not logged), or another -errno (logged). boot_no_room() logs the refusal that -ENOSPC asks for.
+ * 0, or -ENOSPC (not logged), or another -errno (logged). boot_no_room() logs the refusal that -ENOSPC asks
+ * for.
  */
-int boot_load_initrd(struct arch_boot *boot, const struct guest_mem *mem, uint64_t floor, uint64_t ceiling, uint64_t *gpa);
+int boot_load_initrd(
+	struct arch_boot *boot, const struct guest_mem *mem, uint64_t floor, uint64_t ceiling, uint64_t *gpa);
 int boot_no_room(const struct arch_boot *boot, uint64_t floor, uint64_t ceiling);
 
 /* Put the command line at ADDR_CMDLINE. 0 or -errno, logged. */
