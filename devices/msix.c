@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * MSI-X (PCI Local Bus 3.0, section 6.8.2): the capability, the vector table and the pending bits, on top of one irq_src
- * a vector. Registers: vCPU threads, device mutex held. pci_msix_raise(): any thread, lock-free.
+ * MSI-X (PCI Local Bus 3.0, section 6.8.2): the capability, the vector table and the pending bits, on top of
+ * one irq_src a vector. Registers: vCPU threads, device mutex held. pci_msix_raise(): any thread, lock-free.
  *
- * A vector is live when MSI-X is on, the function unmasked and the vector unmasked. Only then its message is routed, so
- * a driver that masks, writes address and data, and unmasks costs one routing write. A vector that is not live is masked
- * at its irq_src, which keeps raises as pending bits.
+ * A vector is live when MSI-X is on, the function unmasked and the vector unmasked. Only then its message is
+ * routed, so a driver that masks, writes address and data, and unmasks costs one routing write. A vector that
+ * is not live is masked at its irq_src, which keeps raises as pending bits.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -18,7 +18,7 @@
 #include "vmm/log.h"
 
 #define VECTOR_MASKED 1u
-#define CAP_LEN       12
+#define CAP_LEN	      12
 
 struct msix_vector {
 	uint32_t addr_lo, addr_hi, data, control; /* as the guest reads them */
@@ -58,7 +58,8 @@ static void update(struct msix *m, unsigned i)
 {
 	struct msix_vector *v = &m->vec[i];
 	bool live = m->on && !m->fmask && !(v->control & VECTOR_MASKED);
-	struct irq_msg msg = {.addr = (uint64_t)v->addr_hi << 32 | v->addr_lo, .data = v->data, .devid = m->dev->slot << 3};
+	struct irq_msg msg = {
+		.addr = (uint64_t)v->addr_hi << 32 | v->addr_lo, .data = v->data, .devid = m->dev->slot << 3};
 	int err = 0;
 
 	if (live && (!v->routed || msg.addr != v->msg.addr || msg.data != v->msg.data)) {
@@ -97,8 +98,8 @@ bool msix_touches(const struct msix *m, unsigned bar, uint64_t off, unsigned len
 }
 
 /*
- * The two access sizes the specification allows, naturally aligned, so an access never leaves its table entry or the PBA.
- * A capability's offsets are 8-byte aligned, and so is everything here.
+ * The two access sizes the specification allows, naturally aligned, so an access never leaves its table entry
+ * or the PBA. A capability's offsets are 8-byte aligned, and so is everything here.
  */
 static bool legal(const struct msix *m, uint64_t off, unsigned len)
 {
@@ -160,7 +161,9 @@ void msix_write(struct msix *m, uint64_t off, const uint8_t *data, unsigned len)
 
 void msix_reset(struct msix *m)
 {
-	m->on = m->fmask = m->complained = false;
+	m->on = false;
+	m->fmask = false;
+	m->complained = false;
 	for (unsigned i = 0; i < m->nvec; i++) {
 		struct msix_vector *v = &m->vec[i];
 
@@ -181,7 +184,8 @@ void msix_close(struct msix *m)
 
 int pci_dev_msix(struct pci_dev *dev, struct vm *vm, unsigned nvec, unsigned bar, uint32_t off)
 {
-	static const uint8_t wmask[CAP_LEN] = {[PCI_MSIX_FLAGS + 1] = (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8};
+	static const uint8_t wmask[CAP_LEN] = {
+		[PCI_MSIX_FLAGS + 1] = (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8};
 	uint8_t body[CAP_LEN] = {0};
 	struct msix *m;
 	int err;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The root bus: configuration accesses find their slot, window accesses find their BAR. Built by main, run by vCPU
- * threads. A configuration write holds the bus's lock, then the device's mutex; it is what moves BARs. An access inside a
- * window reads the table of BARs under a seqlock and takes only the mutex of the device it meets.
+ * The root bus: configuration accesses find their slot, window accesses find their BAR. Built by main, run by
+ * vCPU threads. A configuration write holds the bus's lock, then the device's mutex; it is what moves BARs.
+ * An access inside a window reads the table of BARs under a seqlock and takes only the mutex of the device it
+ * meets.
  *
- * A BAR decodes when COMMAND.MEM is on, it lies inside a window, and no BAR before it (by slot, then number) that
- * decodes overlaps it. A BAR that does not decode is simply not there.
+ * A BAR decodes when COMMAND.MEM is on, it lies inside a window, and no BAR before it (by slot, then number)
+ * that decodes overlaps it. A BAR that does not decode is simply not there.
  */
 #include "devices/pci.h"
 
@@ -98,7 +99,8 @@ static unsigned claim_bars(struct pci_bus *bus, struct pci_claim *claims)
 		for (unsigned i = 0; i < PCI_BARS; i++) {
 			const struct pci_bar *b = &dev->bar[i];
 
-			if (!b->size || (!inside(&bus->mem32, b) && !inside(&bus->mem64, b)) || overlaps(claims, n, b))
+			if (!b->size || (!inside(&bus->mem32, b) && !inside(&bus->mem64, b)) ||
+				overlaps(claims, n, b))
 				continue;
 			claims[n++] = (struct pci_claim){b->addr, b->size, dev, i};
 		}
@@ -106,7 +108,8 @@ static unsigned claim_bars(struct pci_bus *bus, struct pci_claim *claims)
 	return n;
 }
 
-static const struct pci_claim *claim_of(const struct pci_claim *claims, unsigned n, struct pci_dev *dev, unsigned bar)
+static const struct pci_claim *claim_of(
+	const struct pci_claim *claims, unsigned n, struct pci_dev *dev, unsigned bar)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (claims[i].dev == dev && claims[i].bar == bar)
@@ -140,8 +143,8 @@ static void unmap_stale(struct pci_bus *bus, const struct pci_claim *claims, uns
 }
 
 /*
- * The seqlock's writer. Release on each entry (rather than a fence) keeps the odd seq in front of them, also in the eyes
- * of ThreadSanitizer.
+ * The seqlock's writer. Release on each entry (rather than a fence) keeps the odd seq in front of them, also
+ * in the eyes of ThreadSanitizer.
  */
 static void publish(struct pci_bus *bus, const struct pci_claim *claims, unsigned n)
 {
@@ -160,7 +163,8 @@ static void publish(struct pci_bus *bus, const struct pci_claim *claims, unsigne
 	atomic_store_explicit(&bus->seq, seq + 2, memory_order_release);
 }
 
-/* Decide again who decodes what. All that leave are told before any that come: two may swap addresses. Bus lock held. */
+/* Decide again who decodes what. All that leave are told before any that come: two may swap addresses. Bus
+ * lock held. */
 static void remap(struct pci_bus *bus)
 {
 	struct pci_claim claims[PCI_SLOTS * PCI_BARS];
@@ -212,7 +216,8 @@ static void ecam_write(void *opaque, uint64_t off, const uint8_t *data, unsigned
 
 static const struct bus_ops ecam_ops = {ecam_read, ecam_write};
 
-/* Mechanism 1: the dword at 0xcf8 selects, 0xcfc..0xcff are the selected dword's bytes. Other accesses find nobody. */
+/* Mechanism 1: the dword at 0xcf8 selects, 0xcfc..0xcff are the selected dword's bytes. Other accesses find
+ * nobody. */
 static bool mech1_selects(struct pci_bus *bus, uint64_t port, uint64_t *off)
 {
 	uint32_t a = bus->config_address;
@@ -264,8 +269,8 @@ static bool find_place(struct pci_bus *bus, uint64_t gpa, unsigned len, struct p
 	return false;
 }
 
-/* The seqlock's reader. It does not spin for long on a writer that may have been preempted: it waits behind its lock, which
- * lends it the reader's priority. */
+/* The seqlock's reader. It does not spin for long on a writer that may have been preempted: it waits behind
+ * its lock, which lends it the reader's priority. */
 static bool find(struct pci_bus *bus, uint64_t gpa, unsigned len, struct pci_claim *out)
 {
 	bool found;
@@ -390,8 +395,8 @@ void pci_dev_fini(struct pci_dev *dev)
 	pthread_mutex_destroy(&dev->lock);
 }
 
-static int add_window(struct pci_bus *bus, struct bus *board, struct pci_window *w, uint64_t base, uint64_t size,
-	const char *name)
+static int add_window(struct pci_bus *bus, struct bus *board, struct pci_window *w, uint64_t base,
+	uint64_t size, const char *name)
 {
 	*w = (struct pci_window){.bus = bus, .base = base, .size = size, .next = base};
 	return size ? bus_add(board, BUS_MMIO, base, size, &window_ops, w, name) : 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One PCI function: type 0 header, BAR registers, capability list. Built by main; afterwards vCPU threads come here with
- * the device mutex held.
+ * One PCI function: type 0 header, BAR registers, capability list. Built by main; afterwards vCPU threads
+ * come here with the device mutex held.
  */
 #include "devices/pci_priv.h"
 
@@ -12,9 +12,9 @@
 
 #include "vmm/bus.h"
 
-#define STATUS_RW1C                                                                                                    \
-	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT | PCI_STATUS_REC_MASTER_ABORT | \
-		PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
+#define STATUS_RW1C                                                                      \
+	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT | \
+		PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
 
 void pci_lock_init(pthread_mutex_t *lock)
 {
@@ -29,8 +29,8 @@ void pci_lock_init(pthread_mutex_t *lock)
 	pthread_mutexattr_destroy(&attr);
 }
 
-void pci_dev_init(struct pci_dev *dev, const struct pci_dev_ops *ops, const char *name, uint16_t vendor, uint16_t device,
-	uint16_t subvendor, uint16_t subdevice, uint32_t class_rev)
+void pci_dev_init(struct pci_dev *dev, const struct pci_dev_ops *ops, const char *name, uint16_t vendor,
+	uint16_t device, uint16_t subvendor, uint16_t subdevice, uint32_t class_rev)
 {
 	*dev = (struct pci_dev){.ops = ops, .name = name, .cap_end = PCI_STD_HEADER_SIZEOF};
 	pci_lock_init(&dev->lock);
@@ -41,7 +41,8 @@ void pci_dev_init(struct pci_dev *dev, const struct pci_dev_ops *ops, const char
 	bus_put(dev->cfg + PCI_SUBSYSTEM_ID, 2, subdevice);
 	/* No I/O BARs, so no COMMAND.IO. */
 	bus_put(dev->wmask + PCI_COMMAND, 2,
-		PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+		PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
+			PCI_COMMAND_INTX_DISABLE);
 	dev->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
 	dev->wmask[PCI_LATENCY_TIMER] = 0xff;
 	dev->wmask[PCI_INTERRUPT_LINE] = 0xff;
@@ -88,7 +89,8 @@ static void bars_from_cfg(struct pci_dev *dev)
 		struct pci_bar *b = &dev->bar[i];
 
 		if (b->size)
-			b->addr = bus_get(dev->cfg + PCI_BASE_ADDRESS_0 + 4 * i, b->is64 ? 8 : 4) & ~(b->size - 1);
+			b->addr = bus_get(dev->cfg + PCI_BASE_ADDRESS_0 + 4 * i, b->is64 ? 8 : 4) &
+				  ~(b->size - 1);
 	}
 }
 
@@ -134,7 +136,8 @@ bool pci_cfg_write(struct pci_dev *dev, unsigned off, const uint8_t *data, unsig
 	if (dev->ops->cfg_written)
 		dev->ops->cfg_written(dev, off, len);
 	is = pci_mem_enabled(dev);
-	return was != is || (is && memcmp(old + PCI_BASE_ADDRESS_0, dev->cfg + PCI_BASE_ADDRESS_0, 4 * PCI_BARS));
+	return was != is ||
+	       (is && memcmp(old + PCI_BASE_ADDRESS_0, dev->cfg + PCI_BASE_ADDRESS_0, 4 * PCI_BARS));
 }
 
 void pci_cfg_reset(struct pci_dev *dev)

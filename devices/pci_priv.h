@@ -11,7 +11,8 @@
 #define PCI_CFG_SIZE  256  /* what a device has */
 #define PCI_ECAM_FUNC 4096 /* what ECAM gives a function; the rest reads as 0 */
 
-/* A mutex whose holder inherits the priority of who waits: vCPUs may run at different real-time priorities. */
+/* A mutex whose holder inherits the priority of who waits: vCPUs may run at different real-time priorities.
+ */
 void pci_lock_init(pthread_mutex_t *lock);
 
 /* off + len <= PCI_ECAM_FUNC. Device mutex held. */
@@ -24,7 +25,8 @@ void pci_cfg_reset(struct pci_dev *dev);
 void pci_bar_place(struct pci_dev *dev, unsigned bar, uint64_t addr);
 bool pci_mem_enabled(const struct pci_dev *dev);
 
-/* msix.c; device mutex held. msix_touches: does the access meet the table or PBA? read and write take any off and len. */
+/* msix.c; device mutex held. msix_touches: does the access meet the table or PBA? read and write take any off
+ * and len. */
 bool msix_touches(const struct msix *m, unsigned bar, uint64_t off, unsigned len);
 void msix_read(struct msix *m, uint64_t off, uint8_t *data, unsigned len);
 void msix_write(struct msix *m, uint64_t off, const uint8_t *data, unsigned len);

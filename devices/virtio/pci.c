@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio over PCI, modern only (virtio 1.2, section 4.1). Registers: vCPU threads with the PCI device's mutex held. What the
- * device says (interrupts, NEEDS_RESET, the end of a reset) comes from loops, takes no lock, and is picked up from atomics.
+ * virtio over PCI, modern only (virtio 1.2, section 4.1). Registers: vCPU threads with the PCI device's mutex
+ * held. What the device says (interrupts, NEEDS_RESET, the end of a reset) comes from loops, takes no lock,
+ * and is picked up from atomics.
  *
- * It is a 32-bit BAR so that a guest without paging reaches it. Interrupts are MSI-X only (vector 0..nvq), no INTx.
+ * It is a 32-bit BAR so that a guest without paging reaches it. Interrupts are MSI-X only (vector 0..nvq), no
+ * INTx.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -69,7 +71,8 @@ static void vp_stopped(struct done *done)
 	sem_post(&vp->stopped_sem);
 }
 
-/* Kicks: an ioeventfd a queue while the device runs and its BAR is mapped. Without one, kicks come as writes. */
+/* Kicks: an ioeventfd a queue while the device runs and its BAR is mapped. Without one, kicks come as writes.
+ */
 static void update_kicks(struct virtio_pci *vp)
 {
 	for (unsigned i = 0; i < vp->dev->nvq; i++) {
@@ -139,7 +142,8 @@ void vp_go_live(struct virtio_pci *vp)
 	virtio_start(vp->dev);
 }
 
-/* A device may change its configuration meanwhile; config_gen tells. A driver that reads by pieces looks at it itself. */
+/* A device may change its configuration meanwhile; config_gen tells. A driver that reads by pieces looks at
+ * it itself. */
 static void read_config(struct virtio_dev *dev, uint32_t off, uint8_t *data, unsigned len)
 {
 	uint32_t gen;
@@ -157,7 +161,8 @@ static void kick(struct virtio_pci *vp, unsigned q)
 	static const uint64_t one = 1;
 
 	/* An eventfd that is full already counts as kicked: nothing to do about an error. */
-	if (vp_running(vp) && vp->queue[q].cfg.ready && write(vp->dev->queue[q].kick_fd, &one, sizeof(one)) < 0)
+	if (vp_running(vp) && vp->queue[q].cfg.ready &&
+		write(vp->dev->queue[q].kick_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -264,8 +269,8 @@ int virtio_pci_create(struct virtio_pci **out, struct pci_bus *bus, struct vm *v
 	vp->vm = vm;
 	vp->drain_ms = DRAIN_MS;
 	vp->stopped.fn = vp_stopped;
-	vp->transport =
-		(struct virtio_transport){.notify = vp_notify, .config_changed = vp_config_changed, .needs_reset = vp_needs_reset};
+	vp->transport = (struct virtio_transport){
+		.notify = vp_notify, .config_changed = vp_config_changed, .needs_reset = vp_needs_reset};
 	sem_init(&vp->stopped_sem, 0, 0);
 	dev->transport = &vp->transport;
 	pci_dev_init(&vp->pci, &vp_ops, dev->name, 0x1af4, 0x1040 + dev->ops->id, 0x1af4, 0x40 + dev->ops->id,
@@ -303,7 +308,8 @@ void virtio_pci_reset(struct virtio_pci *vp)
 	waiting = vp->draining;
 	pthread_mutex_unlock(&vp->pci.lock);
 	if (waiting && !wait_drained(vp))
-		log_warn("%s: requests did not drain in %u ms; its next driver waits for them", vp->dev->name, vp->drain_ms);
+		log_warn("%s: requests did not drain in %u ms; its next driver waits for them", vp->dev->name,
+			vp->drain_ms);
 	pci_dev_reset(&vp->pci);
 	pthread_mutex_lock(&vp->pci.lock);
 	finish_reset(vp);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The capabilities of virtio-pci (virtio 1.2, section 4.1.4): where each structure is, and PCI_CFG, a window into them for
- * who cannot reach BARs. Main builds them; vCPU threads use the window, the PCI device's mutex held.
+ * The capabilities of virtio-pci (virtio 1.2, section 4.1.4): where each structure is, and PCI_CFG, a window
+ * into them for who cannot reach BARs. Main builds them; vCPU threads use the window, the PCI device's mutex
+ * held.
  */
 #include <linux/pci_regs.h>
 
@@ -59,7 +60,8 @@ void vp_cfg_written(struct pci_dev *pci, unsigned off, unsigned len)
 		pci_bar_write(pci, w.bar, w.off, w.data, w.len);
 }
 
-static int add_cap(struct virtio_pci *vp, uint8_t type, unsigned cap_len, uint32_t off, uint32_t len, const void *wmask)
+static int add_cap(
+	struct virtio_pci *vp, uint8_t type, unsigned cap_len, uint32_t off, uint32_t len, const void *wmask)
 {
 	uint8_t body[sizeof(struct virtio_pci_cfg_cap)] = {0};
 
@@ -82,7 +84,8 @@ int vp_add_caps(struct virtio_pci *vp)
 
 	r = add_cap(vp, VIRTIO_PCI_CAP_COMMON_CFG, plain, AT_COMMON, COMMON_LEN, NULL);
 	if (r >= 0)
-		r = add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, plain + 4, AT_NOTIFY, vp->dev->nvq * NOTIFY_STEP, NULL);
+		r = add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, plain + 4, AT_NOTIFY, vp->dev->nvq * NOTIFY_STEP,
+			NULL);
 	if (r >= 0)
 		r = add_cap(vp, VIRTIO_PCI_CAP_ISR_CFG, plain, AT_ISR, 1, NULL);
 	if (r >= 0 && config_len)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The common configuration structure of virtio-pci (virtio 1.2, section 4.1.4.3): features, device status, queues.
- * vCPU threads, the PCI device's mutex held.
+ * The common configuration structure of virtio-pci (virtio 1.2, section 4.1.4.3): features, device status,
+ * queues. vCPU threads, the PCI device's mutex held.
  */
 #include <string.h>
 
@@ -15,7 +15,8 @@ static const struct {
 	{VIRTIO_CONFIG_S_ACKNOWLEDGE, 0},
 	{VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_ACKNOWLEDGE},
 	{VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER},
-	{VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK},
+	{VIRTIO_CONFIG_S_DRIVER_OK,
+		VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK},
 	{VIRTIO_CONFIG_S_FAILED, 0},
 };
 
@@ -30,7 +31,8 @@ static uint8_t next_status(struct virtio_pci *vp, uint8_t now, uint8_t value)
 			continue;
 		if ((now & steps[i].needs) != steps[i].needs)
 			vp_note(vp, "a status step out of order");
-		else if (steps[i].bit == VIRTIO_CONFIG_S_FEATURES_OK && !virtio_features_ok(vp->dev, vp->wanted))
+		else if (steps[i].bit == VIRTIO_CONFIG_S_FEATURES_OK &&
+			 !virtio_features_ok(vp->dev, vp->wanted))
 			vp_note(vp, "FEATURES_OK for features that were not offered");
 		else
 			now |= steps[i].bit;
@@ -114,12 +116,24 @@ static struct vp_queue *selected(struct virtio_pci *vp)
 
 /* Width of each field; 64-bit ones are two of 4 bytes. */
 static const uint8_t field_len[COMMON_LEN] = {
-	[VIRTIO_PCI_COMMON_DFSELECT] = 4, [VIRTIO_PCI_COMMON_DF] = 4,       [VIRTIO_PCI_COMMON_GFSELECT] = 4,
-	[VIRTIO_PCI_COMMON_GF] = 4,       [VIRTIO_PCI_COMMON_MSIX] = 2,     [VIRTIO_PCI_COMMON_NUMQ] = 2,
-	[VIRTIO_PCI_COMMON_STATUS] = 1,   [VIRTIO_PCI_COMMON_CFGGENERATION] = 1, [VIRTIO_PCI_COMMON_Q_SELECT] = 2,
-	[VIRTIO_PCI_COMMON_Q_SIZE] = 2,   [VIRTIO_PCI_COMMON_Q_MSIX] = 2,   [VIRTIO_PCI_COMMON_Q_ENABLE] = 2,
-	[VIRTIO_PCI_COMMON_Q_NOFF] = 2,   [VIRTIO_PCI_COMMON_Q_DESCLO] = 4, [VIRTIO_PCI_COMMON_Q_DESCHI] = 4,
-	[VIRTIO_PCI_COMMON_Q_AVAILLO] = 4, [VIRTIO_PCI_COMMON_Q_AVAILHI] = 4, [VIRTIO_PCI_COMMON_Q_USEDLO] = 4,
+	[VIRTIO_PCI_COMMON_DFSELECT] = 4,
+	[VIRTIO_PCI_COMMON_DF] = 4,
+	[VIRTIO_PCI_COMMON_GFSELECT] = 4,
+	[VIRTIO_PCI_COMMON_GF] = 4,
+	[VIRTIO_PCI_COMMON_MSIX] = 2,
+	[VIRTIO_PCI_COMMON_NUMQ] = 2,
+	[VIRTIO_PCI_COMMON_STATUS] = 1,
+	[VIRTIO_PCI_COMMON_CFGGENERATION] = 1,
+	[VIRTIO_PCI_COMMON_Q_SELECT] = 2,
+	[VIRTIO_PCI_COMMON_Q_SIZE] = 2,
+	[VIRTIO_PCI_COMMON_Q_MSIX] = 2,
+	[VIRTIO_PCI_COMMON_Q_ENABLE] = 2,
+	[VIRTIO_PCI_COMMON_Q_NOFF] = 2,
+	[VIRTIO_PCI_COMMON_Q_DESCLO] = 4,
+	[VIRTIO_PCI_COMMON_Q_DESCHI] = 4,
+	[VIRTIO_PCI_COMMON_Q_AVAILLO] = 4,
+	[VIRTIO_PCI_COMMON_Q_AVAILHI] = 4,
+	[VIRTIO_PCI_COMMON_Q_USEDLO] = 4,
 	[VIRTIO_PCI_COMMON_Q_USEDHI] = 4,
 };
 

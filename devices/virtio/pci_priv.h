@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtio-pci's own: pci.c (reset, kicks, BAR, life), pci_common.c (common configuration), pci_caps.c (capabilities).
- * Everything here is called with the PCI device's mutex held.
+ * virtio-pci's own: pci.c (reset, kicks, BAR, life), pci_common.c (common configuration), pci_caps.c
+ * (capabilities). Everything here is called with the PCI device's mutex held.
  *
  *   BAR 0   0x0000 common configuration   0x0100 ISR   0x0200 device configuration
  *           0x1000 notify, 4 bytes a queue             0x2000 MSI-X table and pending bits
@@ -18,22 +18,22 @@
 #include "devices/pci.h"
 #include "devices/virtio/devs.h"
 
-#define VP_BAR      0
+#define VP_BAR	    0
 #define AT_COMMON   0x0000
 #define COMMON_LEN  (VIRTIO_PCI_COMMON_Q_USEDHI + 4)
-#define AT_ISR      0x0100
+#define AT_ISR	    0x0100
 #define AT_CONFIG   0x0200
 #define AT_NOTIFY   0x1000
 #define NOTIFY_STEP 4
-#define AT_MSIX     0x2000
+#define AT_MSIX	    0x2000
 #define MAX_QUEUES  ((AT_MSIX - AT_NOTIFY) / NOTIFY_STEP)
 
 #define ISR_QUEUE  1
 #define ISR_CONFIG 2
 
 struct vp_queue {
-	struct virtq_cfg cfg;    /* the registers; frozen from queue_enable on */
-	uint64_t kick_gpa;       /* where kicks are caught in the kernel, or 0 */
+	struct virtq_cfg cfg; /* the registers; frozen from queue_enable on */
+	uint64_t kick_gpa;    /* where kicks are caught in the kernel, or 0 */
 	_Atomic uint16_t vector;
 };
 
@@ -43,7 +43,7 @@ struct virtio_pci {
 	struct virtio_dev *dev;
 	struct vm *vm;
 	unsigned nvec, cfg_cap; /* cfg_cap: the PCI_CFG capability, a window into the BARs */
-	uint64_t gpa;           /* of the BAR while it is mapped, else 0 */
+	uint64_t gpa;		/* of the BAR while it is mapped, else 0 */
 
 	uint32_t dfselect, gfselect;
 	uint64_t wanted; /* driver_feature */
@@ -69,7 +69,7 @@ static inline bool vp_running(const struct virtio_pci *vp)
 	return !vp->draining && vp->status & VIRTIO_CONFIG_S_DRIVER_OK;
 }
 
-#define vp_container(p, member) ((struct virtio_pci *)((char *)(p) - offsetof(struct virtio_pci, member)))
+#define vp_container(p, member) ((struct virtio_pci *)((char *)(p)-offsetof(struct virtio_pci, member)))
 
 static inline struct virtio_pci *vp_of(struct pci_dev *dev)
 {
@@ -78,7 +78,8 @@ static inline struct virtio_pci *vp_of(struct pci_dev *dev)
 
 /* Log a driver's mistake, once per reset. */
 void vp_note(struct virtio_pci *vp, const char *what);
-/* Status 0 was written: ask the device to stop. Until it has drained, status reads as it was and writes go nowhere. */
+/* Status 0 was written: ask the device to stop. Until it has drained, status reads as it was and writes go
+ * nowhere. */
 void vp_begin_reset(struct virtio_pci *vp);
 /* DRIVER_OK was written: freeze the queues and start. */
 void vp_go_live(struct virtio_pci *vp);

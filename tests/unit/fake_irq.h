@@ -10,9 +10,9 @@
 #include "vmm/irq.h"
 
 static struct {
-	int open, left;            /* sources open now; irq_open() succeeds this many times more, < 0: always */
-	int route_err;             /* what irq_route() returns */
-	unsigned routes, masks;    /* calls that would reach KVM */
+	int open, left;		/* sources open now; irq_open() succeeds this many times more, < 0: always */
+	int route_err;		/* what irq_route() returns */
+	unsigned routes, masks; /* calls that would reach KVM */
 	_Atomic unsigned delivered;
 	_Atomic(struct irq_src *) last; /* what was delivered last */
 } fake_irq = {.left = -1};

@@ -15,7 +15,8 @@
 #define TABLE 0x800
 #define NVEC  70
 
-static const struct pci_layout layout = {.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x100000};
+static const struct pci_layout layout = {
+	.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x100000};
 static const struct pci_dev_ops ops; /* nothing but the table answers */
 static struct bus board;
 static struct pci_bus *bus;
@@ -118,7 +119,8 @@ START_TEST(odd_accesses_find_nothing)
 	wr(pba, ~0ull, 8);
 	ck_assert_msg(rd(pba, 8) == 0, "the PBA is read-only");
 	wr(table + 16 * (NVEC - 1) + 12, 0xfffffffe, 4);
-	ck_assert_msg(rd(table + 16 * (NVEC - 1) + 12, 4) == 0, "the other bits of vector control are reserved");
+	ck_assert_msg(
+		rd(table + 16 * (NVEC - 1) + 12, 4) == 0, "the other bits of vector control are reserved");
 	tear_down();
 }
 END_TEST
@@ -126,7 +128,8 @@ END_TEST
 START_TEST(three_vectors_cost_three_routes)
 {
 	build();
-	/* pci_enable_msix_range(): on and masked, mask each entry, unmask the function; then request_irq() three times. */
+	/* pci_enable_msix_range(): on and masked, mask each entry, unmask the function; then request_irq()
+	 * three times. */
 	control(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	for (unsigned v = 0; v < NVEC; v++)
 		wr(table + 16 * v + PCI_MSIX_ENTRY_VECTOR_CTRL, 1, 4);
@@ -293,7 +296,9 @@ START_TEST(raises_meet_register_writes)
 	build();
 	ck_assert_int_eq(pthread_create(&t, NULL, raiser, NULL), 0);
 	for (unsigned i = 0; i < 5000; i++) {
-		control(i % 3 ? PCI_MSIX_FLAGS_ENABLE : i % 2 ? 0 : PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+		control(i % 3	? PCI_MSIX_FLAGS_ENABLE
+			: i % 2 ? 0
+				: PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 		program(i % 4, 0x41 + i % 8);
 		rd(pba, 8);
 	}
@@ -310,6 +315,7 @@ START_TEST(raises_meet_register_writes)
 }
 END_TEST
 
-UNIT_MAIN("msix", the_capability_describes_the_table, odd_accesses_find_nothing, three_vectors_cost_three_routes,
-	a_live_message_changes_at_once, raises_wait_while_masked, nothing_is_raised_while_off_or_out_of_range,
-	a_failed_route_leaves_the_vector_masked, reset_is_power_on, set_up_fails_cleanly, raises_meet_register_writes)
+UNIT_MAIN("msix", the_capability_describes_the_table, odd_accesses_find_nothing,
+	three_vectors_cost_three_routes, a_live_message_changes_at_once, raises_wait_while_masked,
+	nothing_is_raised_while_off_or_out_of_range, a_failed_route_leaves_the_vector_masked,
+	reset_is_power_on, set_up_fails_cleanly, raises_meet_register_writes)

@@ -14,9 +14,13 @@
 #define MEM32 0xc0000000ull
 #define MEM64 0x1000000000ull
 
-static const struct pci_layout layout = {
-	.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x100000, .mem64 = MEM64,
-	.mem64_size = 0x1000000, .mech1 = true};
+static const struct pci_layout layout = {.ecam = ECAM,
+	.ecam_size = 0x100000,
+	.mem32 = MEM32,
+	.mem32_size = 0x100000,
+	.mem64 = MEM64,
+	.mem64_size = 0x1000000,
+	.mech1 = true};
 
 /* A device whose BARs are plain memory, and which keeps book of where it was mapped. */
 struct toy {
@@ -53,7 +57,8 @@ static void toy_mapped(struct pci_dev *dev, unsigned bar, uint64_t gpa, bool on)
 	*(on ? &t->maps : &t->unmaps) += 1;
 }
 
-static const struct pci_dev_ops toy_ops = {.bar_read = toy_read, .bar_write = toy_write, .bar_mapped = toy_mapped};
+static const struct pci_dev_ops toy_ops = {
+	.bar_read = toy_read, .bar_write = toy_write, .bar_mapped = toy_mapped};
 
 /* Slot 0 the bridge, slots 1 and 2 toys: BAR 0 32-bit of 4 KiB, BAR 2 64-bit of 8 KiB. */
 static struct bus board;
@@ -300,7 +305,8 @@ END_TEST
 
 START_TEST(a_bar_outside_the_windows_does_not_decode)
 {
-	static const uint32_t away[] = {0, 0x1000, MEM32 - 0x1000, MEM32 + 0x100000, ECAM, 0xfee00000, 0xfffff000};
+	static const uint32_t away[] = {
+		0, 0x1000, MEM32 - 0x1000, MEM32 + 0x100000, ECAM, 0xfee00000, 0xfffff000};
 
 	build();
 	cfg_set(1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
@@ -414,7 +420,8 @@ END_TEST
 
 START_TEST(a_layout_without_ports_or_windows)
 {
-	static const struct pci_layout bare = {.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x10000};
+	static const struct pci_layout bare = {
+		.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x10000};
 	struct bus b = {0};
 	struct pci_bus *p;
 	struct pci_dev dev;
@@ -434,7 +441,8 @@ START_TEST(a_layout_without_ports_or_windows)
 }
 END_TEST
 
-/* Configuration space of both toys and their windows, all widths; xorshift, so a failure can be seen again. */
+/* Configuration space of both toys and their windows, all widths; xorshift, so a failure can be seen again.
+ */
 static void *hammer(void *arg)
 {
 	uint64_t s = *(uint64_t *)arg;
@@ -464,7 +472,8 @@ static void *hammer(void *arg)
 			addr = MEM64 + (s >> 16) % 0x5000;
 			break;
 		case 5:
-			wr(BUS_PIO, 0xcf8 + (s >> 16) % 8, 0x80000000 | (s >> 20) % 0x2000, 1 + (s >> 40) % 4);
+			wr(BUS_PIO, 0xcf8 + (s >> 16) % 8, 0x80000000 | (s >> 20) % 0x2000,
+				1 + (s >> 40) % 4);
 			rd(BUS_PIO, 0xcfc, 4);
 			continue;
 		default:
@@ -500,8 +509,9 @@ START_TEST(two_vcpus_hammer)
 }
 END_TEST
 
-UNIT_MAIN("pci", both_mechanisms_show_the_same_header, absent_functions_read_ones, access_widths, only_writable_bits_change,
-	status_bits_clear_by_writing_one, bars_are_sized_as_linux_does_it, bars_are_assigned_inside_their_windows,
-	memory_decodes_only_when_enabled, a_bar_moves_while_it_decodes, a_bar_outside_the_windows_does_not_decode,
-	the_lowest_slot_wins_an_overlap, reset_puts_bars_back, capabilities_are_linked_in_order, slots_and_windows_run_out,
-	a_layout_without_ports_or_windows, two_vcpus_hammer)
+UNIT_MAIN("pci", both_mechanisms_show_the_same_header, absent_functions_read_ones, access_widths,
+	only_writable_bits_change, status_bits_clear_by_writing_one, bars_are_sized_as_linux_does_it,
+	bars_are_assigned_inside_their_windows, memory_decodes_only_when_enabled,
+	a_bar_moves_while_it_decodes, a_bar_outside_the_windows_does_not_decode,
+	the_lowest_slot_wins_an_overlap, reset_puts_bars_back, capabilities_are_linked_in_order,
+	slots_and_windows_run_out, a_layout_without_ports_or_windows, two_vcpus_hammer)

@@ -50,7 +50,8 @@ END_TEST
 
 START_TEST(bad_features_are_refused)
 {
-	static const uint64_t bad[] = {0, OFFERS & ~V1, OFFERS | 1, V1 | 1ull << 63, ~0ull, V1 | 1ull << VIRTIO_F_RING_RESET};
+	static const uint64_t bad[] = {
+		0, OFFERS & ~V1, OFFERS | 1, V1 | 1ull << 63, ~0ull, V1 | 1ull << VIRTIO_F_RING_RESET};
 
 	build();
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -380,7 +381,8 @@ START_TEST(a_device_without_config_has_no_capability_for_it)
 	vdev.config_len = 0;
 	ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, &vdev), 0);
 	for (unsigned cap = rd(CFG + PCI_CAPABILITY_LIST, 1); cap; cap = rd(CFG + cap + 1, 1))
-		ck_assert(rd(CFG + cap, 1) != PCI_CAP_ID_VNDR || rd(CFG + cap + 3, 1) != VIRTIO_PCI_CAP_DEVICE_CFG);
+		ck_assert(rd(CFG + cap, 1) != PCI_CAP_ID_VNDR ||
+			  rd(CFG + cap + 3, 1) != VIRTIO_PCI_CAP_DEVICE_CFG);
 	wr(CFG + PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	ck_assert_uint_eq(rd((rd(CFG + PCI_BASE_ADDRESS_0, 4) & ~0xfull) + AT_CONFIG, 1), 0xff);
 	tear_down();
@@ -389,8 +391,7 @@ END_TEST
 
 UNIT_MAIN("virtio_pci", linux_finds_and_starts_the_device, every_offer_includes_version_1,
 	bad_features_are_refused, status_moves_forward_only, nothing_happens_before_driver_ok,
-	a_kick_that_reaches_us_is_passed_on, queue_sizes_are_checked,
-	a_selector_out_of_range_selects_nothing, vectors_out_of_range_read_no_vector, queues_freeze,
-	registers_take_their_own_width, device_config_is_bounded, isr_clears_when_read,
-	needs_reset_is_told_after_driver_ok, the_config_window_reaches_the_bar,
-	a_device_without_config_has_no_capability_for_it)
+	a_kick_that_reaches_us_is_passed_on, queue_sizes_are_checked, a_selector_out_of_range_selects_nothing,
+	vectors_out_of_range_read_no_vector, queues_freeze, registers_take_their_own_width,
+	device_config_is_bounded, isr_clears_when_read, needs_reset_is_told_after_driver_ok,
+	the_config_window_reaches_the_bar, a_device_without_config_has_no_capability_for_it)

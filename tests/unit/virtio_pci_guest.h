@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtio-pci between a device and a VM that only keep book (at the link seam), and a guest's driver that goes the way
- * Linux's does. Included by one .c file of a test program.
+ * virtio-pci between a device and a VM that only keep book (at the link seam), and a guest's driver that goes
+ * the way Linux's does. Included by one .c file of a test program.
  */
 #ifndef PINVM_TESTS_VIRTIO_PCI_GUEST_H
 #define PINVM_TESTS_VIRTIO_PCI_GUEST_H
@@ -88,7 +88,8 @@ void virtio_start(struct virtio_dev *dev)
 	model.features = dev->features;
 	for (unsigned i = 0; i < NVQ; i++) {
 		model.cfg[i] = dev->queue[i].cfg;
-		ck_assert(model.cfg[i].num && model.cfg[i].num <= QMAX && !(model.cfg[i].num & (model.cfg[i].num - 1)));
+		ck_assert(model.cfg[i].num && model.cfg[i].num <= QMAX &&
+			  !(model.cfg[i].num & (model.cfg[i].num - 1)));
 	}
 }
 
@@ -134,12 +135,18 @@ static inline void destroy(struct virtio_dev *dev)
 		close(queues[i].kick_fd);
 }
 
-static const struct virtio_ops dev_ops = {.id = VIRTIO_ID_BLK, .nvq = NVQ, .write_config = write_config, .destroy = destroy};
+static const struct virtio_ops dev_ops = {
+	.id = VIRTIO_ID_BLK, .nvq = NVQ, .write_config = write_config, .destroy = destroy};
 
 static inline void make_device(void)
 {
-	vdev = (struct virtio_dev){.ops = &dev_ops, .name = "disk0", .offered = OFFERS, .nvq = NVQ, .queue_max = QMAX,
-		.queue = queues, .config_len = 24};
+	vdev = (struct virtio_dev){.ops = &dev_ops,
+		.name = "disk0",
+		.offered = OFFERS,
+		.nvq = NVQ,
+		.queue_max = QMAX,
+		.queue = queues,
+		.config_len = 24};
 	for (unsigned i = 0; i < NVQ; i++)
 		queues[i].kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (unsigned i = 0; i < sizeof(vdev.config); i++)
@@ -209,7 +216,8 @@ static inline void find_structures(void)
 		switch (type) {
 		case VIRTIO_PCI_CAP_COMMON_CFG:
 			g.common = at;
-			ck_assert_uint_ge(rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4), sizeof(struct virtio_pci_common_cfg));
+			ck_assert_uint_ge(rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4),
+				sizeof(struct virtio_pci_common_cfg));
 			break;
 		case VIRTIO_PCI_CAP_ISR_CFG:
 			g.isr = at;
@@ -221,7 +229,8 @@ static inline void find_structures(void)
 		case VIRTIO_PCI_CAP_NOTIFY_CFG:
 			g.notify = at;
 			g.notify_mult = rd(CFG + cap + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
-			ck_assert_uint_ge(rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4), (NVQ - 1) * g.notify_mult + 2);
+			ck_assert_uint_ge(
+				rd(CFG + cap + VIRTIO_PCI_CAP_LENGTH, 4), (NVQ - 1) * g.notify_mult + 2);
 			break;
 		case VIRTIO_PCI_CAP_PCI_CFG:
 			g.cfg_cap = cap;
