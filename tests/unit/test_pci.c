@@ -257,6 +257,7 @@ END_TEST
 
 START_TEST(memory_decodes_only_when_enabled)
 {
+	uint8_t end[8];
 	uint64_t at;
 
 	build();
@@ -272,6 +273,13 @@ START_TEST(memory_decodes_only_when_enabled)
 	ck_assert_uint_eq(rd(BUS_MMIO, at + 0x1000, 1), 0xff);
 	wr(BUS_MMIO, at + 0xfff, 0, 2);
 	ck_assert_uint_eq(toy[0].mem[0][0xfff], 0x11);
+	/* For callers that come past the windows, too. */
+	pci_bar_read(&toy[0].pci, 0, 0xffc, end, 8);
+	ck_assert_uint_eq(bus_get(end, 8), UINT64_MAX);
+	pci_bar_read(&toy[0].pci, 0, UINT64_MAX - 3, end, 8);
+	ck_assert_uint_eq(bus_get(end, 8), UINT64_MAX);
+	pci_bar_write(&toy[0].pci, 1, 0, end, 8);
+	ck_assert_uint_eq(toy[0].writes, 1);
 	cfg_set(1, PCI_COMMAND, 0, 2);
 	ck_assert_uint_eq(rd(BUS_MMIO, at + 0xffc, 4), 0xffffffff);
 	ck_assert_uint_eq(toy[0].gpa[0], 0);

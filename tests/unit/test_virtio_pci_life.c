@@ -20,7 +20,10 @@ START_TEST(status_is_zero_only_when_drained)
 	/* Whatever the driver does meanwhile. */
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	put(VIRTIO_PCI_COMMON_STATUS, ALL, 1);
-	put(VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2);
+	put(VIRTIO_PCI_COMMON_Q_SELECT, 1, 2);
+	ck_assert_msg(get(VIRTIO_PCI_COMMON_Q_SELECT, 2) == NVQ - 1, "writes go nowhere");
+	wr(g.config, 0, 4);
+	ck_assert_uint_eq(model.writes, 0);
 	wr(CFG + PCI_COMMAND, 0, 2);
 	wr(CFG + PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	ck_assert_uint_eq(model.stops, 2);
