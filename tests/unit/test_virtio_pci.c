@@ -44,6 +44,10 @@ START_TEST(every_offer_includes_version_1)
 	put(VIRTIO_PCI_COMMON_GFSELECT, 2, 4);
 	put(VIRTIO_PCI_COMMON_GF, ~0u, 4);
 	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		put(VIRTIO_PCI_COMMON_GFSELECT, i, 4);
+		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
+	}
 	tear_down();
 }
 END_TEST
