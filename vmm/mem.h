@@ -38,6 +38,14 @@ void mem_destroy(struct guest_mem *mem);
  */
 void *mem_at(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 
+/* The same for one region: for what asks often and mostly about the same one. */
+static inline void *mem_region_at(const struct mem_region *r, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = gpa - r->gpa; /* huge when gpa is below */
+
+	return off < r->size && len <= r->size - off ? r->host + off : NULL;
+}
+
 /* Copy to or from guest RAM, by main while no vCPU runs. -EFAULT when the range is not RAM. */
 int mem_write(const struct guest_mem *mem, uint64_t gpa, const void *src, size_t len);
 int mem_read(const struct guest_mem *mem, uint64_t gpa, void *dst, size_t len);

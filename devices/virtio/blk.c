@@ -77,8 +77,6 @@ static void put_slot(struct blk_req *req)
 {
 	struct blk_queue *bq = req->bq;
 
-	if (!req->slot)
-		return;
 	bq->spare[bq->nspare++] = req->slot;
 	req->slot = NULL;
 	if (!bq->waits)
@@ -99,7 +97,8 @@ static void finish(struct blk_req *req, uint8_t status, uint64_t filled)
 
 	if (vq->running)
 		ring_copy(req->status, &status, 1);
-	put_slot(req);
+	if (req->slot)
+		put_slot(req);
 	virtq_push(vq, req->head, filled == req->in ? filled + 1 : filled);
 	if (__builtin_expect(!!bq->done, 0) && !virtq_inflight(vq)) {
 		struct done *done = bq->done;
@@ -163,7 +162,9 @@ static void io_done(struct disk_req *io, int err)
 {
 	struct blk_req *req = (struct blk_req *)io;
 
-	if (!err) {
+	if (!err && !req->writes) {
+		finish(req, VIRTIO_BLK_S_OK, req->type == VIRTIO_BLK_T_IN ? req->in : 0);
+	} else if (!err) {
 		advance(req);
 	} else if (err == -EOPNOTSUPP && req->nranges && !req->synced) {
 		finish(req, VIRTIO_BLK_S_UNSUPP, 0);
@@ -182,7 +183,8 @@ static struct iovec *keep(struct blk_req *req, struct iovec *iov, unsigned n)
 		req->slot = bq->spare[--bq->nspare];
 		return iov;
 	}
-	for (unsigned i = 0; i < n; i++)
+	req->seg[0] = iov[0];
+	for (unsigned i = 1; i < n; i++)
 		req->seg[i] = iov[i];
 	return req->seg;
 }
@@ -268,6 +270,17 @@ static void flush(struct blk_req *req)
 		submit(req, DISK_FLUSH, NULL, 0, 0, 0);
 }
 
+/* The header, whatever its framing; nearly always one segment of its own. */
+static bool take_header(struct iovec **out, unsigned *nout, struct virtio_blk_outhdr *hdr)
+{
+	if (__builtin_expect(*nout && (*out)->iov_len == sizeof(*hdr), 1)) {
+		ring_copy(hdr, (*out)++->iov_base, sizeof(*hdr));
+		--*nout;
+		return true;
+	}
+	return iov_take(out, nout, hdr, sizeof(*hdr)) == sizeof(*hdr);
+}
+
 static void handle(struct blk_queue *bq, const struct virtq_chain *chain)
 {
 	struct blk_req *req = &bq->req[chain->head];
@@ -288,7 +301,7 @@ static void handle(struct blk_queue *bq, const struct virtq_chain *chain)
 	req->status = (uint8_t *)in[nin - 1].iov_base + --in[nin - 1].iov_len;
 	if (!in[nin - 1].iov_len)
 		nin--;
-	if (iov_take(&out, &nout, &hdr, sizeof(hdr)) < sizeof(hdr)) {
+	if (!take_header(&out, &nout, &hdr)) {
 		finish(req, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}

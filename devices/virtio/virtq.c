@@ -44,6 +44,7 @@ static uint8_t *avail_event(const struct virtq *vq)
 /* A driver that wrote nonsense once is not listened to again before it resets the device. */
 static int virtq_break(struct virtq *vq)
 {
+	vq->running = false;
 	vq->broken = true;
 	return -EPROTO;
 }
@@ -68,6 +69,7 @@ int virtq_start(struct virtq *vq, const struct guest_mem *mem, const struct virt
 		return -EINVAL;
 
 	vq->mem = mem;
+	vq->near = &mem->region[0];
 	vq->desc = desc;
 	vq->avail = avail;
 	vq->used = used;
@@ -89,74 +91,93 @@ uint16_t virtq_stop(struct virtq *vq)
 	return vq->last_avail;
 }
 
+/* Not where the last buffer was: somewhere else, or nowhere. */
+__attribute__((noinline, cold)) static void *far_away(struct virtq *vq, uint64_t gpa, uint32_t len)
+{
+	for (unsigned i = 0; i < vq->mem->n; i++) {
+		const struct mem_region *r = &vq->mem->region[i];
+		void *host = mem_region_at(r, gpa, len);
+
+		if (host) {
+			vq->near = r;
+			return host;
+		}
+	}
+	return NULL;
+}
+
+static inline void *translate(struct virtq *vq, uint64_t gpa, uint32_t len)
+{
+	void *host = mem_region_at(vq->near, gpa, len);
+
+	return __builtin_expect(!!host, 1) ? host : far_away(vq, gpa, len);
+}
+
 /* Where an indirect descriptor leads (2.7.5.3). Its WRITE flag means nothing; any alignment will do. */
-static const uint8_t *indirect_table(const struct virtq *vq, const struct ring_desc *d, unsigned *size)
+static const uint8_t *indirect_table(struct virtq *vq, const struct ring_desc *d, unsigned *size)
 {
 	if (!vq->indirect || d->flags & VRING_DESC_F_NEXT)
 		return NULL;
 	if (!d->len || d->len % DESC_SIZE || d->len / DESC_SIZE > TABLE_MAX)
 		return NULL;
 	*size = d->len / DESC_SIZE;
-	return mem_at(vq->mem, d->addr, d->len);
+	return translate(vq, d->addr, d->len);
 }
 
-static int add_segment(const struct virtq *vq, struct virtq_chain *chain, const struct ring_desc *d)
-{
-	bool write = d->flags & VRING_DESC_F_WRITE;
-	void *host;
-
-	if (!d->len)
-		return 0;
-	host = mem_at(vq->mem, d->addr, d->len);
-	if (unlikely(!host))
-		return -EPROTO;
-	chain->iov[chain->nread + chain->nwrite] = (struct iovec){host, d->len};
-	if (write) {
-		chain->nwrite++;
-		chain->write_len += d->len;
-	} else {
-		chain->nread++;
-		chain->read_len += d->len;
-	}
-	return 0;
-}
-
-/* Follow a chain from `head`. Counting its descriptors bounds it: one that is longer than the queue runs in a
- * circle, or breaks 2.7.5.3.1. */
+/*
+ * Follow a chain from `head`. Counting its descriptors bounds it: one that is longer than the queue runs in a
+ * circle, or breaks 2.7.5.3.1.
+ */
 static int walk(struct virtq *vq, struct virtq_chain *chain, uint16_t head)
 {
-	unsigned limit = chain->cap < vq->num ? chain->cap : vq->num, size = vq->num, i = head, count = 0;
-	const uint8_t *table = vq->desc;
-	bool writable = false, nested = false;
+	unsigned left = chain->cap < vq->num ? chain->cap : vq->num, size = vq->num;
+	const uint8_t *table = vq->desc, *at = table + DESC_SIZE * (size_t)head;
+	struct iovec *iov = chain->iov, *writable = NULL;
+	uint64_t total = 0, read_len = 0;
+	bool nested = false;
 
-	chain->nread = chain->nwrite = 0;
-	chain->read_len = chain->write_len = 0;
 	for (;;) {
-		struct ring_desc d = ring_desc_load(table + DESC_SIZE * (size_t)i);
+		struct ring_desc d = ring_desc_load(at);
 
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			table = nested ? NULL : indirect_table(vq, &d, &size);
+			at = table = nested ? NULL : indirect_table(vq, &d, &size);
 			if (unlikely(!table))
 				return -EPROTO;
 			nested = true;
-			i = 0;
 			continue;
 		}
-		if (unlikely(++count > limit))
+		if (unlikely(!left--))
 			return -EPROTO;
-		if (d.flags & VRING_DESC_F_WRITE)
-			writable = true;
-		else if (unlikely(writable))
-			return -EPROTO;
-		if (unlikely(add_segment(vq, chain, &d)))
-			return -EPROTO;
+		if (!(d.flags & VRING_DESC_F_WRITE)) {
+			if (unlikely(writable))
+				return -EPROTO;
+		} else if (!writable) {
+			writable = iov;
+			read_len = total;
+		}
+		if (!unlikely(d.len == 0)) {
+			iov->iov_base = translate(vq, d.addr, d.len);
+			if (unlikely(!iov->iov_base))
+				return -EPROTO;
+			iov->iov_len = d.len;
+			iov++;
+			total += d.len;
+		}
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			break;
-		i = d.next;
-		if (unlikely(i >= size))
+		if (unlikely(d.next >= size))
 			return -EPROTO;
+		at = table + DESC_SIZE * (size_t)d.next;
 	}
-	return unlikely(chain->read_len + chain->write_len > CHAIN_MAX) ? -EPROTO : 0;
+	if (!writable) {
+		writable = iov;
+		read_len = total;
+	}
+	chain->nread = writable - chain->iov;
+	chain->nwrite = iov - writable;
+	chain->read_len = read_len;
+	chain->write_len = total - read_len;
+	return unlikely(total > CHAIN_MAX) ? -EPROTO : 0;
 }
 
 /* Look for entries beyond those known. 1, 0, or -EPROTO when the driver claims more than fit. */
@@ -176,10 +197,8 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 {
 	uint16_t head;
 
-	if (unlikely(vq->broken))
-		return -EPROTO;
 	if (unlikely(!vq->running))
-		return 0;
+		return vq->broken ? -EPROTO : 0;
 	if (vq->last_avail == vq->avail_idx) {
 		int more = refill(vq);
 
@@ -207,7 +226,7 @@ void virtq_push(struct virtq *vq, uint16_t head, uint32_t written)
 	assert(head < VIRTQ_MAX_SIZE && vq->busy[head]);
 	vq->busy[head] = 0;
 	vq->inflight--;
-	if (unlikely(!vq->running || vq->broken))
+	if (unlikely(!vq->running))
 		return;
 	elem = vq->used + RING_ENTRIES + USED_ELEM_SIZE * (vq->used_idx & vq->mask);
 	ring_store32(elem, head);
@@ -228,7 +247,7 @@ bool virtq_flush(struct virtq *vq)
 {
 	uint16_t old = vq->flushed;
 
-	if (vq->used_idx == old || unlikely(!vq->running || vq->broken))
+	if (vq->used_idx == old || unlikely(!vq->running))
 		return false;
 	ring_store16_release(vq->used + RING_IDX, vq->used_idx);
 	vq->flushed = vq->used_idx;
@@ -241,7 +260,7 @@ bool virtq_flush(struct virtq *vq)
 
 bool virtq_sleep(struct virtq *vq)
 {
-	if (unlikely(!vq->running || vq->broken))
+	if (unlikely(!vq->running))
 		return true;
 	if (vq->last_avail != vq->avail_idx)
 		return false;
@@ -261,7 +280,7 @@ void virtq_wake(struct virtq *vq)
 {
 	vq->armed = false;
 	/* With EVENT_IDX it is enough not to move avail_event: the driver has passed it. */
-	if (vq->event_idx || vq->quiet || unlikely(!vq->running || vq->broken))
+	if (vq->event_idx || vq->quiet || unlikely(!vq->running))
 		return;
 	ring_store16(vq->used + RING_FLAGS, VRING_USED_F_NO_NOTIFY);
 	vq->quiet = true;

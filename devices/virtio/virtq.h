@@ -36,11 +36,12 @@ struct virtq {
 	uint16_t last_avail, avail_idx; /* next to pop; where the available entries seen so far end */
 	uint16_t used_idx, flushed;     /* next to push; what the guest has been told of */
 	uint16_t inflight;
-	bool running, broken;
+	bool running, broken; /* at most one of them */
 	bool event_idx, indirect; /* negotiated */
 	bool armed;               /* the next chain the driver adds is a kick for sure */
 	bool quiet;               /* used.flags says NO_NOTIFY */
 	const struct guest_mem *mem;
+	const struct mem_region *near; /* where the last buffer was */
 	const uint8_t *desc, *avail; /* resolved once, over the whole ring */
 	uint8_t *used;
 	struct virtq_stats stats;
