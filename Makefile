@@ -156,6 +156,13 @@ fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
 	$(Q)for f in $(FUZZ); do timeout 300 $(B)/fuzz/$$f tests/fuzz/corpus/$$f || exit 1; done
 
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpinvm.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
+
+bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
+	$(Q)sh tests/bench/virtq_ir.sh $<
+
 # Written from the same variables as the compile rule, so that editors and clang-tidy see the real flags.
 compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 	@{ echo '['; sep=; for f in $(lib_src) vmm/main.c $(unit_src) $(fuzz_src); do \

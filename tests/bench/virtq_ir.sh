@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Instructions per block request in queue and device code, counted by callgrind: virtq_ir.sh PROGRAM
+set -eu
+command -v valgrind >/dev/null || { echo "skip: valgrind is not installed (apt-get install valgrind)"; exit 77; }
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT INT TERM
+echo "queue batch indirect instructions/request (target: 250)"
+for args in "64 32 0" "256 32 0" "1024 32 0" "256 32 1" "256 8 0" "256 1 0"; do
+	# shellcheck disable=SC2086 # three numbers
+	set -- "$1" $args
+	n=$(timeout 120 valgrind --tool=callgrind --toggle-collect=measured --callgrind-out-file="$tmp/out" \
+		"$1" "$2" "$3" 3200 "$4" 2>"$tmp/err")
+	ir=$(sed -n 's/.*Collected : *//p' "$tmp/err")
+	echo "$args $n $ir" | awk '{ printf "%5d %5d %8d %d\n", $1, $2, $3, $5 / $4 }'
+done
