@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/loops.h"
 #include "vmm/disk.h"
 #include "vmm/log.h"
 
@@ -213,21 +213,6 @@ END_TEST
 
 /* Requests */
 
-static const enum io_engine engines[] = {IO_PLAIN, IO_URING};
-
-static struct loop *make_loop(int i)
-{
-	const char *why;
-	struct loop *loop;
-
-	ck_assert_int_eq(loop_create(&loop, "test", engines[i] == IO_URING ? IO_AUTO : IO_PLAIN, 16), 0);
-	if (engines[i] != IO_URING || !strcmp(loop_engine(loop, &why), "io_uring"))
-		return loop;
-	printf("skip: %s\n", why);
-	loop_destroy(loop);
-	return NULL;
-}
-
 struct sync_req {
 	struct disk_req req;
 	int done, err;
@@ -294,7 +279,7 @@ START_TEST(what_is_written_is_read)
 {
 	static struct iovec iov[SIZE / 512];
 	struct disk_config cfg = {.path = path};
-	struct loop *loop = make_loop(_i);
+	struct loop *loop = make(_i, 16);
 	struct disk disk;
 
 	if (!loop)
@@ -335,7 +320,8 @@ static void check_zeroes(struct loop *loop, const char *file)
 
 	ck_assert_int_eq(disk_open(&disk, &cfg), 0);
 	for (int i = 0; i < 3; i++) {
-		const unsigned off = 8192 - 512, len = 300 * 1024 + 512;
+		static const uint8_t none[300 * 1024 + 512];
+		const unsigned off = 8192 - 512, len = sizeof(none);
 		struct iovec iov = {out, SIZE};
 
 		fill((unsigned)i);
@@ -346,8 +332,7 @@ static void check_zeroes(struct loop *loop, const char *file)
 		ck_assert_int_eq(memcmp(in + off + len, out + off + len, SIZE - off - len), 0);
 		if (ops[i] == DISK_DISCARD && atomic_load(&disk.private.no_punch))
 			continue;
-		for (unsigned k = off; k < off + len; k++)
-			ck_assert_int_eq(in[k], 0);
+		ck_assert_int_eq(memcmp(in + off, none, len), 0);
 	}
 	disk_close(&disk);
 }
@@ -355,7 +340,7 @@ static void check_zeroes(struct loop *loop, const char *file)
 START_TEST(zeroes_read_back)
 {
 	char shm[] = "/dev/shm/pinvm-disk-XXXXXX";
-	struct loop *loop = make_loop(_i);
+	struct loop *loop = make(_i, 16);
 	int fd = mkstemp(shm);
 
 	if (!loop)
@@ -380,7 +365,7 @@ START_TEST(a_block_device_is_a_disk)
 {
 	char name[32];
 	struct disk_config cfg = {.path = name};
-	struct loop *loop = make_loop(_i);
+	struct loop *loop = make(_i, 16);
 	struct disk disk;
 	int dev;
 
@@ -411,7 +396,7 @@ START_TEST(direct_takes_any_buffer)
 {
 	static _Alignas(4096) uint8_t buf[SIZE + 4096];
 	struct disk_config cfg = {.path = path, .direct = true};
-	struct loop *loop = make_loop(_i);
+	struct loop *loop = make(_i, 16);
 	struct disk disk;
 	int ret;
 
@@ -447,21 +432,8 @@ int main(void)
 {
 	const TTest *once[] = {refuses_what_is_no_disk, says_what_permission_lacks, shows_whole_sectors,
 		has_a_serial, one_writer_or_many_readers};
-	const TTest *each[] = {
+	const TTest *both[] = {
 		what_is_written_is_read, zeroes_read_back, a_block_device_is_a_disk, direct_takes_any_buffer};
-	Suite *s = suite_create("disk");
-	TCase *tc = tcase_create("disk");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
-		tcase_add_test(tc, once[i]);
-	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++)
-		tcase_add_loop_test(tc, each[i], 0, 2);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_both("disk", both, COUNT(both), once, COUNT(once));
 }
