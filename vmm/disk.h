@@ -18,10 +18,10 @@ struct disk {
 	int fd;
 	uint64_t size; /* bytes, a multiple of block_size */
 	bool ro, is_blkdev, direct;
-	bool can_discard, can_zero; /* what may be asked for; where the host cannot, discard does nothing and zeros are written */
-	uint32_t block_size;        /* bytes, a power of two from 512 up: what the guest is to see as a sector */
-	uint32_t min_align;         /* bytes, of address and length with direct I/O (what is less aligned is copied), else 1 */
-	char serial[21];
+	bool can_discard, can_zero; /* may be asked for; where the host cannot, discard is nothing and zeros are written */
+	uint32_t block_size;        /* bytes, a power of two from 512 up: the guest's logical sector */
+	uint32_t min_align;         /* bytes, of address and length with direct I/O: the rest is copied; else 1 */
+	char serial[21];            /* as given, or derived from the path */
 	/* By any thread that completes a request. sync_failed: an fdatasync failed, and every later flush fails too. */
 	struct { atomic_bool sync_failed, no_punch, no_zero_range; } private;
 };
@@ -29,9 +29,8 @@ struct disk {
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO, DISK_ZERO_UNMAP };
 
 /*
- * One operation on a disk, embedded in the device's request. fn runs once on the loop's thread with 0 or -errno, never
- * from inside disk_submit():
- * short transfers and EINTR were retried, a read past the end of a shrunken file is -EIO.
+ * One operation on a disk, embedded in the device's request. fn runs once on the loop's thread, never from inside
+ * disk_submit(), with 0 or -errno: short transfers and EINTR were retried, a read past the end of a shrunken file is -EIO.
  * The disk may change the iov array (not the buffers) while the request is in flight.
  */
 struct disk_req {
@@ -48,8 +47,10 @@ struct disk_req {
 	} private;
 };
 
-/* Open as cfg says. -errno after one logged line naming --disk and the path (a directory, no permission, in use for
- * writing by another guest (OFD lock), size 0, ...). */
+/*
+ * Open as cfg says. -errno after one logged line naming --disk and the path (a directory, no permission, in use by
+ * another guest (OFD lock) or mounted, size 0, ...). Bytes behind the last whole sector are left out, with a warning.
+ */
 int disk_open(struct disk *disk, const struct disk_config *cfg);
 void disk_close(struct disk *disk);
 
