@@ -9,6 +9,8 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options.h"
+#include "vmm/report.h"
+#include "version.h"
 
 struct command {
 	const char *name, *args;
@@ -40,7 +42,59 @@ static int cmd_completion(int argc, char **argv)
 	return 0;
 }
 
+/* Build the guest and run it to its end; the report gets what is known at each way out. */
+static int run_guest(const struct guest_config *cfg, struct report *report)
+{
+	struct guest *guest;
+	int status, err;
+
+	err = guest_create(&guest, cfg);
+	if (err) {
+		if (!*log_first_error())
+			log_errno(err, "the guest could not be built");
+		report_close(report, END_SETUP, log_first_error());
+		return END_SETUP;
+	}
+	status = guest_run(guest);
+	log_info("%s (status %d)", guest->cause, status);
+	report_guest(report, guest);
+	report_close(report, status, guest->cause);
+	guest_destroy(guest);
+	return status;
+}
+
+static int run_config(const struct guest_config *cfg)
+{
+	struct report *report;
+
+	log_set_level(LOG_WARN + cfg->verbose);
+	if (cfg->log && log_open(cfg->log))
+		return END_SETUP;
+	if (cfg->dry_run) {
+		options_print(stdout, cfg);
+		return 0;
+	}
+	return report_open(&report, cfg) ? END_SETUP : run_guest(cfg, report);
+}
+
+static int cmd_run(int argc, char **argv)
+{
+	struct guest_config cfg;
+	int status, ret;
+
+	config_defaults(&cfg);
+	ret = options_parse_run(argc, argv, &cfg);
+	if (ret)
+		status = ret > 0 ? 0 : END_USAGE;
+	else
+		status = run_config(&cfg);
+	config_free(&cfg);
+	log_close();
+	return status;
+}
+
 static const struct command commands[] = {
+	{"run", "[KERNEL] [OPTIONS]", "run a guest to its end", cmd_run},
 	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help},
 	{"version", "", "print the version", cmd_version},
 	{"completion", "bash", "print a completion script for the shell", cmd_completion},
