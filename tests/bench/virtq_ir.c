@@ -63,6 +63,7 @@ int main(int argc, char **argv)
 	fake_run(&loop);
 	*(struct virtio_blk_outhdr *)mem_at(&mem, HDR, 16) =
 		(struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_IN};
+	must(batch * 3 <= num || indirect); /* the batch is in the ring at once */
 	while (done < total) {
 		struct ring_seg seg[] = {{HDR, 16, false}, {DATA, 4096, true}, {HDR + 16, 1, true}};
 

@@ -6,7 +6,7 @@ command -v valgrind >/dev/null || { echo "skip: valgrind is not installed (apt-g
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT INT TERM
 echo "queue batch indirect instructions/request (target: 250)"
-for args in "64 32 0" "256 32 0" "1024 32 0" "256 32 1" "256 8 0" "256 1 0"; do
+for args in "128 32 0" "256 32 0" "1024 32 0" "256 32 1" "256 8 0" "256 1 0"; do
 	# shellcheck disable=SC2086 # three numbers
 	set -- "$1" $args
 	n=$(timeout 120 valgrind --tool=callgrind --toggle-collect=measured --callgrind-out-file="$tmp/out" \
