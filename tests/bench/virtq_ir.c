@@ -8,7 +8,6 @@
 #include <linux/virtio_blk.h>
 
 #include "devices/virtio/devs.h"
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/fake_virtio.h"
 
 #define RAM   0x100000ULL

@@ -12,7 +12,6 @@
 #include "devices/virtio/devs.h"
 #include "tests/fuzz/fuzz_ring.h"
 #include "tests/unit/fake_disk.h"
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/fake_virtio.h"
 #include "vmm/log.h"
 

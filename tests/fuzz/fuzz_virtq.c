@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "tests/fuzz/fuzz_ring.h"
-#include "tests/unit/fake_mem.h"
 
 #define RAM	 0x10000ULL
 #define RAM_SIZE 0x10000ULL

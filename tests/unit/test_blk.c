@@ -5,7 +5,6 @@
 
 #include "devices/virtio/devs.h"
 #include "tests/unit/fake_disk.h"
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/fake_virtio.h"
 #include "tests/unit/unit.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* virtio-rng: bounded answers, written where they were asked for and nowhere else. */
 #include "devices/virtio/devs.h"
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/fake_virtio.h"
 #include "tests/unit/unit.h"
 

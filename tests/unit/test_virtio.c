@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The common part of virtio devices, with a toy device that keeps or returns its chains as a test says. */
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/fake_virtio.h"
 #include "tests/unit/unit.h"
 

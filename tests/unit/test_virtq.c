@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/ring_driver.h"
 #include "tests/unit/unit.h"
 

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "tests/unit/fake_mem.h"
 #include "tests/unit/ring_driver.h"
 #include "tests/unit/unit.h"
 
