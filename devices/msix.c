@@ -74,8 +74,10 @@ static void update(struct msix *m, unsigned i)
 	if (live == v->live)
 		return;
 	err = irq_mask(&v->src, !live);
-	if (err)
+	if (err) {
 		complain(m, i, err);
+		irq_mask(&v->src, true); /* so that the next unmasking is tried again */
+	}
 	v->live = live && !err;
 }
 

@@ -431,6 +431,12 @@ int pci_bus_create(struct pci_bus **out, struct bus *board, const struct pci_lay
 	return 0;
 }
 
+void pci_bus_reset(struct pci_bus *bus)
+{
+	bus->config_address = 0;
+	pci_dev_reset(&bus->bridge);
+}
+
 void pci_bus_destroy(struct pci_bus *bus)
 {
 	if (!bus)

@@ -67,6 +67,9 @@ struct vm;
 /* Put a bus with its host bridge (slot 0) on the board, before that is frozen. 0, -ENOMEM or what bus_add()
  * said. Main. */
 int pci_bus_create(struct pci_bus **bus, struct bus *board, const struct pci_layout *layout);
+/* Power-on state of the bus itself (host bridge, selected register); its devices have pci_dev_reset(). Main,
+ * while no vCPU runs. */
+void pci_bus_reset(struct pci_bus *bus);
 /* Main, after every device is gone and nobody looks anything up on the board any more. */
 void pci_bus_destroy(struct pci_bus *bus);
 

@@ -15,8 +15,8 @@ struct pci_bus;
 struct vm;
 struct virtio_pci;
 
-/* Put dev behind virtio-pci (modern only) at the next free slot. The transport owns dev from now on, also on failure. Main,
- * before vCPUs run. 0 or -errno: -EINVAL, -ENOMEM, what pci_dev_add() or irq_open() said. */
+/* Put dev behind virtio-pci (modern only) at the next free slot. The transport owns dev from now on; on failure dev is gone
+ * too. Main, before vCPUs run. 0, or -errno (-EINVAL, -ENOMEM, -ENOSPC, what irq_open() said) after one logged line. */
 int virtio_pci_create(struct virtio_pci **vp, struct pci_bus *bus, struct vm *vm, struct virtio_dev *dev);
 /* As at power-on, by main while no vCPU runs; waits for the device to drain, at most 10 s. loops keep running. A device that
  * has not drained by then reads a non-zero status until it has, so the next driver waits for it. */

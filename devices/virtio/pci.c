@@ -241,7 +241,7 @@ static int build(struct virtio_pci *vp, struct pci_bus *bus)
 	vp->nvec = dev->nvq + 1;
 	vp->queue = calloc(dev->nvq, sizeof(vp->queue[0]));
 	if (!vp->queue)
-		return -ENOMEM;
+		return log_errno(-ENOMEM, "%s: PCI registers", dev->name);
 	while (size < AT_MSIX + msix_size(vp->nvec))
 		size *= 2;
 	pci_dev_bar(&vp->pci, VP_BAR, size, false, false);
@@ -249,7 +249,7 @@ static int build(struct virtio_pci *vp, struct pci_bus *bus)
 	if (!err)
 		err = vp_add_caps(vp);
 	if (err)
-		return err;
+		return log_errno(err, "%s: MSI-X with %u vectors", dev->name, vp->nvec);
 	power_on(vp);
 	return pci_dev_add(bus, &vp->pci);
 }
@@ -257,10 +257,10 @@ static int build(struct virtio_pci *vp, struct pci_bus *bus)
 int virtio_pci_create(struct virtio_pci **out, struct pci_bus *bus, struct vm *vm, struct virtio_dev *dev)
 {
 	struct virtio_pci *vp = calloc(1, sizeof(*vp));
-	int err = -ENOMEM;
+	int err;
 
 	if (!vp || !dev->nvq || dev->nvq > MAX_QUEUES || dev->config_len > sizeof(dev->config)) {
-		err = vp ? -EINVAL : -ENOMEM;
+		err = log_errno(vp ? -EINVAL : -ENOMEM, "%s: virtio-pci with %u queues", dev->name, dev->nvq);
 		free(vp);
 		dev->ops->destroy(dev);
 		return err;

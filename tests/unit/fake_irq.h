@@ -10,9 +10,9 @@
 #include "vmm/irq.h"
 
 static struct {
-	int open, left;		/* sources open now; irq_open() succeeds this many times more, < 0: always */
-	int route_err;		/* what irq_route() returns */
-	unsigned routes, masks; /* calls that would reach KVM */
+	int open, left;		 /* sources open now; irq_open() succeeds this many times more, < 0: always */
+	int route_err, mask_err; /* what irq_route() and unmasking return */
+	unsigned routes, masks;	 /* calls that would reach KVM */
 	_Atomic unsigned delivered;
 	_Atomic(struct irq_src *) last; /* what was delivered last */
 } fake_irq = {.left = -1};
@@ -53,8 +53,12 @@ static void fake_irq_deliver(struct irq_src *src)
 
 int irq_mask(struct irq_src *src, bool masked)
 {
+	if (src->masked == masked)
+		return 0;
 	fake_irq.masks++;
-	src->masked = masked;
+	src->masked = masked; /* like irq.c, which remembers what it was told also when KVM refuses */
+	if (!masked && fake_irq.mask_err)
+		return fake_irq.mask_err;
 	__atomic_store_n(&src->bound, !masked, __ATOMIC_RELEASE);
 	fake_irq_deliver(src);
 	return 0;

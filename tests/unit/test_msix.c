@@ -235,6 +235,13 @@ START_TEST(a_failed_route_leaves_the_vector_masked)
 	fake_irq.route_err = 0;
 	program(0, 0x41);
 	ck_assert_msg(fake_irq.delivered == 1, "tried again, and the raise was kept");
+	fake_irq.mask_err = -ENOMEM;
+	program(1, 0x42);
+	pci_msix_raise(&dev, 1, NULL);
+	ck_assert_uint_eq(fake_irq.delivered, 1);
+	fake_irq.mask_err = 0;
+	program(1, 0x42);
+	ck_assert_uint_eq(fake_irq.delivered, 2);
 	tear_down();
 }
 END_TEST

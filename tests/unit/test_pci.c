@@ -130,6 +130,10 @@ START_TEST(both_mechanisms_show_the_same_header)
 	wr(BUS_PIO, 0xcfb, 1, 1);
 	ck_assert_msg(rd(BUS_PIO, 0xcf8, 4) == 2 << 11, "only a dword write selects");
 	ck_assert_uint_eq(rd(BUS_PIO, 0xcfa, 4), 0xffffffff);
+	cfg_set(0, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+	pci_bus_reset(bus);
+	ck_assert_uint_eq(rd(BUS_PIO, 0xcf8, 4), 0);
+	ck_assert_uint_eq(cfg(0, PCI_COMMAND, 2), 0);
 	tear_down();
 }
 END_TEST
