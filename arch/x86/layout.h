@@ -21,7 +21,8 @@
 #define ADDR_EBDA       0x9FC00
 #define ADDR_RSDP       0xE0000
 #define ADDR_ACPI       0xE0100
-#define ADDR_ACPI_END   0x100000
+#define ADDR_ACPI_END   0xFFFF0
+#define ADDR_BIOS_RESET 0xFFFF0 /* where a jump to the BIOS's reset vector, F000:FFF0, arrives */
 #define ADDR_KERNEL     0x100000
 
 /* PCI */

@@ -6,12 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "arch/x86/acpi.h"
 #include "arch/x86/cpuid.h"
 #include "arch/x86/layout.h"
 #include "devices/power.h"
 #include "dsdt.h"
 #include "tests/unit/unit.h"
+#include "vmm/guest.h"
+#include "vmm/log.h"
 
 static uint8_t buf[ADDR_ACPI_END - ADDR_RSDP];
 
@@ -255,6 +258,37 @@ START_TEST(refuses_what_does_not_fit)
 }
 END_TEST
 
+START_TEST(describes_into_guest_ram)
+{
+	static struct guest guest;
+	struct guest_config cfg = {.cpus = {.count = 288}, .serial = SERIAL_OFF};
+	uint8_t *ram = unit_ram(&guest.mem, 0, 2 << 20);
+	const struct acpi_rsdp *rsdp = (const void *)(ram + ADDR_RSDP);
+
+	guest.cfg = &cfg;
+	memset(ram, 0xee, 2 << 20); /* as a guest that restarts may leave it */
+	ck_assert_int_eq(arch_describe(&guest, NULL), 0);
+	ck_assert_mem_eq(rsdp->signature, "RSD PTR ", 8);
+	ck_assert_uint_eq(sum(rsdp, sizeof(*rsdp)), 0);
+	ck_assert_uint_eq(sum(ram + rsdp->xsdt, sizeof(struct acpi_header) + 3 * sizeof(uint64_t)), 0);
+	/* F000:FFF0 in real mode: mov $PIO_RESET, %dx; mov $1, %al; out %al, %dx */
+	ck_assert_mem_eq(ram + 0xffff0, "\xba\x04\x06\xb0\x01\xee", 6);
+	ck_assert_msg(ram[0x100000] == 0xee && ram[ADDR_RSDP - 1] == 0xee, "nothing outside its place");
+}
+END_TEST
+
+START_TEST(describe_needs_its_ram)
+{
+	static struct guest guest;
+	struct guest_config cfg = {.cpus = {.count = 1}};
+
+	guest.cfg = &cfg;
+	unit_ram(&guest.mem, 0, 0x80000);
+	ck_assert_int_eq(log_open("/dev/null"), 0);
+	ck_assert_int_lt(arch_describe(&guest, NULL), 0);
+}
+END_TEST
+
 /* Write each table to a file in dir and run `command` there; its output, stderr included. */
 static char *acpica(char *dir, int used, const char *command)
 {
@@ -342,4 +376,5 @@ START_TEST(acpica_evaluates_the_board)
 END_TEST
 
 UNIT_MAIN("acpi", layout_agrees, fadt_is_hardware_reduced, mcfg_is_bus_0, madt_lists_every_cpu,
-	dsdt_gets_its_values, refuses_what_does_not_fit, iasl_reads_every_table, acpica_evaluates_the_board)
+	dsdt_gets_its_values, refuses_what_does_not_fit, describes_into_guest_ram, describe_needs_its_ram,
+	iasl_reads_every_table, acpica_evaluates_the_board)
