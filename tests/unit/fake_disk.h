@@ -117,6 +117,7 @@ static inline struct disk *fake_disk_new(struct loop *loop, uint64_t size, bool 
 		.can_discard = true,
 		.can_zero = true,
 		.block_size = 512,
+		.min_align = 4096,
 		.serial = "PINVM0"};
 	for (uint64_t i = 0; i < size; i++)
 		fake_disk.data[i] = i / 512 + i % 512 * 7;

@@ -551,6 +551,8 @@ START_TEST(config_space)
 	ck_assert_uint_eq(c->capacity, SECTORS);
 	ck_assert_uint_eq(c->seg_max, 254);
 	ck_assert_uint_eq(c->blk_size, 512);
+	ck_assert_uint_eq(c->physical_block_exp, 3);
+	ck_assert_uint_eq(c->min_io_size, 8);
 	ck_assert_uint_eq(c->wce, 1);
 	ck_assert_uint_eq(c->num_queues, 4);
 	ck_assert_uint_gt(c->max_discard_sectors, 0);
