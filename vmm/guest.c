@@ -227,7 +227,7 @@ static int plug(struct guest *guest, struct virtio_dev *dev)
 	int err = virtio_pci_create(&guest->transport[n], guest->pci, &guest->vm, dev);
 
 	if (err)
-		return log_errno(err, "%s: no room on the PCI bus", dev->name);
+		return err; /* logged, and dev is gone */
 	guest->device[n] = dev;
 	guest->ndevices++;
 	return 0;
@@ -282,6 +282,7 @@ static void devices_reset(struct guest *guest)
 {
 	for (unsigned i = 0; i < guest->ndevices; i++)
 		virtio_pci_reset(guest->transport[i]);
+	pci_bus_reset(guest->pci);
 	serial_reset(guest->serial);
 	power_reset(guest->power);
 	arch_board_reset(guest);
