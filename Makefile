@@ -49,11 +49,12 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 lib_src := $(filter-out vmm/main.c,$(wildcard vmm/*.c arch/$(ARCH)/*.c devices/*.c devices/virtio/*.c))
 lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
-unit_src := $(wildcard tests/unit/test_*.c)
-unit_bin := $(unit_src:tests/unit/%.c=$(B)/tests/%)
-fuzz_src := $(wildcard tests/fuzz/fuzz_*.c)
-fuzz_names := $(fuzz_src:tests/fuzz/fuzz_%.c=%)
-unit_common := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(unit_src),$(wildcard tests/unit/*.c)))
+# What only one architecture has is tested in a folder of its name.
+unit_src := $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c)
+unit_bin := $(addprefix $(B)/tests/,$(notdir $(unit_src:.c=)))
+fuzz_src := $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c)
+fuzz_names := $(patsubst fuzz_%.c,%,$(notdir $(fuzz_src)))
+unit_common := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(unit_src),$(wildcard tests/unit/*.c tests/unit/$(ARCH)/*.c)))
 generated := $(B)/gen/version.h
 ifneq ($(wildcard arch/x86/dsdt.asl),)
 ifeq ($(ARCH),x86)
@@ -104,18 +105,32 @@ $(B)/gen/dsdt.h: arch/x86/dsdt.asl $(wildcard arch/x86/layout.h)
 	$(call say,IASL,$<)$(IASL) -we -vs -tc -p $(B)/gen/dsdt $< > $(B)/gen/dsdt.log 2>&1 || { cat $(B)/gen/dsdt.log; exit 1; }
 	@sed 's/^unsigned char/static const unsigned char/' $(B)/gen/dsdt.hex > $@
 
-$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
+define link_unit
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs) $(shell $(PKG_CONFIG) --libs check)
+endef
+
+$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
+	$(link_unit)
+
+$(B)/tests/test_%: $(B)/obj/tests/unit/$(ARCH)/test_%.o $(unit_common) $(B)/libpinvm.a
+	$(link_unit)
 
 check-unit: $(unit_bin) ## unit tests only
 	$(Q)sh tests/unit/run $(unit_bin)
 
 # A fuzzer links with libFuzzer (SAN=fuzz) or with a main that replays its corpus.
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/obj/tests/fuzz/replay.o)
-$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(fuzz_main) $(B)/libpinvm.a
+define link_fuzz
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(all_ldflags) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $^ $(pkglibs)
+endef
+
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(fuzz_main) $(B)/libpinvm.a
+	$(link_fuzz)
+
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/$(ARCH)/fuzz_%.o $(fuzz_main) $(B)/libpinvm.a
+	$(link_fuzz)
 
 # Bare-metal guests: tests/guest/NAME.c and tests/guest/lib make build/guest/NAME.elf. Nothing of the host's flags is
 # right for them; SSE and the like stay off, because some hosts emulate ring 0. Loaders want Multiboot as ELF32.
