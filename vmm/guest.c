@@ -80,7 +80,7 @@ void guest_stop(struct guest *guest, const char *why)
 		return;
 	}
 	guest->stop_asked = true;
-	log_info("%s: asking the guest to power off; a second time, or %g s, ends it at once", why,
+	log_note("%s: asking the guest to power off; a second time, or %g s, ends it at once", why,
 		guest->cfg->grace_ns / 1e9);
 	power_button(guest->power);
 	loop_timer_set(guest->loop, &guest->grace, guest->cfg->grace_ns);

@@ -12,7 +12,7 @@
 
 #define PREFIX_LEN 14 /* "pinvm: error: " */
 
-static enum log_level max_level = LOG_WARN;
+static enum log_level max_level = LOG_NOTICE;
 static int log_fd = STDERR_FILENO;
 static char first_error[512]; /* main's, while a guest is being built */
 
@@ -52,7 +52,7 @@ const char *log_first_error(void)
 /* One line, one write: a line of another thread can not end up inside it. */
 static void emit(enum log_level level, const char *fmt, va_list ap, int err)
 {
-	static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
+	static const char *const prefix[] = {"error: ", "warning: ", "", "", "debug: "};
 	char line[1024];
 	int len, room = sizeof(line) - 2;
 

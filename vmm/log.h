@@ -8,9 +8,9 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 
-/* Lines at or below this level are written. Default LOG_WARN; each -v adds one. Set before threads start. */
+/* Lines at or below this level are written. Default LOG_NOTICE; each -v adds one. Set before threads start. */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
@@ -23,6 +23,8 @@ const char *log_first_error(void);
 
 #define log_err(...)   log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
+/* What the person at the terminal waits to hear: why a guest ended otherwise than by powering off, what a key does. */
+#define log_note(...)  log_line(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 

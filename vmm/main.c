@@ -56,7 +56,7 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 		return END_SETUP;
 	}
 	status = guest_run(guest);
-	log_info("%s (status %d)", guest->cause, status);
+	log_line(status == END_POWEROFF || status % 2 ? LOG_INFO : LOG_NOTICE, "%s (status %d)", guest->cause, status);
 	report_guest(report, guest);
 	report_close(report, status, guest->cause);
 	guest_destroy(guest);
@@ -67,7 +67,7 @@ static int run_config(const struct guest_config *cfg)
 {
 	struct report *report;
 
-	log_set_level(LOG_WARN + cfg->verbose);
+	log_set_level(LOG_NOTICE + cfg->verbose);
 	if (cfg->log && log_open(cfg->log))
 		return END_SETUP;
 	if (cfg->dry_run) {
