@@ -203,4 +203,6 @@ help: ## this list
 .PHONY: all check check-unit check-corpus fuzz fuzz-run guests format lint clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(shell find $(B)/obj $(B)/guest -name '*.d' 2>/dev/null)
+# Only of files that are still there: a source that moved must not haunt the build.
+-include $(patsubst %.c,$(B)/obj/%.d,$(lib_src) vmm/main.c $(unit_src) $(filter-out $(unit_src),$(wildcard tests/unit/*.c)) $(fuzz_src))
+-include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)
