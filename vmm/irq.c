@@ -17,18 +17,20 @@
 
 int irq_open(struct irq_src *src, struct vm *vm, int gsi)
 {
-	memset(src, 0, sizeof(*src));
-	src->vm = vm;
-	src->masked = true;
-	src->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (src->fd < 0)
+	int fd;
+
+	memset(src, 0, sizeof(*src)); /* without a vm, as irq_close() knows a source that is not open */
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
 		return -errno;
 	src->gsi = vm_gsi_take(vm, src, gsi);
 	if (src->gsi < 0) {
-		close(src->fd);
-		src->fd = -1;
+		close(fd);
 		return src->gsi;
 	}
+	src->vm = vm;
+	src->fd = fd;
+	src->masked = true;
 	return 0;
 }
 
