@@ -28,7 +28,7 @@ struct ram_range {
 /* name.c: "x86" or "arm64", as the options table spells it. */
 const char *arch_name(void);
 
-/* cpuid.c: is this a CPU feature's name, as /proc/cpuinfo spells it, that -feat and +feat may use? Any thread. */
+/* cpufeature.c: is this a CPU feature's name, as /proc/cpuinfo spells it, that -feat and +feat may use? Any thread. */
 bool arch_cpu_feature_known(const char *name);
 
 /* layout: split `size` bytes of RAM around the holes of the address map. Returns the number of ranges, or -EINVAL. */

@@ -149,16 +149,13 @@ static int set_string(const struct opt_key *key, char **out, const char *text, c
 	return 0;
 }
 
-/* Where the architecture has no list of features, every name passes. */
-#pragma weak arch_cpu_feature_known
-
 /* "-feat,+feat", collected in the order typed; a feature named twice would contradict or repeat itself. */
 static int add_feature(const struct opt_key *key, void *base, const char *text, char *why, size_t n)
 {
 	char **features = string_at(key, base), *copy;
 	size_t len = strlen(text + 1);
 
-	if (arch_cpu_feature_known && !arch_cpu_feature_known(text + 1))
+	if (!arch_cpu_feature_known(text + 1))
 		return snprintf(why, n, "no such CPU feature; names are those of /proc/cpuinfo"), -EINVAL;
 	for (const char *p = *features; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
 		if (!strncmp(p + 1, text + 1, len) && (!p[1 + len] || p[1 + len] == ','))

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "arch/arch.h"
+
 static const struct {
 	uint32_t leaf, subleaf;
 	enum cpuid_reg reg;
@@ -67,4 +69,11 @@ bool cpufeature_find(const char *name, size_t len, struct cpufeature *out)
 		}
 	}
 	return false;
+}
+
+bool arch_cpu_feature_known(const char *name)
+{
+	struct cpufeature f;
+
+	return cpufeature_find(name, strlen(name), &f);
 }

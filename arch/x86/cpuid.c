@@ -69,13 +69,6 @@ static uint32_t *reg_of(struct kvm_cpuid_entry2 *e, enum cpuid_reg reg)
 	return reg == CPUID_EAX ? &e->eax : reg == CPUID_EBX ? &e->ebx : reg == CPUID_ECX ? &e->ecx : &e->edx;
 }
 
-bool arch_cpu_feature_known(const char *name)
-{
-	struct cpufeature f;
-
-	return cpufeature_find(name, strlen(name), &f);
-}
-
 /* ---- features ---- */
 
 static int apply_feature(struct kvm_cpuid2 *cpuid, const char *item, size_t len)
