@@ -62,7 +62,8 @@ struct loop_io {
 
 /*
  * Make a loop. engine IO_AUTO tries io_uring and falls back to plain; IO_URING and IO_PLAIN insist.
- * depth: file operations that may be in flight at once without waiting. name: the thread's role, for messages
+ * depth: file operations that may be in flight at once without waiting; 0: there will be none, and the plain engine
+ * needs no worker thread. name: the thread's role, for messages
  * and for the names of threads it owns. Returns 0 or -errno (logged).
  * The ring starts disabled: the first loop_step() enables it, and its caller becomes the owning thread.
  */

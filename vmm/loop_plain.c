@@ -6,6 +6,7 @@
  */
 #include "vmm/loop_engine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@ struct plain {
 	struct loop *loop;
 	int epfd, nready;
 	struct epoll_event ready[EVENTS_PER_STEP];
+	bool working; /* there is a worker: the loop was made for file operations */
 	pthread_t worker;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t work;
@@ -123,9 +125,10 @@ static int plain_create(struct loop *loop, unsigned depth)
 		ret = -errno;
 		goto out_free;
 	}
-	ret = start_worker(p);
+	ret = depth ? start_worker(p) : 0;
 	if (ret)
 		goto out_close;
+	p->working = depth > 0;
 	loop->state = p;
 	return 0;
 
@@ -144,7 +147,8 @@ static void plain_destroy(struct loop *loop)
 	p->quit = true;
 	pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->worker, NULL);
+	if (p->working)
+		pthread_join(p->worker, NULL);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
 	close(p->epfd);
@@ -157,6 +161,8 @@ static int plain_own(struct loop *loop)
 	struct plain *p = loop->state;
 	unsigned long cpus[128] = {0}; /* 8192 CPUs, the most Linux is built for */
 
+	if (!p->working)
+		return 0;
 	if (sched_getaffinity(0, sizeof(cpus), (cpu_set_t *)cpus))
 		return -errno;
 	return -pthread_setaffinity_np(p->worker, sizeof(cpus), (cpu_set_t *)cpus);
@@ -212,6 +218,7 @@ static void plain_io(struct loop *loop, struct loop_io *io)
 {
 	struct plain *p = loop->state;
 
+	assert(p->working);
 	loop_count(&loop->stats.sqes, 1);
 	pthread_mutex_lock(&p->lock);
 	*p->last = io;
