@@ -5,17 +5,17 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "vmm/console.h"
 #include "vmm/console_port.h"
 #include "vmm/loop.h"
+#include "vmm/util.h"
 
 /* Input read ahead: what a user can type before a guest that reads nothing hides Ctrl-A x. */
 #define PEND_SIZE 16384
 
 /* The console that a callback's argument is a part of. */
-#define console_of(ptr, member) ((struct console *)((char *)(ptr)-offsetof(struct console, member)))
+#define console_of(ptr, member) container_of(ptr, struct console, member)
 
 struct console {
 	struct console_port port;

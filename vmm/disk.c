@@ -8,11 +8,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/falloc.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#include "vmm/util.h"
 
 #define PIECE	     65536u /* of a bounce buffer, and of written zeros */
 #define DIRECT_ALIGN 4096u  /* good enough for any device */

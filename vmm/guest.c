@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -22,6 +21,7 @@
 #include "devices/virtio/devs.h"
 #include "vmm/console.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define LOOP_DEPTH 256
 
@@ -49,26 +49,18 @@ bool guest_is_crashed(const struct guest *guest)
 	return atomic_load_explicit(&guest->ended, memory_order_acquire) && guest->status == END_CRASH;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* ---- signals and time limits, all on main's loop ---- */
 
 static void grace_over(struct loop_timer *timer)
 {
-	struct guest *guest = (struct guest *)((char *)timer - offsetof(struct guest, grace));
+	struct guest *guest = container_of(timer, struct guest, grace);
 
 	guest_end(guest, END_STOPPED, "stopped on request; the guest did not power off within the grace time");
 }
 
 static void timeout_over(struct loop_timer *timer)
 {
-	struct guest *guest = (struct guest *)((char *)timer - offsetof(struct guest, timeout));
+	struct guest *guest = container_of(timer, struct guest, timeout);
 
 	guest_end(guest, END_TIMEOUT, "time limit of %g s reached", guest->cfg->timeout_ns / 1e9);
 }
@@ -93,7 +85,7 @@ static void console_quit(void *arg)
 
 static void on_signal(struct loop_ev *ev, uint32_t events)
 {
-	struct guest *guest = (struct guest *)((char *)ev - offsetof(struct guest, signal_ev));
+	struct guest *guest = container_of(ev, struct guest, signal_ev);
 	struct signalfd_siginfo info;
 
 	while (read(guest->signal_fd, &info, sizeof(info)) == sizeof(info))

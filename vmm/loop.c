@@ -11,18 +11,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void on_wake(struct loop_ev *ev, uint32_t events)
 {
@@ -35,7 +26,7 @@ static int choose_engine(struct loop *loop, enum io_engine engine, unsigned dept
 
 	if (engine != IO_PLAIN) {
 		loop->engine = &loop_uring;
-		ret = loop->engine->create(loop, depth);
+		ret = loop->engine->create(loop, depth ? depth : 1);
 		if (!ret || engine == IO_URING)
 			return ret ? log_errno(ret,
 					     "loop %s: io_uring is refused here, the plain engine works",
@@ -63,7 +54,7 @@ int loop_create(struct loop **out, const char *name, enum io_engine engine, unsi
 		ret = log_errno(-errno, "loop %s: eventfd", name);
 		goto out_free;
 	}
-	ret = choose_engine(loop, engine, depth ? depth : 1);
+	ret = choose_engine(loop, engine, depth);
 	if (ret)
 		goto out_close;
 	loop->wake.fn = on_wake;

@@ -8,11 +8,9 @@
 #define PINVM_LOOP_ENGINE_H
 
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "vmm/loop.h"
-
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#include "vmm/util.h"
 
 enum loop_op { LOOP_READV, LOOP_WRITEV, LOOP_FDATASYNC, LOOP_FALLOCATE };
 

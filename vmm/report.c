@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -18,6 +17,7 @@
 #include "version.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 struct report {
 	int fd;
@@ -25,14 +25,6 @@ struct report {
 	const struct guest_config *cfg;
 	json_t *root;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 /* A number in a small file of /sys, null where there is none. */
 static json_t *file_number(const char *path)

@@ -13,10 +13,10 @@
 #include <linux/virtio_pci.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "devices/pci.h"
 #include "devices/virtio/devs.h"
+#include "vmm/util.h"
 
 #define VP_BAR	    0
 #define AT_COMMON   0x0000
@@ -69,7 +69,7 @@ static inline bool vp_running(const struct virtio_pci *vp)
 	return !vp->draining && vp->status & VIRTIO_CONFIG_S_DRIVER_OK;
 }
 
-#define vp_container(p, member) ((struct virtio_pci *)((char *)(p)-offsetof(struct virtio_pci, member)))
+#define vp_container(p, member) container_of(p, struct virtio_pci, member)
 
 static inline struct virtio_pci *vp_of(struct pci_dev *dev)
 {

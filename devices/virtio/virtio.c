@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -22,8 +21,7 @@
 
 #include "devices/virtio/ring_atomics.h"
 #include "vmm/log.h"
-
-#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
+#include "vmm/util.h"
 
 void virtio_needs_reset(struct virtio_dev *dev, const char *why)
 {
