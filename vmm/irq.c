@@ -48,20 +48,24 @@ void irq_close(struct irq_src *src)
 static int apply(struct irq_src *src)
 {
 	bool want = src->routed && !src->masked;
-	int err;
+	int routed = 0, err;
 
+	/*
+	 * KVM takes or refuses the table as a whole. A message that it refused (the guest chose it) stays out of the table,
+	 * or no other source could be routed any more; meanwhile the eventfd keeps what is raised.
+	 */
 	if (want && src->dirty) {
-		err = vm_routes_write(src->vm);
-		if (err)
-			return err;
 		src->dirty = false;
+		routed = vm_routes_write(src->vm);
+		want = !routed;
+		src->dirty = !want;
 	}
 	if (want == src->bound)
-		return 0;
+		return routed;
 	err = vm_irqfd(src->vm, src->gsi, src->fd, want);
 	if (!err)
 		src->bound = want;
-	return err;
+	return routed ? routed : err;
 }
 
 int irq_route(struct irq_src *src, const struct irq_msg *msg)
@@ -69,7 +73,7 @@ int irq_route(struct irq_src *src, const struct irq_msg *msg)
 	int err = 0;
 
 	pthread_mutex_lock(&src->vm->irq_lock);
-	if (!src->routed || memcmp(&src->msg, msg, sizeof(*msg)) != 0) {
+	if (!src->routed || src->dirty || memcmp(&src->msg, msg, sizeof(*msg)) != 0) {
 		src->msg = *msg;
 		src->routed = src->dirty = true;
 		err = apply(src);

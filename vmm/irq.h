@@ -30,6 +30,12 @@ struct irq_src {
 	_Atomic uint64_t raised; /* count of raises */
 };
 
+/* Is this source's message an entry of the routing table? irq_lock held. */
+static inline bool irq_in_table(const struct irq_src *src)
+{
+	return src->routed && !src->dirty;
+}
+
 /*
  * Make a source, masked and without a route. gsi >= 0 names a pin of the board's interrupt controller,
  * -1 takes the next free MSI entry. Main only. Returns 0, -ENOSPC, or what eventfd() said.

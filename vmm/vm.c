@@ -199,7 +199,7 @@ int vm_routes_write(struct vm *vm)
 	for (int gsi = 0; gsi < VM_MAX_GSI; gsi++) {
 		struct kvm_irq_routing_entry *entry = &table->entries[table->nr];
 
-		if (!vm->gsi[gsi] || !vm->gsi[gsi]->routed)
+		if (!vm->gsi[gsi] || !irq_in_table(vm->gsi[gsi]))
 			continue;
 		memset(entry, 0, sizeof(*entry));
 		entry->gsi = gsi;

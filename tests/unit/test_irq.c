@@ -10,6 +10,8 @@
 
 static int bound_fd = -1, binds, unbinds, writes, route_error;
 static unsigned delivered;
+static struct irq_src *all[2]; /* what the table is made of */
+static uint64_t bad_addr;      /* an entry with this address makes KVM refuse the whole table */
 
 static void consume(void)
 {
@@ -40,6 +42,9 @@ int vm_irqfd(struct vm *vm, int gsi, int fd, bool on)
 int vm_routes_write(struct vm *vm)
 {
 	writes++;
+	for (unsigned i = 0; i < 2; i++)
+		if (bad_addr && all[i] && irq_in_table(all[i]) && all[i]->msg.addr == bad_addr)
+			return -EINVAL;
 	return route_error;
 }
 
@@ -137,4 +142,35 @@ START_TEST(reports_what_kvm_refused)
 }
 END_TEST
 
-UNIT_MAIN("irq", keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)
+/* A guest that writes nonsense into one vector must not cost the others theirs. */
+START_TEST(a_refused_message_harms_nobody_else)
+{
+	struct irq_src a, b;
+
+	irq_open(&a, &vm, -1);
+	irq_open(&b, &vm, -1);
+	all[0] = &a;
+	all[1] = &b;
+	bad_addr = 0x1fee00000;
+	irq_route(&a, &(struct irq_msg){.addr = bad_addr});
+	irq_route(&b, &msg_b);
+	ck_assert_msg(irq_mask(&b, false) == 0, "a is masked: nobody asked for its message");
+	irq_mask(&b, true);
+	ck_assert_int_eq(irq_mask(&a, false), -EINVAL);
+	irq_route(&b, &msg_a);
+	ck_assert_msg(irq_mask(&b, false) == 0, "a was refused, b was not");
+	ck_assert_int_eq(bound_fd, b.fd);
+	ck_assert_msg(irq_route(&b, &(struct irq_msg){.addr = bad_addr}) == -EINVAL && bound_fd == -1,
+		"what is bound has a route");
+	raise_and_consume(&b);
+	ck_assert_int_eq(irq_route(&b, &msg_b), 0);
+	ck_assert_int_eq(bound_fd, b.fd);
+	irq_mask(&a, true);
+	irq_route(&a, &msg_a);
+	ck_assert_int_eq(irq_mask(&a, false), 0);
+	irq_close(&a);
+	irq_close(&b);
+}
+END_TEST
+
+UNIT_MAIN("irq", a_refused_message_harms_nobody_else, keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)
