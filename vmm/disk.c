@@ -24,6 +24,12 @@ static void start(struct disk_req *req);
 
 static void finish(struct disk_req *req, int err)
 {
+	atomic_bool *unsynced = &req->private.disk->private.unsynced;
+
+	/* A failed write may have written a part. */
+	if (req->private.op != DISK_READ && req->private.op != DISK_FLUSH &&
+		!atomic_load_explicit(unsynced, memory_order_relaxed))
+		atomic_store(unsynced, true);
 	free(req->private.bounce);
 	req->private.bounce = NULL;
 	req->fn(req, err);
@@ -172,12 +178,15 @@ static void flush_done(struct loop_io *io, int res)
 
 static void submit_flush(struct disk_req *req)
 {
-	if (req->private.disk->ro)
+	if (req->private.disk->ro) {
 		finish_later(req, 0);
-	else if (atomic_load(&req->private.disk->private.sync_failed))
+	} else if (atomic_load(&req->private.disk->private.sync_failed)) {
 		finish_later(req, -EIO);
-	else
+	} else {
+		/* Before it begins: what is written meanwhile it may miss. */
+		atomic_store(&req->private.disk->private.unsynced, false);
 		start(req);
+	}
 }
 
 /*

@@ -22,8 +22,9 @@ struct disk {
 	uint32_t block_size;        /* bytes, a power of two from 512 up: the guest's logical sector */
 	uint32_t min_align;         /* bytes, of address and length with direct I/O: the rest is copied; else 1 */
 	char serial[21];            /* as given, or derived from the path */
-	/* By any thread that completes a request. sync_failed: an fdatasync failed, and every later flush fails too. */
-	struct { atomic_bool sync_failed, no_punch, no_zero_range; } private;
+	/* By any thread that completes a request. sync_failed: an fdatasync failed, and every later flush fails too. unsynced:
+	 * something was written since the last flush began. */
+	struct { atomic_bool sync_failed, unsynced, no_punch, no_zero_range; } private;
 };
 
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO, DISK_ZERO_UNMAP };
@@ -52,6 +53,7 @@ struct disk_req {
  * another guest (OFD lock) or mounted, size 0, ...). Bytes behind the last whole sector are left out, with a warning.
  */
 int disk_open(struct disk *disk, const struct disk_config *cfg);
+/* Nothing is in flight. What was written and not flushed is brought to stable storage first; a failure is logged. */
 void disk_close(struct disk *disk);
 
 /*

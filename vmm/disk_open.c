@@ -206,7 +206,10 @@ int disk_open(struct disk *disk, const struct disk_config *cfg)
 
 void disk_close(struct disk *disk)
 {
-	if (disk->fd >= 0)
-		close(disk->fd);
+	if (disk->fd < 0)
+		return;
+	if (atomic_load(&disk->private.unsynced) && fdatasync(disk->fd))
+		log_errno(-errno, "disk with serial %s: what the guest wrote last may be lost", disk->serial);
+	close(disk->fd);
 	disk->fd = -1;
 }

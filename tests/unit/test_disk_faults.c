@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 #include "vmm/disk.h"
@@ -115,7 +116,13 @@ static bool pump(void)
 }
 
 static struct disk disk;
-static int done, result;
+static int done, result, syncs;
+
+int fdatasync(int fd)
+{
+	syncs++;
+	return 0;
+}
 
 static void on_done(struct disk_req *req, int err)
 {
@@ -224,6 +231,44 @@ START_TEST(a_failed_flush_is_remembered)
 	}
 	disk.ro = true;
 	ck_assert_int_eq(run(DISK_FLUSH, NULL, 0, 0, 0), 0);
+}
+END_TEST
+
+static int syncs_at_close(void)
+{
+	disk.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	syncs = 0;
+	disk_close(&disk);
+	ck_assert_int_eq(disk.fd, -1);
+	return syncs;
+}
+
+/* A guest that is stopped has no time to flush. */
+START_TEST(what_was_not_flushed_is_synced_at_close)
+{
+	static uint8_t a[512];
+	struct iovec iov = {a, sizeof(a)};
+	struct disk_req flush = {.fn = on_done};
+	struct loop_io *io;
+
+	setup();
+	ck_assert_int_eq(run(DISK_READ, &iov, 1, 0, 512), 0);
+	ck_assert_int_eq(syncs_at_close(), 0);
+	iov = (struct iovec){a, sizeof(a)};
+	ck_assert_int_eq(run(DISK_WRITE, &iov, 1, 0, 512), 0);
+	ck_assert_int_eq(syncs_at_close(), 1);
+	ck_assert_int_eq(run(DISK_FLUSH, NULL, 0, 0, 0), 0);
+	ck_assert_int_eq(syncs_at_close(), 0);
+	ck_assert_int_eq(run(DISK_ZERO, NULL, 0, 0, 512), 0);
+	ck_assert_int_eq(syncs_at_close(), 1);
+	/* Written while a flush was under way: it may have missed that. */
+	disk_submit(&disk, NULL, &flush, DISK_FLUSH, NULL, 0, 0, 0);
+	io = pending;
+	pending = NULL;
+	iov = (struct iovec){a, sizeof(a)};
+	ck_assert_int_eq(run(DISK_WRITE, &iov, 1, 0, 512), 0);
+	io->fn(io, 0);
+	ck_assert_int_eq(syncs_at_close(), 1);
 }
 END_TEST
 
@@ -402,6 +447,7 @@ START_TEST(direct_copies_what_is_not_aligned)
 END_TEST
 
 UNIT_MAIN("disk_faults", short_transfers_are_continued, failures_end_the_request,
-	a_failed_flush_is_remembered, a_failed_flush_fails_those_beside_it, long_vectors_are_split,
-	more_than_a_system_call_moves, zeroing_takes_the_best_way_there_is, zeroing_an_odd_range,
-	discard_is_a_hint, direct_copies_what_is_not_aligned)
+	a_failed_flush_is_remembered, what_was_not_flushed_is_synced_at_close,
+	a_failed_flush_fails_those_beside_it, long_vectors_are_split, more_than_a_system_call_moves,
+	zeroing_takes_the_best_way_there_is, zeroing_an_odd_range, discard_is_a_hint,
+	direct_copies_what_is_not_aligned)
