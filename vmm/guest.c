@@ -270,14 +270,32 @@ static int devices_open(struct guest *guest)
 	return err;
 }
 
-static void devices_reset(struct guest *guest)
+/* Stop all devices and wait until nothing is in flight, while the loops run. -ETIMEDOUT: something still is. */
+static int devices_drain(struct guest *guest)
 {
+	int err = 0;
+
 	for (unsigned i = 0; i < guest->ndevices; i++)
-		virtio_pci_reset(guest->transport[i]);
+		virtio_pci_ask_reset(guest->transport[i]);
+	for (unsigned i = 0; i < guest->ndevices; i++) {
+		int e = virtio_pci_reset(guest->transport[i]);
+
+		err = err ? err : e;
+	}
+	return err;
+}
+
+static int devices_reset(struct guest *guest)
+{
+	int err = devices_drain(guest);
+
+	if (err)
+		return err; /* a late read would land in the next kernel's RAM */
 	pci_bus_reset(guest->pci);
 	serial_reset(guest->serial);
 	power_reset(guest->power);
 	arch_board_reset(guest);
+	return 0;
 }
 
 /* ---- the machine ---- */
@@ -428,7 +446,9 @@ static int restart(struct guest *guest)
 
 	guest->restarts++;
 	log_info("guest reset, restart %u", guest->restarts);
-	devices_reset(guest);
+	err = devices_reset(guest);
+	if (err)
+		return err;
 	machine_close(guest);
 	err = machine_open(guest);
 	if (!err)
@@ -466,30 +486,39 @@ int guest_run(struct guest *guest)
 
 void guest_destroy(struct guest *guest)
 {
+	bool drained;
+
 	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
 		vcpu_join(&guest->vcpu[i]);
-	for (unsigned i = 0; i < guest->ndevices; i++)
-		virtio_pci_reset(guest->transport[i]); /* drains while the loops still run */
+	drained = !devices_drain(guest);
 	iothreads_stop(guest);
-	for (unsigned i = guest->ndevices; i-- > 0;)
-		virtio_pci_destroy(guest->transport[i]);
-	pci_bus_destroy(guest->pci);
+	/*
+	 * Requests that the host does not end keep what they use: the kernel, or the plain engine's worker, still writes
+	 * there. Devices, loops and RAM then stay until the process ends.
+	 */
+	if (drained) {
+		for (unsigned i = guest->ndevices; i-- > 0;)
+			virtio_pci_destroy(guest->transport[i]);
+		pci_bus_destroy(guest->pci);
+	}
 	arch_board_destroy(guest);
 	power_destroy(guest->power);
 	serial_destroy(guest->serial);
 	irq_close(&guest->power_irq);
 	irq_close(&guest->serial_irq);
 	console_close(guest->console);
-	for (unsigned i = guest->niothreads; i-- > 0;)
+	for (unsigned i = guest->niothreads; drained && i-- > 0;)
 		loop_destroy(guest->iothread[i].loop);
-	free(guest->iothread);
 	if (guest->signal_fd >= 0)
 		close(guest->signal_fd);
 	loop_destroy(guest->loop);
 	machine_close(guest);
 	free(guest->vcpu);
 	vm_exit(&guest->vm);
-	mem_destroy(&guest->mem);
 	arch_boot_close(guest->boot);
+	if (!drained)
+		return;
+	mem_destroy(&guest->mem);
+	free(guest->iothread);
 	free(guest);
 }

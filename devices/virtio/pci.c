@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "devices/virtio/pci_priv.h"
@@ -284,36 +283,41 @@ int virtio_pci_create(struct virtio_pci **out, struct pci_bus *bus, struct vm *v
 	return 0;
 }
 
-/* False: it took longer than drain_ms. Posts of earlier resets may be left in the semaphore. */
+/* False: it took too long. Posts of earlier resets may be left in the semaphore. */
 static bool wait_drained(struct virtio_pci *vp)
 {
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += vp->drain_ms % 1000 * 1000000l;
-	until.tv_sec += vp->drain_ms / 1000 + until.tv_nsec / 1000000000l;
-	until.tv_nsec %= 1000000000l;
 	while (!vp->drained)
-		if (sem_clockwait(&vp->stopped_sem, CLOCK_MONOTONIC, &until) && errno == ETIMEDOUT)
+		if (sem_clockwait(&vp->stopped_sem, CLOCK_MONOTONIC, &vp->until) && errno == ETIMEDOUT)
 			return vp->drained;
 	return true;
 }
 
-void virtio_pci_reset(struct virtio_pci *vp)
+void virtio_pci_ask_reset(struct virtio_pci *vp)
 {
-	bool waiting;
-
+	clock_gettime(CLOCK_MONOTONIC, &vp->until);
+	vp->until.tv_nsec += vp->drain_ms % 1000 * 1000000l;
+	vp->until.tv_sec += vp->drain_ms / 1000 + vp->until.tv_nsec / 1000000000l;
+	vp->until.tv_nsec %= 1000000000l;
+	vp->asked = true;
 	pthread_mutex_lock(&vp->pci.lock);
 	vp_begin_reset(vp);
-	waiting = vp->draining;
 	pthread_mutex_unlock(&vp->pci.lock);
-	if (waiting && !wait_drained(vp))
-		log_warn("%s: requests did not drain in %u ms; its next driver waits for them", vp->dev->name,
-			vp->drain_ms);
+}
+
+int virtio_pci_reset(struct virtio_pci *vp)
+{
+	int err = 0;
+
+	if (!vp->asked)
+		virtio_pci_ask_reset(vp);
+	vp->asked = false;
+	if (vp->draining && !wait_drained(vp))
+		err = log_errno(-ETIMEDOUT, "%s: requests in flight do not end", vp->dev->name);
 	pci_dev_reset(&vp->pci);
 	pthread_mutex_lock(&vp->pci.lock);
 	finish_reset(vp);
 	pthread_mutex_unlock(&vp->pci.lock);
+	return err;
 }
 
 void virtio_pci_destroy(struct virtio_pci *vp)

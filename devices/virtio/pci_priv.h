@@ -13,6 +13,7 @@
 #include <linux/virtio_pci.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "devices/pci.h"
 #include "devices/virtio/devs.h"
@@ -62,6 +63,10 @@ struct virtio_pci {
 	struct done stopped;
 	sem_t stopped_sem;
 	unsigned drain_ms;
+
+	/* Main's: a reset was asked for and not waited for yet, which ends at `until`. */
+	bool asked;
+	struct timespec until;
 };
 
 static inline bool vp_running(const struct virtio_pci *vp)

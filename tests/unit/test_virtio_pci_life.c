@@ -105,19 +105,36 @@ START_TEST(restart_does_not_wait_for_ever)
 	model.slow = true;
 	vp->drain_ms = 20;
 	drive();
-	virtio_pci_reset(vp);
+	ck_assert_msg(virtio_pci_reset(vp) == -ETIMEDOUT, "guest RAM may still be written");
 	find_structures();
 	ck_assert_msg(status() != 0, "the next driver waits");
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	ck_assert_uint_ne(status(), 0);
 	put(VIRTIO_PCI_COMMON_STATUS, ACK, 1);
-	virtio_pci_reset(vp);
+	ck_assert_int_eq(virtio_pci_reset(vp), -ETIMEDOUT);
 	find_structures();
 	ck_assert_uint_ne(status(), 0);
 	ck_assert_uint_eq(model.stops, 2);
 	ck_assert(finish_stop());
 	expect_power_on();
 	drive();
+	tear_down();
+}
+END_TEST
+
+START_TEST(devices_can_drain_side_by_side)
+{
+	build();
+	model.slow = true;
+	vp->drain_ms = 60000;
+	drive();
+	virtio_pci_ask_reset(vp);
+	ck_assert_msg(model.stops == 2, "asked, and not waited for");
+	ck_assert(finish_stop());
+	ck_assert_int_eq(virtio_pci_reset(vp), 0);
+	ck_assert_msg(model.stops == 2, "it was asked once");
+	find_structures();
+	expect_power_on();
 	tear_down();
 }
 END_TEST
@@ -267,4 +284,5 @@ END_TEST
 
 UNIT_MAIN("virtio_pci_life", status_is_zero_only_when_drained, reset_before_driver_ok_is_immediate,
 	kicks_follow_the_bar, restart_waits_for_the_device, restart_does_not_wait_for_ever,
-	a_reset_in_flight_meets_a_restart, set_up_fails_cleanly, two_vcpus_and_a_loop_hammer)
+	devices_can_drain_side_by_side, a_reset_in_flight_meets_a_restart, set_up_fails_cleanly,
+	two_vcpus_and_a_loop_hammer)
