@@ -61,7 +61,7 @@ static const struct opt_key disk_keys[] = {
 	{"ro", NULL, "read-only", BOOL(D, ro)},
 	{"direct", NULL, "without the host's page cache (O_DIRECT)", BOOL(D, direct)},
 	{"queues", "N", "request queues", UINT(D, queues, 1, 16, 1)},
-	{"queue-size", "N", "entries of a queue", UINT(D, queue_size, 2, 1024, 256), .pow2 = true},
+	{"queue-size", "N", "entries of a queue", UINT(D, queue_size, 4, 1024, 256), .pow2 = true},
 	{"serial", "S", "serial number the guest reads", STRING(D, serial, 1, 20)},
 	{"iothread", "NAME", "the iothread that serves it; without: main", NAME(D, iothread, 12)},
 };

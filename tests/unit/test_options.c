@@ -145,7 +145,9 @@ START_TEST(disks_and_iothreads)
 		"a,queues=99999999999999999999999");
 	refuse("--disk queues=-1: not a number (1 to 16)", "K", "-d", "a,queues=-1");
 	refuse("--disk queues=2M: not a number", "K", "-d", "a,queues=2M");
-	refuse("--disk queue-size=100: must be a power of two, 2 to 1024", "K", "-d", "a,queue-size=100");
+	refuse("--disk queue-size=100: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=100");
+	/* Header, data and status are three descriptors. */
+	refuse("--disk queue-size=2: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=2");
 	refuse("--disk serial=123456789012345678901: must be at most 20 characters", "K", "-d",
 		"a,serial=123456789012345678901");
 	refuse("--disk ro=yes: must be on or off", "K", "-d", "a,ro=yes");
