@@ -136,6 +136,9 @@ unsigned x86_e820(const struct guest_mem *mem, struct e820_range out[E820_MAX]);
 /* First byte behind the RAM that starts at 0, at most RAM_LOW_MAX. */
 uint64_t x86_ram_low_end(const struct guest_mem *mem);
 
+/* Can a CPU of that many physical address bits reach RAM that ends at mem_top? */
+bool x86_reaches(uint64_t mem_top, unsigned phys_bits);
+
 /* arch_pci_layout() for a CPU of that many physical address bits. */
 void x86_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits);
 

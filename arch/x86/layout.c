@@ -33,6 +33,11 @@ unsigned arch_phys_bits(void)
 	return __get_cpuid(0x80000008, &a, &b, &c, &d) && (a & 0xff) ? a & 0xff : 36;
 }
 
+bool x86_reaches(uint64_t mem_top, unsigned phys_bits)
+{
+	return phys_bits >= 64 || mem_top <= 1ULL << phys_bits;
+}
+
 /* A 64-bit window above RAM on a multiple of its own size; smaller, or absent, where the CPU's addresses end
  * before. */
 static void place_mem64(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits)

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "arch/x86/boot.h"
 #include "arch/x86/cpuid.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/vm.h"
@@ -36,6 +37,12 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 			continue;
 		log_err("/dev/kvm: this kernel lacks %s", required[i].name);
 		return -ENOTSUP;
+	}
+	if (!x86_reaches(mem_top(vm->mem), arch_phys_bits())) {
+		log_err("--memory %lluM: this CPU addresses %u bits, which is %lluM with the hole below 4 GiB; give less",
+			(unsigned long long)(cfg->memory.size >> 20), arch_phys_bits(),
+			((1ULL << arch_phys_bits()) - (RAM_HIGH - RAM_LOW_MAX)) >> 20);
+		return -EINVAL;
 	}
 	if (cfg->cpus.count > (unsigned)max) {
 		log_err("--cpus %u: this host's KVM allows %d", cfg->cpus.count, max);

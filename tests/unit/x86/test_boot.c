@@ -238,6 +238,8 @@ START_TEST(pci_window_fits_the_cpu)
 	ck_assert_uint_eq(l.mem64_size, 0);
 	x86_pci_layout(&l, 64 * GIB - 4096, 36);
 	ck_assert_uint_eq(l.mem64_size, 0);
+	ck_assert(x86_reaches(64 * GIB, 36) && x86_reaches(3 * GIB, 32) && x86_reaches(UINT64_MAX, 64));
+	ck_assert(!x86_reaches(64 * GIB + 4096, 36) && !x86_reaches(1024 * GIB, 36));
 	ck_assert_uint_ge(arch_phys_bits(), 32);
 	ck_assert_uint_le(arch_phys_bits(), 52);
 }
