@@ -6,6 +6,7 @@
 #ifndef PINVM_LOG_H
 #define PINVM_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
@@ -29,6 +30,16 @@ const char *log_first_error(void);
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * For what a guest can bring about as often as it likes, resets in between: true for the first LOG_FEW times, or it fills
+ * the log's disk. *n counts them for as long as its owner lives. Any thread.
+ */
+#define LOG_FEW 32
+static inline bool log_few(atomic_uint *n)
+{
+	return atomic_load_explicit(n, memory_order_relaxed) < LOG_FEW && atomic_fetch_add(n, 1) < LOG_FEW;
+}
 
 /* Log "MESSAGE: strerror" as an error and return `err` (negative errno), so that a failing line can log and return. */
 int log_errno(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -111,7 +111,7 @@ static void finish(struct blk_req *req, uint8_t status, uint64_t filled)
 static void host_error(struct blk *blk, const struct blk_req *req, int err)
 {
 	atomic_fetch_add_explicit(&blk->errors, 1, memory_order_relaxed);
-	if (!atomic_exchange(&blk->logged, true))
+	if (!atomic_exchange(&blk->logged, true) && log_few(&blk->dev.complaints))
 		log_errno(err, "%s: request type %u failed (later ones are only counted)", blk->dev.name,
 			req->type);
 }

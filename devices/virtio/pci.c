@@ -25,7 +25,7 @@ static struct virtio_pci *of_transport(struct virtio_transport *t)
 
 void vp_note(struct virtio_pci *vp, const char *what)
 {
-	if (!vp->noted)
+	if (!vp->noted && log_few(&vp->dev->complaints))
 		log_info("%s: %s: ignored", vp->dev->name, what);
 	vp->noted = true;
 }

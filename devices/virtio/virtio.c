@@ -27,7 +27,8 @@ void virtio_needs_reset(struct virtio_dev *dev, const char *why)
 {
 	if (atomic_exchange(&dev->broken, true))
 		return;
-	log_warn("%s: %s; the device waits for a reset by its driver", dev->name, why);
+	if (log_few(&dev->complaints))
+		log_warn("%s: %s; the device waits for a reset by its driver", dev->name, why);
 	dev->transport->needs_reset(dev->transport);
 }
 

@@ -96,6 +96,7 @@ struct virtio_dev {
 	_Atomic unsigned pending;               /* queues that have not drained */
 	struct done *on_stopped;
 	_Atomic bool broken; /* NEEDS_RESET was reported since the last reset */
+	atomic_uint complaints; /* lines logged about the driver: log_few() */
 };
 
 /* For devices: set up the common part (queues all on `loop` until changed, kick eventfds, offered: VERSION_1 and the ring

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The common part of virtio devices, with a toy device that keeps or returns its chains as a test says. */
+#include <unistd.h>
+
 #include "tests/unit/fake_virtio.h"
 #include "tests/unit/unit.h"
+#include "vmm/log.h"
 
 #define RAM   0x100000ULL
 #define DATA  (RAM + 0x40000)
@@ -322,6 +325,38 @@ START_TEST(a_broken_ring_wants_one_reset)
 }
 END_TEST
 
+START_TEST(a_driver_cannot_flood_the_log)
+{
+	char path[] = "/tmp/pinvm-unit-log-XXXXXX", text[16384];
+	int fd = mkstemp(path);
+	unsigned lines = 0;
+	ssize_t n;
+
+	ck_assert_int_ge(fd, 0);
+	build();
+	start();
+	ck_assert_int_eq(log_open(path), 0);
+	for (unsigned i = 0; i < 4 * LOG_FEW; i++) {
+		ring_store16(drv[0].avail + 2, 100);
+		fake_ready(&home, toy.dev.queue[0].kick_fd);
+		run();
+		ck_assert_uint_eq(transport.resets_wanted, i + 1);
+		fake_reset(&toy.dev, &done);
+		run();
+		for (unsigned q = 0; q < NQ; q++)
+			ring_init(&drv[q], &mem, RAM + 0x2000 * q, NUM, 0, FEATS);
+		start();
+	}
+	log_close();
+	n = read(fd, text, sizeof(text));
+	for (ssize_t i = 0; i < n; i++)
+		lines += text[i] == '\n';
+	ck_assert_uint_eq(lines, LOG_FEW);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(a_broken_ring_with_chains_in_flight_drains)
 {
 	build();
@@ -549,7 +584,7 @@ END_TEST
 
 UNIT_MAIN("virtio", nothing_before_driver_ok, queues_run_on_their_loops, a_queue_that_is_not_ready_stays_off,
 	stop_of_what_never_started_is_done_at_once, stop_overtakes_no_start, stop_waits_for_what_is_in_flight,
-	no_start_before_the_stop_is_done, a_broken_ring_wants_one_reset,
+	no_start_before_the_stop_is_done, a_broken_ring_wants_one_reset, a_driver_cannot_flood_the_log,
 	a_broken_ring_with_chains_in_flight_drains, q06_bad_queue_settings_want_a_reset,
 	q06_queue_larger_than_offered, q05_settings_after_driver_ok_are_ignored,
 	a_device_that_cannot_start_wants_a_reset, no_room_to_watch_kicks_wants_a_reset,
