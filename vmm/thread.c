@@ -9,27 +9,25 @@
 static void *enter(void *arg)
 {
 	struct thread *thread = arg;
-	sigset_t set;
 
 	pthread_setname_np(pthread_self(), thread->name);
-	if (thread->kickable) {
-		sigemptyset(&set);
-		sigaddset(&set, THREAD_KICK_SIGNAL);
-		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	}
 	thread->fn(thread->arg);
 	return NULL;
 }
 
 int thread_start(struct thread *thread)
 {
-	sigset_t all, before;
+	pthread_attr_t attr;
+	sigset_t set;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = -pthread_create(&thread->id, NULL, enter, thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sigfillset(&set);
+	if (thread->kickable)
+		sigdelset(&set, THREAD_KICK_SIGNAL);
+	pthread_attr_init(&attr);
+	pthread_attr_setsigmask_np(&attr, &set);
+	err = -pthread_create(&thread->id, &attr, enter, thread);
+	pthread_attr_destroy(&attr);
 	return err ? log_errno(err, "thread %s", thread->name) : 0;
 }
 

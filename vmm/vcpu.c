@@ -204,7 +204,8 @@ int vcpu_start(struct vcpu *vcpu)
 	struct sigaction action = {.sa_handler = on_kick};
 	int err;
 
-	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
+	if (vcpu->index == 0) /* once for the process */
+		sigaction(THREAD_KICK_SIGNAL, &action, NULL);
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
 	vcpu->want = vcpu->is = VCPU_PAUSED;
@@ -219,13 +220,17 @@ int vcpu_start(struct vcpu *vcpu)
 
 void vcpu_want(struct vcpu *vcpu, enum vcpu_state want)
 {
+	bool runs;
+
 	if (!vcpu->started)
 		return;
 	pthread_mutex_lock(&vcpu->lock);
 	atomic_store_explicit(&vcpu->want, want, memory_order_release);
+	runs = vcpu->is == VCPU_RUNNING;
 	pthread_cond_broadcast(&vcpu->changed);
 	pthread_mutex_unlock(&vcpu->lock);
-	vcpu_kick(vcpu);
+	if (runs) /* a parked one looks at `want` before it enters the guest */
+		vcpu_kick(vcpu);
 }
 
 void vcpu_wait(struct vcpu *vcpu)

@@ -15,6 +15,16 @@ struct cpufeature {
 	unsigned bit;
 };
 
+/* A CPUID register's names, separated by blanks, bit 0 first, "." for a bit without one. */
+struct cpufeature_word {
+	uint32_t leaf, subleaf;
+	enum cpuid_reg reg;
+	const char *names;
+};
+
+/* The i-th register of the table, or NULL behind its end. */
+const struct cpufeature_word *cpufeature_word(size_t i);
+
 /* Find a feature by its name (not terminated, len bytes). False when there is none of that name. */
 bool cpufeature_find(const char *name, size_t len, struct cpufeature *out);
 

@@ -12,19 +12,23 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/ioapic.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/vm.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 
-#define MSR_MISC_ENABLE   0x1a0
+#define MSR_MISC_ENABLE	  0x1a0
 #define MSR_MTRR_DEF_TYPE 0x2ff
 
-#define MISC_ENABLE_FAST_STRING 1
-#define MTRR_ENABLE_WB          ((1 << 11) | 6) /* no firmware sets MTRRs here, so all memory is write-back */
+#define MISC_ENABLE_FAST_STRING (1 << 0)
+#define MISC_ENABLE_NO_BTS	(1 << 11)
+#define MISC_ENABLE_NO_PEBS	(1 << 12)
+#define MISC_ENABLE_MWAIT	(1 << 18)
+#define MTRR_ENABLE_WB		((1 << 11) | 6) /* no firmware sets MTRRs here, so all memory is write-back */
 
-#define CR0_PE 0x1ULL
-#define CR0_ET 0x10ULL
-#define CR0_PG 0x80000000ULL
-#define CR4_PAE 0x20ULL
+#define CR0_PE	 0x1ULL
+#define CR0_ET	 0x10ULL
+#define CR0_PG	 0x80000000ULL
+#define CR4_PAE	 0x20ULL
 #define EFER_LME 0x100ULL
 #define EFER_LMA 0x400ULL
 
@@ -33,6 +37,18 @@ unsigned arch_vcpu_id(const struct guest_config *cfg, unsigned index)
 	return x86_apic_id(&cfg->cpus, index);
 }
 
+/* As firmware would leave it. KVM has no branch trace store, and precise events only with a PMU. */
+static uint64_t misc_enable(const struct guest_config *cfg)
+{
+	return MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | (cfg->pmu ? 0 : MISC_ENABLE_NO_PEBS) |
+	       (cfg->exits.mwait == TRI_OFF ? MISC_ENABLE_MWAIT : 0);
+}
+
+/*
+ * What KVM's own power-on state lacks. The rest of it is as Linux wants it: FCW 0x37f, MXCSR 0x1f80, XCR0 1,
+ * LINT0 and LINT1 masked (no PIC here), the boot CPU runnable and the others waiting for INIT. The TSC is not
+ * written: KVM puts a new vCPU's on that of the first, and a write would have to hit the same value.
+ */
 static int set_msrs(struct vcpu *vcpu)
 {
 	struct {
@@ -40,10 +56,11 @@ static int set_msrs(struct vcpu *vcpu)
 		struct kvm_msr_entry entry[2];
 	} msrs = {
 		.head.nmsrs = 2,
-		.entry = {
-			{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB},
-			{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-		},
+		.entry =
+			{
+				{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB},
+				{.index = MSR_MISC_ENABLE, .data = misc_enable(vcpu->guest->cfg)},
+			},
 	};
 	int n = ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
 
@@ -56,7 +73,7 @@ static int enforce_pv(struct vcpu *vcpu)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = {1}};
 
-	if (!vm_cap(&vcpu->guest->vm, KVM_CAP_ENFORCE_PV_FEATURE_CPUID))
+	if (!vcpu->guest->vm.arch->enforce_pv)
 		return 0;
 	if (ioctl(vcpu->fd, KVM_ENABLE_CAP, &cap) < 0)
 		return log_errno(-errno, "vCPU %u: KVM_CAP_ENFORCE_PV_FEATURE_CPUID", vcpu->index);
@@ -101,7 +118,8 @@ static void set_segments(struct kvm_sregs *sregs, bool long_mode)
 int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot)
 {
 	const struct boot_cpu *cpu = &boot->cpu;
-	struct kvm_regs regs = {.rip = cpu->rip, .rax = cpu->rax, .rbx = cpu->rbx, .rsi = cpu->rsi, .rflags = 2};
+	struct kvm_regs regs = {
+		.rip = cpu->rip, .rax = cpu->rax, .rbx = cpu->rbx, .rsi = cpu->rsi, .rflags = 2};
 	struct kvm_sregs sregs;
 	int err = boot_cpu_tables(cpu, &vcpu->guest->mem);
 
@@ -163,8 +181,12 @@ void arch_vcpu_dump(struct vcpu *vcpu)
 	log_err("  rsi %016llx rdi %016llx rbp %016llx r8  %016llx", r.rsi, r.rdi, r.rbp, r.r8);
 	log_err("  r9  %016llx r10 %016llx r11 %016llx r12 %016llx", r.r9, r.r10, r.r11, r.r12);
 	log_err("  r13 %016llx r14 %016llx r15 %016llx", r.r13, r.r14, r.r15);
-	log_err("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx", s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
-	log_err("  cs %04x base %llx %s, ss %04x, tr %04x, gdt %llx/%x, idt %llx/%x", s.cs.selector, s.cs.base,
-		s.cs.l ? "64-bit" : s.cs.db ? "32-bit" : "16-bit", s.ss.selector, s.tr.selector, s.gdt.base, s.gdt.limit,
-		s.idt.base, s.idt.limit);
+	log_err("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx", s.cr0, s.cr2, s.cr3, s.cr4,
+		s.efer);
+	log_err("  cs %04x base %llx %s, ss %04x, tr %04x, gdt %llx/%x, idt %llx/%x", s.cs.selector,
+		s.cs.base,
+		s.cs.l	  ? "64-bit"
+		: s.cs.db ? "32-bit"
+			  : "16-bit",
+		s.ss.selector, s.tr.selector, s.gdt.base, s.gdt.limit, s.idt.base, s.idt.limit);
 }

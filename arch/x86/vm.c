@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The VM as x86 wants it: split irqchip, capabilities. Main only. Kernel document: Documentation/virt/kvm/api.rst. */
+/*
+ * The VM as x86 wants it: split irqchip, capabilities. Main only.
+ * Kernel document: Documentation/virt/kvm/api.rst.
+ */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
@@ -14,47 +17,72 @@
 #include "vmm/log.h"
 #include "vmm/vm.h"
 
+#define APIC_BROADCAST 255
+
 unsigned long arch_vm_type(const struct vm *vm)
 {
 	return 0;
 }
 
-static const struct {
-	int cap;
-	const char *name;
-} required[] = {
-	{KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
-	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
-	{KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
-};
-
-int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
+/*
+ * The last vCPU has the highest APIC id. Interrupts reach ids below 255 only: an MSI has 8 bits for it (KVM's
+ * extension to 15 needs an IOAPIC that knows it too), and 255 means all.
+ */
+static int check_ids(const struct vm *vm, const struct guest_config *cfg)
 {
-	int max = vm_cap(vm, KVM_CAP_MAX_VCPUS), max_id = vm_cap(vm, KVM_CAP_MAX_VCPU_ID);
+	unsigned last = arch_vcpu_id(cfg, cfg->cpus.count - 1);
+	int max = vm_cap(vm, KVM_CAP_MAX_VCPUS), max_id;
 
-	for (unsigned i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
-		if (vm_cap(vm, required[i].cap))
-			continue;
-		log_err("/dev/kvm: this kernel lacks %s", required[i].name);
-		return -ENOTSUP;
-	}
-	if (!x86_reaches(mem_top(vm->mem), arch_phys_bits())) {
-		log_err("--memory %lluM: this CPU addresses %u bits, which is %lluM with the hole below 4 GiB; give less",
-			(unsigned long long)(cfg->memory.size >> 20), arch_phys_bits(),
-			((1ULL << arch_phys_bits()) - (RAM_HIGH - RAM_LOW_MAX)) >> 20);
-		return -EINVAL;
-	}
 	if (cfg->cpus.count > (unsigned)max) {
 		log_err("--cpus %u: this host's KVM allows %d", cfg->cpus.count, max);
 		return -EINVAL;
 	}
-	if (max_id && arch_vcpu_id(cfg, cfg->cpus.count - 1) >= (unsigned)max_id) {
-		log_err("--cpus %u: the topology needs APIC id %u, this host's KVM allows up to %d; use fuller cores or sockets",
-			cfg->cpus.count, arch_vcpu_id(cfg, cfg->cpus.count - 1), max_id - 1);
+	if (last >= APIC_BROADCAST) {
+		log_err("--cpus %u: this topology needs APIC id %u, and interrupts reach ids up to %d; use "
+			"fewer sockets, or cores "
+			"and threads that are powers of two",
+			cfg->cpus.count, last, APIC_BROADCAST - 1);
 		return -EINVAL;
 	}
+	max_id = last >= (unsigned)max ? vm_cap(vm, KVM_CAP_MAX_VCPU_ID) : 0;
+	if (max_id && last >= (unsigned)max_id) {
+		log_err("--cpus %u: this topology needs APIC id %u, this host's KVM allows up to %d; use "
+			"fewer sockets, or cores and "
+			"threads that are powers of two",
+			cfg->cpus.count, last, max_id - 1);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_memory(const struct vm *vm, const struct guest_config *cfg)
+{
+	if (x86_reaches(mem_top(vm->mem), arch_phys_bits()))
+		return 0;
+	log_err("--memory %lluM: this CPU addresses %u bits, which is %lluM with the hole below 4 GiB; give less",
+		(unsigned long long)(cfg->memory.size >> 20), arch_phys_bits(),
+		((1ULL << arch_phys_bits()) - (RAM_HIGH - RAM_LOW_MAX)) >> 20);
+	return -EINVAL;
+}
+
+int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
+{
+	int err = check_memory(vm, cfg);
+
+	if (!err)
+		err = check_ids(vm, cfg);
+	if (err)
+		return err;
+	if (!vm_cap(vm, KVM_CAP_SPLIT_IRQCHIP)) {
+		log_err("/dev/kvm: this kernel lacks KVM_CAP_SPLIT_IRQCHIP");
+		return -ENOTSUP;
+	}
 	vm->arch = calloc(1, sizeof(*vm->arch));
-	return vm->arch ? x86_cpuid_create(&vm->arch->cpuid, vm) : -ENOMEM;
+	if (!vm->arch)
+		return -ENOMEM;
+	vm->arch->enforce_pv =
+		x86_cpuid_pv_narrowed(&cfg->kvm) && vm_cap(vm, KVM_CAP_ENFORCE_PV_FEATURE_CPUID);
+	return x86_cpuid_create(&vm->arch->cpuid, vm);
 }
 
 void arch_vm_exit(struct vm *vm)
@@ -110,7 +138,8 @@ int arch_vm_init(struct vm *vm)
 	if (!vm->cfg->pmu && (vm_cap(vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE))
 		enable(vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE);
 	if (vm_cap(vm, KVM_CAP_X2APIC_API))
-		enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+		enable(vm, KVM_CAP_X2APIC_API,
+			KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	return 0;
 }
 

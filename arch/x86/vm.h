@@ -3,10 +3,13 @@
 #ifndef PINVM_X86_VM_H
 #define PINVM_X86_VM_H
 
+#include <stdbool.h>
+
 struct kvm_cpuid2;
 
 struct arch_vm {
 	struct kvm_cpuid2 *cpuid; /* the vCPUs' CPUID; the APIC id in it is that of the last one set */
+	bool enforce_pv;	  /* KVM shall refuse the MSRs of paravirtual features that are off */
 };
 
 #endif
