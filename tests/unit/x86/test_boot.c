@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Linux by the 64-bit boot protocol, the memory map, and the refusals that all kernel loaders share. */
+#include "arch/x86/layout.h"
 #include "devices/pci.h"
 #include "tests/unit/x86/bootimage.h"
 
@@ -242,6 +243,60 @@ START_TEST(pci_window_fits_the_cpu)
 	ck_assert(!x86_reaches(64 * GIB + 4096, 36) && !x86_reaches(1024 * GIB, 36));
 	ck_assert_uint_ge(arch_phys_bits(), 32);
 	ck_assert_uint_le(arch_phys_bits(), 52);
+}
+END_TEST
+
+static bool apart(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return !alen || !blen || a + alen <= b || b + blen <= a;
+}
+
+/* RAM, windows and registers, whatever the amount of RAM and the CPU. */
+START_TEST(nothing_overlaps)
+{
+	static const uint64_t around[] = {2 * MIB, 3 * GIB, 4 * GIB, 32 * GIB, 61 * GIB, 63 * GIB, 64 * GIB,
+		128 * GIB, 1023 * GIB, 1024 * GIB, 16384 * GIB};
+	static const uint64_t fixed[][2] = {{PCI_ECAM_BASE, PCI_ECAM_SIZE}, {PCI_MEM32_BASE, PCI_MEM32_SIZE},
+		{MMIO_PLATFORM, MMIO_PLATFORM_SIZE}, {IOAPIC_BASE, IOAPIC_SIZE}, {LAPIC_BASE, 0x1000},
+		{IDENTITY_MAP_ADDR, 0x4000}};
+
+	for (size_t i = 0; i < 3 * sizeof(around) / sizeof(around[0]); i++) {
+		uint64_t size = around[i / 3] + (i % 3 - 1) * 4096, top;
+		struct e820_range map[E820_MAX];
+		struct ram_range ram[2];
+		int n = arch_ram_ranges(size, ram, 2);
+		unsigned nmap;
+
+		ck_assert_int_ge(n, 1);
+		mem = (struct guest_mem){.n = n};
+		for (int r = 0; r < n; r++)
+			mem.region[r] = (struct mem_region){
+				.gpa = ram[r].gpa, .size = ram[r].size, .host = (uint8_t *)4096};
+		top = mem_top(&mem);
+		nmap = x86_e820(&mem, map);
+		for (unsigned bits = 36; bits <= 52; bits++) {
+			struct pci_layout l;
+
+			if (!x86_reaches(top, bits))
+				continue;
+			x86_pci_layout(&l, top, bits);
+			ck_assert(!l.mem64_size || l.mem64 + l.mem64_size <= 1ULL << bits);
+			ck_assert(!l.mem64_size || l.mem64 % l.mem64_size == 0);
+			for (int r = 0; r < n; r++) {
+				ck_assert(apart(l.mem64, l.mem64_size, ram[r].gpa, ram[r].size));
+				for (size_t f = 0; f < sizeof(fixed) / sizeof(fixed[0]); f++)
+					ck_assert(apart(fixed[f][0], fixed[f][1], ram[r].gpa, ram[r].size));
+			}
+			for (unsigned m = 0; m < nmap; m++) {
+				ck_assert(apart(l.mem64, l.mem64_size, map[m].gpa, map[m].size));
+				ck_assert(apart(l.mem32, l.mem32_size, map[m].gpa, map[m].size));
+				ck_assert(map[m].type != E820_RAM || mem_at(&mem, map[m].gpa, map[m].size));
+			}
+		}
+		for (size_t f = 0; f < sizeof(fixed) / sizeof(fixed[0]); f++)
+			for (size_t g = 0; g < f; g++)
+				ck_assert(apart(fixed[f][0], fixed[f][1], fixed[g][0], fixed[g][1]));
+	}
 }
 END_TEST
 
@@ -522,4 +577,4 @@ END_TEST
 UNIT_MAIN("boot", linux_is_placed, linux_refusals, linux_odd_but_good, initrd_is_placed, initrd_above_4_gib,
 	pieces_across_regions, command_lines, files_that_are_no_files, unreadable, other_formats,
 	loads_again_from_the_same_file, too_little_ram, page_tables_map_4_gib_onto_themselves, gdt_is_flat,
-	e820_at_every_size, e820_merges_neighbours, ram_ranges, pci_window_fits_the_cpu)
+	e820_at_every_size, e820_merges_neighbours, ram_ranges, pci_window_fits_the_cpu, nothing_overlaps)
