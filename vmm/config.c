@@ -123,6 +123,11 @@ int config_check(struct guest_config *cfg)
 		log_err("--memory: must be a multiple of 4K");
 		return -EINVAL;
 	}
+	if (cfg->ndisks + cfg->rng > CONFIG_MAX_DEVICES) {
+		log_err("--disk: %u are given; the PCI bus has room for %u%s", cfg->ndisks,
+			CONFIG_MAX_DEVICES - cfg->rng, cfg->rng ? " beside --rng" : "");
+		return -EINVAL;
+	}
 	for (unsigned i = 0; i < cfg->ndisks; i++)
 		if (!cfg->disks[i].path) {
 			log_err("--disk: needs a PATH");

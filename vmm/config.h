@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CONFIG_MAX_DEVICES 31 /* slots of the PCI bus, beside the host bridge's */
+
 /* A switch whose default is decided where it is used. */
 enum tristate { TRI_DEFAULT = 0, TRI_OFF, TRI_ON };
 

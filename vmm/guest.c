@@ -212,14 +212,18 @@ static int board_open(struct guest *guest)
 	return err;
 }
 
+_Static_assert(CONFIG_MAX_DEVICES == PCI_SLOTS - 1, "a bus that is full refuses what the arrays do not hold");
+
 /* Put a new device on the PCI bus, at the next slot. */
 static int plug(struct guest *guest, struct virtio_dev *dev)
 {
 	unsigned n = guest->ndevices;
-	int err = virtio_pci_create(&guest->transport[n], guest->pci, &guest->vm, dev);
+	struct virtio_pci *transport;
+	int err = virtio_pci_create(&transport, guest->pci, &guest->vm, dev);
 
 	if (err)
 		return err; /* logged, and dev is gone */
+	guest->transport[n] = transport;
 	guest->device[n] = dev;
 	guest->ndevices++;
 	return 0;

@@ -41,7 +41,6 @@ struct serial;
 struct virtio_dev;
 struct virtio_pci;
 
-#define GUEST_MAX_DEVICES 24
 
 struct iothread {
 	const char *name; /* as the user typed it; the thread is io:NAME */
@@ -68,8 +67,8 @@ struct guest {
 	struct irq_src serial_irq, power_irq;
 	struct arch_board *board;
 	struct pci_bus *pci;
-	struct virtio_dev *device[GUEST_MAX_DEVICES]; /* in the order of their slots */
-	struct virtio_pci *transport[GUEST_MAX_DEVICES];
+	struct virtio_dev *device[CONFIG_MAX_DEVICES]; /* in the order of their slots */
+	struct virtio_pci *transport[CONFIG_MAX_DEVICES];
 	unsigned ndevices;
 
 	struct loop_ev signal_ev;

@@ -114,6 +114,9 @@ START_TEST(features_are_whole_names)
 }
 END_TEST
 
+#define TEN_DISKS	 "-da", "-da", "-da", "-da", "-da", "-da", "-da", "-da", "-da", "-da"
+#define THIRTY_ONE_DISKS "-da", TEN_DISKS, TEN_DISKS, TEN_DISKS
+
 START_TEST(disks_and_iothreads)
 {
 	struct guest_config cfg;
@@ -146,6 +149,9 @@ START_TEST(disks_and_iothreads)
 	refuse("--disk queues=-1: not a number (1 to 16)", "K", "-d", "a,queues=-1");
 	refuse("--disk queues=2M: not a number", "K", "-d", "a,queues=2M");
 	refuse("--disk queue-size=100: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=100");
+	/* One slot of the bus is the host bridge's. */
+	refuse("--disk: 32 are given; the PCI bus has room for 31", "K", "-da", THIRTY_ONE_DISKS);
+	refuse("--disk: 31 are given; the PCI bus has room for 30 beside --rng", "K", "--rng", THIRTY_ONE_DISKS);
 	/* Header, data and status are three descriptors. */
 	refuse("--disk queue-size=2: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=2");
 	refuse("--disk serial=123456789012345678901: must be at most 20 characters", "K", "-d",
