@@ -26,8 +26,9 @@ static void finish(struct disk_req *req, int err)
 {
 	atomic_bool *unsynced = &req->private.disk->private.unsynced;
 
-	/* A failed write may have written a part. */
-	if (req->private.op != DISK_READ && req->private.op != DISK_FLUSH &&
+	/* A failed write may have written a part, and a flush that did not succeed reached nothing for
+	 * certain. */
+	if (req->private.op != DISK_READ && (req->private.op != DISK_FLUSH || err) &&
 		!atomic_load_explicit(unsynced, memory_order_relaxed))
 		atomic_store(unsynced, true);
 	free(req->private.bounce);
@@ -301,6 +302,11 @@ static void submit_zero(struct disk_req *req)
 
 static void start(struct disk_req *req)
 {
+	/* Some requests take thousands of steps, and a device that is reset waits for them. */
+	if (req->wanted && !*req->wanted) {
+		finish(req, -ECANCELED);
+		return;
+	}
 	switch ((enum disk_op)req->private.op) {
 	case DISK_READ:
 	case DISK_WRITE:

@@ -36,6 +36,7 @@ enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO, DISK_
  */
 struct disk_req {
 	void (*fn)(struct disk_req *req, int err);
+	const bool *wanted; /* NULL, or true at disk_submit(); once false (loop's thread), what is left is not begun: -ECANCELED */
 	struct {
 		struct loop_io io;
 		struct loop_call call;

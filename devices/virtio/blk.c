@@ -166,6 +166,8 @@ static void io_done(struct disk_req *io, int err)
 		finish(req, VIRTIO_BLK_S_OK, req->type == VIRTIO_BLK_T_IN ? req->in : 0);
 	} else if (!err) {
 		advance(req);
+	} else if (!req->bq->q->vq.running) {
+		finish(req, VIRTIO_BLK_S_IOERR, 0); /* nobody waits for it any more */
 	} else if (err == -EOPNOTSUPP && req->nranges && !req->synced) {
 		finish(req, VIRTIO_BLK_S_UNSUPP, 0);
 	} else {
@@ -293,6 +295,7 @@ static void handle(struct blk_queue *bq, const struct virtq_chain *chain)
 		return;
 	}
 	req->io.fn = io_done;
+	req->io.wanted = &bq->q->vq.running;
 	req->bq = bq;
 	req->head = chain->head;
 	req->range = req->nranges = 0;

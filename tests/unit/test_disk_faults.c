@@ -272,6 +272,33 @@ START_TEST(what_was_not_flushed_is_synced_at_close)
 }
 END_TEST
 
+START_TEST(what_nobody_wants_is_not_gone_on_with)
+{
+	static uint8_t a[1024];
+	struct iovec iov = {a, sizeof(a)};
+	bool wanted = true;
+	struct disk_req req = {.fn = on_done, .wanted = &wanted};
+
+	setup();
+	for (int zero = 0; zero < 2; zero++) {
+		done = nasked = at = 0;
+		atomic_store(&disk.private.no_punch, true);
+		atomic_store(&disk.private.no_zero_range, true);
+		wanted = true;
+		iov = (struct iovec){a, sizeof(a)};
+		SCRIPT(512, 0);
+		disk_submit(
+			&disk, NULL, &req, zero ? DISK_ZERO : DISK_READ, zero ? NULL : &iov, !zero, 0, 1024);
+		wanted = false;
+		while (pump())
+			;
+		ck_assert_int_eq(done, 1);
+		ck_assert_int_eq(result, -ECANCELED);
+		ck_assert_msg(nasked == 1, "what had begun was waited for, and no more was begun");
+	}
+}
+END_TEST
+
 /* A flush that was under way when another one failed did not reach the disk for certain either. */
 START_TEST(a_failed_flush_fails_those_beside_it)
 {
@@ -447,7 +474,7 @@ START_TEST(direct_copies_what_is_not_aligned)
 END_TEST
 
 UNIT_MAIN("disk_faults", short_transfers_are_continued, failures_end_the_request,
-	a_failed_flush_is_remembered, what_was_not_flushed_is_synced_at_close,
-	a_failed_flush_fails_those_beside_it, long_vectors_are_split, more_than_a_system_call_moves,
-	zeroing_takes_the_best_way_there_is, zeroing_an_odd_range, discard_is_a_hint,
-	direct_copies_what_is_not_aligned)
+	a_failed_flush_is_remembered, what_nobody_wants_is_not_gone_on_with,
+	what_was_not_flushed_is_synced_at_close, a_failed_flush_fails_those_beside_it, long_vectors_are_split,
+	more_than_a_system_call_moves, zeroing_takes_the_best_way_there_is, zeroing_an_odd_range,
+	discard_is_a_hint, direct_copies_what_is_not_aligned)
