@@ -207,7 +207,10 @@ clean: ## remove build/
 	rm -rf build compile_commands.json
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@echo
+	@echo '  SAN=asan|ubsan|tsan, CC=clang, STATIC=1 and ARCH= with CROSS_COMPILE= build in directories of their own'
+	@echo '  below build/. WERROR=0 lets warnings pass, V=1 shows commands, PREFIX= and DESTDIR= say where to install.'
 
 .PHONY: all check check-unit check-corpus fuzz fuzz-run guests format lint clean help FORCE
 .DELETE_ON_ERROR:
