@@ -112,7 +112,7 @@ static const char *shown(const char *value, char *out, size_t n)
 
 	for (i = 0; i < SHOWN && i < n - 4 && value[i]; i++)
 		out[i] = iscntrl((unsigned char)value[i]) ? '?' : value[i];
-	strcpy(out + i, value[i] ? "..." : "");
+	snprintf(out + i, n - i, "%s", value[i] ? "..." : "");
 	return out;
 }
 
@@ -225,6 +225,7 @@ static int apply_list(const struct opt_given *g, const struct opt_key *first, vo
 static int apply(const struct opt_given *g, struct guest_config *cfg)
 {
 	const struct opt_row *row = g->row;
+	const char *value = g->value ? g->value : "on";
 	struct opt_key first;
 	char *copy;
 	void *base;
@@ -240,8 +241,8 @@ static int apply(const struct opt_given *g, struct guest_config *cfg)
 		return log_errno(-ENOMEM, "%s", g->where);
 	opt_key_at(row, 0, &first);
 	if (opt_plain(row))
-		return store(g, &first, base, g->value ? g->value : "on");
-	copy = strdup(g->value);
+		return store(g, &first, base, value);
+	copy = strdup(value);
 	if (!copy)
 		return log_errno(-ENOMEM, "%s", g->where);
 	ret = apply_list(g, &first, base, copy);
