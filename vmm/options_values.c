@@ -142,7 +142,7 @@ const char *value_cpulist(const char *text, cpu_set_t *set, size_t size)
 {
 	static const char form[] = "not a CPU list: write it as 0-3,8,^2";
 	const char *start = *text == '[' ? text + 1 : text;
-	uint64_t from, to;
+	uint64_t from = 0, to = 0;
 
 	CPU_ZERO_S(size, set);
 	for (int excluding = 0; excluding < 2; excluding++) {

@@ -210,7 +210,7 @@ static int read_notes(
 
 int elf_note(struct arch_boot *boot, uint32_t type, uint64_t *value)
 {
-	struct elf_segment seg[BOOT_MAX_SEGMENTS];
+	struct elf_segment seg[BOOT_MAX_SEGMENTS] = {0};
 	struct elf_head head = elf_head(boot);
 	int r = 0, n = is_elf(boot) ? read_segments(boot, &head, seg) : 0;
 
