@@ -48,6 +48,7 @@ void irq_close(struct irq_src *src)
 static int apply(struct irq_src *src)
 {
 	bool want = src->routed && !src->masked;
+	eventfd_t count;
 	int routed = 0, err;
 
 	/*
@@ -63,9 +64,16 @@ static int apply(struct irq_src *src)
 	if (want == src->bound)
 		return routed;
 	err = vm_irqfd(src->vm, src->gsi, src->fd, want);
-	if (!err)
-		src->bound = want;
-	return routed ? routed : err;
+	if (err)
+		return routed ? routed : err;
+	src->bound = want;
+	/*
+	 * Binding delivers what was pending, but leaves it in the counter, where the next masking would find it again.
+	 * Nothing is lost by taking it out: whatever is raised from now on is delivered by the raising write itself.
+	 */
+	if (want)
+		eventfd_read(src->fd, &count);
+	return routed;
 }
 
 int irq_route(struct irq_src *src, const struct irq_msg *msg)
