@@ -15,11 +15,16 @@ void guest_start(void);
 
 static char cmdline[1024];
 
+typedef uint64_t word __attribute__((may_alias, aligned(1)));
+
 void *memcpy(void *dst, const void *src, size_t n)
 {
 	uint8_t *d = dst;
 	const uint8_t *s = src;
 
+	/* By words where that is possible: a host that emulates ring 0 counts instructions. */
+	for (; n >= 8; n -= 8, d += 8, s += 8)
+		*(word *)d = *(const word *)s;
 	while (n--)
 		*d++ = *s++;
 	return dst;
@@ -29,6 +34,8 @@ void *memset(void *dst, int c, size_t n)
 {
 	uint8_t *d = dst;
 
+	for (; n >= 8; n -= 8, d += 8)
+		*(word *)d = 0x0101010101010101ull * (uint8_t)c;
 	while (n--)
 		*d++ = c;
 	return dst;
