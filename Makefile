@@ -157,6 +157,9 @@ $(B)/guest/%.elf: $(B)/guest/%.o $(guest_lib) tests/guest/lib/guest.ld
 	$(call say,GUEST,$@)$(CC) $(guest_ldflags) -Wl,-T,tests/guest/lib/guest.ld -o $@64 $(filter %.o,$^) && \
 		$(CROSS_COMPILE)objcopy -I elf64-x86-64 -O elf32-i386 $@64 $@
 
+check-guest: all guests ## bare-metal guests on /dev/kvm
+	$(Q)tests/guest/run $(B) $(CASE)
+
 FUZZ_SECONDS ?= 60
 FUZZ ?= $(fuzz_names)
 
@@ -212,7 +215,7 @@ help: ## this list
 	@echo '  SAN=asan|ubsan|tsan, CC=clang, STATIC=1 and ARCH= with CROSS_COMPILE= build in directories of their own'
 	@echo '  below build/. WERROR=0 lets warnings pass, V=1 shows commands, PREFIX= and DESTDIR= say where to install.'
 
-.PHONY: all check check-unit check-corpus fuzz fuzz-run guests format lint clean help FORCE
+.PHONY: all check check-unit check-corpus check-guest fuzz fuzz-run guests format lint clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Only of files that are still there: a source that moved must not haunt the build.

@@ -49,8 +49,16 @@ void irq_on(unsigned vector, void (*fn)(struct frame *));
 void lapic_init(void);
 unsigned lapic_id(void);
 void lapic_send(unsigned id, unsigned vector);
+/* The shorthands; the sender is not told who is there. */
+void lapic_send_self(unsigned vector);
+void lapic_send_all(unsigned vector);
+void lapic_send_others(unsigned vector);
+/* Route an IOAPIC pin, edge-triggered, to this CPU. */
+void ioapic_set(unsigned pin, unsigned vector);
 /* One interrupt after about that many LAPIC timer ticks (bus clock / 16). 0 stops it. */
 void lapic_timer(unsigned vector, uint32_t ticks);
+/* One interrupt when the TSC reaches that. False: the CPU has no such timer. */
+bool lapic_deadline(unsigned vector, uint64_t tsc);
 
 /* Start the CPU with that LAPIC id: fn(id) runs there on a stack of its own. Returns when it has begun, false
  * when it has not. */

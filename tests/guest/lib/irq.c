@@ -9,6 +9,12 @@
 #define X2_SPURIOUS	0x80f
 #define X2_ICR		0x830
 #define X2_LVT_TIMER	0x832
+#define MSR_TSC_DEADLINE 0x6e0
+#define LVT_TSC_DEADLINE (2 << 17)
+#define X2_SELF_IPI	0x83f
+#define ICR_ALL		0x80000
+#define ICR_OTHERS	0xc0000
+#define IOAPIC_WINDOW	0x10
 #define X2_TIMER_INIT	0x838
 #define X2_TIMER_DIVIDE 0x83e
 #define SPURIOUS_VECTOR 0xff
@@ -107,6 +113,45 @@ unsigned lapic_id(void)
 void lapic_send(unsigned id, unsigned vector)
 {
 	wrmsr(X2_ICR, (uint64_t)id << 32 | vector);
+}
+
+void lapic_send_self(unsigned vector)
+{
+	wrmsr(X2_SELF_IPI, vector);
+}
+
+void lapic_send_all(unsigned vector)
+{
+	wrmsr(X2_ICR, ICR_ALL | vector);
+}
+
+void lapic_send_others(unsigned vector)
+{
+	wrmsr(X2_ICR, ICR_OTHERS | vector);
+}
+
+static void ioapic_write(unsigned reg, uint32_t v)
+{
+	*(volatile uint32_t *)IOAPIC_BASE = reg;
+	*(volatile uint32_t *)(IOAPIC_BASE + IOAPIC_WINDOW) = v;
+}
+
+void ioapic_set(unsigned pin, unsigned vector)
+{
+	ioapic_write(0x11 + 2 * pin, lapic_id() << 24);
+	ioapic_write(0x10 + 2 * pin, vector);
+}
+
+bool lapic_deadline(unsigned vector, uint64_t tsc)
+{
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	if (!(r[2] & 1 << 24))
+		return false;
+	wrmsr(X2_LVT_TIMER, LVT_TSC_DEADLINE | vector);
+	wrmsr(MSR_TSC_DEADLINE, tsc);
+	return true;
 }
 
 void lapic_timer(unsigned vector, uint32_t ticks)

@@ -10,7 +10,7 @@
 #define VIRTIO_VENDOR 0x1af4
 #define VIRTIO_FIRST  0x1040
 #define ARENA_END     0xf00000 /* guests have at least 16 MiB */
-#define RESET_CYCLES  20000000000
+#define RESET_CYCLES  60000000000
 
 #define barrier() __asm__ volatile("" ::: "memory")
 
