@@ -51,19 +51,16 @@ static uint64_t misc_enable(const struct guest_config *cfg)
  */
 static int set_msrs(struct vcpu *vcpu)
 {
-	struct {
+	union {
 		struct kvm_msrs head;
-		struct kvm_msr_entry entry[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.entry =
-			{
-				{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB},
-				{.index = MSR_MISC_ENABLE, .data = misc_enable(vcpu->guest->cfg)},
-			},
-	};
-	int n = ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
+		uint8_t room[sizeof(struct kvm_msrs) + 2 * sizeof(struct kvm_msr_entry)];
+	} msrs = {.head.nmsrs = 2};
+	int n;
 
+	msrs.head.entries[0] = (struct kvm_msr_entry){.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB};
+	msrs.head.entries[1] =
+		(struct kvm_msr_entry){.index = MSR_MISC_ENABLE, .data = misc_enable(vcpu->guest->cfg)};
+	n = ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
 	/* The second one is a courtesy that not every host takes. */
 	return n < 0 ? -errno : n == 0 ? -EIO : 0;
 }
