@@ -180,6 +180,34 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpinvm.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
 
+# Guests of the lab: built here, because the lab's host is slow.
+lab_init := tools/initramfs tests/lab/guest-init
+lab_modules := virtio_pci virtio_blk virtio_rng pvpanic-mmio button evdev
+lab_base = tools/initramfs -o $@ --init tests/lab/guest-init --kernel `tools/kernel cloud dir` \
+	$(lab_modules:%=--module %) --add-exec blkdiscard
+
+$(B)/lab/guest.cpio: $(lab_init)
+	@mkdir -p $(@D)
+	$(call say,INIT,$@)$(lab_base)
+
+$(B)/lab/fio.cpio: $(lab_init)
+	@mkdir -p $(@D)
+	$(call say,INIT,$@)$(lab_base) --add-exec fio
+
+lab-files: all guests $(B)/lab/guest.cpio $(B)/lab/fio.cpio ## what the lab's tests boot
+	$(Q)tools/kernel cloud vmlinux >/dev/null
+
+LAB_LIMIT ?= 2400
+TESTS ?=
+
+check-lab: lab-files ## stock guests in the lab: one short test a feature; TESTS="disk life.panic" picks some
+	$(Q)tools/lab --scratch 4G --out $(B)/lab/out --timeout 900 -- tests/lab/run --quick $(TESTS)
+
+lab: lab-files ## stock guests in the lab: the full matrix
+	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"
+	$(Q)tools/lab --scratch 4G --out $(B)/lab/out --timeout $(LAB_LIMIT) -- tests/lab/run $(TESTS)
+.PHONY: lab-files check-lab lab
+
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<
 
