@@ -140,7 +140,7 @@ fio_case()	# ENGINE MIB [DISK-B-WORDS]
 	fio_does "$2"
 	truncate -s "$2M" "$work/a" "$work/b"
 	limit=300
-	boot 0 -c 4 -m 1G --io-engine "$1" -d "$work/a,queues=4,queue-size=32" -d "$work/b,queues=2$3"
+	boot 0 -c 4 -m 1G --io-engine "$1" -d "$work/a,queues=4,queue-size=32" -d "$work/b,queues=2${3:-}"
 	fact_is fio 0
 	report_is '.devices[0].io_engine' "$1"
 	for d in a b; do

@@ -9,30 +9,38 @@ tests='reload rebind rebind_pci rng'
 # shellcheck disable=SC2034
 quick='reload_quick rebind_quick'
 
-# The loops of reads and writes outlive every error; STOP ends them.
+# The loops of reads and writes outlive every error; /stop ends them. A disk
+# that comes back may have another name: it is found by its place on the bus.
 guest_head()	# LOOPS
 {
-	cat <<-END
-		loops=$1
-		busy()	# DEVICE
+	echo "loops=$1"
+	cat <<-'END'
+		disk()	# SLOT
+		{
+			set -- /sys/bus/pci/devices/0000:00:0$1.0/virtio*/block/*
+			echo "/dev/${1##*/}"
+		}
+		ready()
+		{
+			[ -b "$(disk 1)" ] && [ -b "$(disk 2)" ]
+		}
+		busy()
 		{
 			while [ ! -e /stop ]; do
-				dd if=/dev/vda of=/dev/null bs=64k iflag=direct 2>/dev/null
-				dd if=/dev/zero of=/dev/vdb bs=64k count=64 oflag=direct conv=notrunc 2>/dev/null
-				[ -b /dev/vda ] || sleep 0.05
-			done
+				a=$(disk 1) b=$(disk 2)
+				[ ! -b "$a" ] || dd if=$a of=/dev/null bs=64k iflag=direct
+				[ ! -b "$b" ] || dd if=/dev/zero of=$b bs=64k count=64 oflag=direct conv=notrunc
+			done 2>/dev/null
 		}
-	END
-	cat <<-'END'
 		conclude()
 		{
 			>/stop
 			wait
-			await test -b /dev/vda
+			await ready
 			for s in /sys/bus/virtio/devices/*/status; do fact status "$(cat $s)"; done
-			fact sum "$(sum_of /dev/vda)"
-			dd if=/dev/vda of=/dev/vdb bs=64k conv=fsync,notrunc 2>/dev/null
-			fact sum2 "$(sum_of /dev/vdb)"
+			fact sum "$(sum_of $(disk 1))"
+			dd if=$(disk 1) of=$(disk 2) bs=64k conv=fsync,notrunc 2>/dev/null
+			fact sum2 "$(sum_of $(disk 2))"
 			off
 		}
 		busy & busy &
@@ -92,7 +100,7 @@ rebind()	# LOOPS BUS DRIVER DEVICE
 			while [ $i -lt $loops ]; do
 				echo $device >/sys/bus/$bus/drivers/$driver/unbind || fact unbind failed
 				echo $device >/sys/bus/$bus/drivers/$driver/bind || fact bind failed
-				await test -b /dev/vda
+				await ready
 				i=$((i + 1))
 			done
 			fact loops $i
