@@ -79,7 +79,7 @@ case_direct()
 		dd if=/dev/vda of=/dev/vda bs=512 skip=3 count=5 seek=12289 conv=fsync,notrunc 2>/dev/null
 		off
 	END
-	boot 0 -c 2 -d "$work/disk,direct"
+	boot 0 -d "$work/disk,direct"
 	fact_is sum "$sum"
 	is "the megabyte written" "$(dd if="$work/disk" bs=1M count=1 2>/dev/null | sum_of /dev/stdin)" \
 		"$(dd if="$work/disk" bs=1M skip=4 count=1 2>/dev/null | sum_of /dev/stdin)"
@@ -135,12 +135,12 @@ fio_does()	# MIB
 	END
 }
 
-fio_case()	# ENGINE MIB [DISK-B-WORDS]
+fio_case()	# ENGINE MIB CPUS [DISK-B-WORDS]
 {
 	fio_does "$2"
 	truncate -s "$2M" "$work/a" "$work/b"
-	limit=300
-	boot 0 -c 4 -m 1G --io-engine "$1" -d "$work/a,queues=4,queue-size=32" -d "$work/b,queues=2${3:-}"
+	limit=900
+	boot 0 -c "$3" -m 1G --io-engine "$1" -d "$work/a,queues=4,queue-size=32" -d "$work/b,queues=2${4:-}"
 	fact_is fio 0
 	report_is '.devices[0].io_engine' "$1"
 	for d in a b; do
@@ -150,21 +150,21 @@ fio_case()	# ENGINE MIB [DISK-B-WORDS]
 
 case_fio_quick()
 {
-	fio_case io_uring 8
+	fio_case io_uring 8 2
 }
 
 case_fio_uring()
 {
 	truncate -s 1M "$work/a"
 	direct_works "$work/a"
-	fio_case io_uring 32 ,direct
+	fio_case io_uring 32 4 ,direct
 }
 
 case_fio_plain()
 {
 	truncate -s 1M "$work/a"
 	direct_works "$work/a"
-	fio_case plain 32 ,direct
+	fio_case plain 32 4 ,direct
 }
 
 # KiB that a file takes on the host.
@@ -220,9 +220,9 @@ case_files()
 		umount /m
 		off
 	END
-	boot 0 -c 2 -d "$work/disk"
+	boot 0 -d "$work/disk"
 	e2fsck -fn "$work/disk" >"$work/fsck" 2>&1 || fail "e2fsck: $(cat "$work/fsck")"
-	boot 0 -c 2 -d "$work/disk,direct"
+	boot 0 -d "$work/disk,direct"
 	fact_is check 0
 	fact_is files 8
 }
@@ -244,7 +244,7 @@ records()
 # Killed after the guest told of N records: each it told of is on the disk.
 kill_after()	# N
 {
-	start -c 2 -m 256M -d "$work/disk"
+	start -m 256M -d "$work/disk"
 	wait_for "fact: record $1[^0-9]"
 	kill -KILL "$pid"
 	wait "$pid"
@@ -300,7 +300,7 @@ case_powercut()
 	END
 	told=0
 	for cut in 1 2 3 4 5; do
-		start -c 2 -m 256M -d "$work/disk"
+		start -m 256M -d "$work/disk"
 		wait_for "fact: start"
 		found=$(fact start)
 		[ "$found" -ge "$told" ] || fail "cut $cut: $told files were told of, $found are there"

@@ -52,7 +52,7 @@ run_it()
 {
 	sum=$(make_disk "$work/a" 4)
 	truncate -s 4M "$work/b"
-	limit=240
+	limit=900
 	boot 0 -c 2 -d "$work/a,queues=2" -d "$work/b,queues=2"
 	fact_is sum "$sum"
 	fact_is sum2 "$sum"

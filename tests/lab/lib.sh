@@ -9,7 +9,7 @@
 # on what the guest said on its serial port. The first thing that is not as it
 # should be ends the test.
 
-limit=300	# seconds for one guest, unless the test says otherwise
+limit=400	# seconds for one guest, unless the test says otherwise
 words=		# more words for the guest's kernel command line
 image=		# what to boot instead of the stock bzImage
 base=$guest_cpio

@@ -24,7 +24,7 @@ case_reset()
 	guest_does <<-'END'
 		again
 	END
-	boot 8 -c 2
+	boot 8
 	report_is .exit.cause "guest reset"
 }
 
@@ -65,7 +65,7 @@ counting()
 case_restart()
 {
 	counting
-	limit=300
+	limit=1200
 	boot 0 -m 256M -d "$work/disk" --on-reset restart
 	fact_is boots 10
 	is "bytes on the disk" 10 "$(tr -d '\0' <"$work/disk" | wc -c)"
@@ -75,7 +75,7 @@ case_restart()
 case_restart_smp()
 {
 	counting
-	limit=400
+	limit=1200
 	boot 0 -c 4 -m 512M -d "$work/disk,queues=4" --rng --on-reset restart
 	fact_is boots 10
 	fact_is online 0-3
@@ -116,7 +116,7 @@ case_button()
 		fact ready now
 		sleep 1000
 	END
-	start -c 2 --grace 60
+	start --grace 60
 	wait_for "fact: ready"
 	kill -TERM "$pid"
 	finish 0
