@@ -203,6 +203,7 @@ case_files()
 {
 	truncate -s 64M "$work/disk"
 	mkfs.ext4 -q -F "$work/disk" || fail "mkfs.ext4"
+	direct_works "$work/disk"
 	guest_does <<-'END'
 		mkdir /m
 		mount -t ext4 /dev/vda /m
