@@ -124,11 +124,12 @@ static int put_dsdt(struct builder *b, const struct acpi_params *params, uint64_
 		{"UART", params->serial},
 	};
 	uint8_t aml[sizeof(dsdt_aml_code)];
-	struct acpi_header *h = (struct acpi_header *)aml;
+	const struct acpi_header *h;
 	size_t at;
 	int err = 0;
 
 	memcpy(aml, dsdt_aml_code, sizeof(aml));
+	h = (const struct acpi_header *)aml;
 	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]) && !err; i++)
 		err = aml_set(aml, sizeof(aml), set[i].seg, set[i].value);
 	if (err)
