@@ -63,25 +63,13 @@ static void count(_Atomic uint64_t *n)
 	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-static const char *exit_name(unsigned reason)
-{
-	switch (reason) {
-	case KVM_EXIT_UNKNOWN:
-		return "KVM_EXIT_UNKNOWN";
-	case KVM_EXIT_FAIL_ENTRY:
-		return "KVM_EXIT_FAIL_ENTRY";
-	case KVM_EXIT_INTERNAL_ERROR:
-		return "KVM_EXIT_INTERNAL_ERROR";
-	default:
-		return "unexpected exit";
-	}
-}
-
 /* The guest can not go on: leave what is known in the log, and never enter it again. */
 static void fatal_exit(struct vcpu *vcpu, const char *what, uint64_t detail)
 {
-	log_err("vCPU %u: %s (reason %u, detail %#llx)", vcpu->index, what, vcpu->run->exit_reason,
-		(unsigned long long)detail);
+	const char *name = vcpu_exit_name(vcpu->run->exit_reason);
+
+	log_err("vCPU %u: %s (exit reason %u, %s, detail %#llx)", vcpu->index, what, vcpu->run->exit_reason,
+		name ? name : "unknown", (unsigned long long)detail);
 	arch_vcpu_dump(vcpu);
 	guest_end(vcpu->guest, END_CRASH, "vCPU %u: %s", vcpu->index, what);
 }
@@ -128,12 +116,12 @@ static void handle_exit(struct vcpu *vcpu)
 				"KVM can not emulate an instruction" : "KVM internal error", run->internal.suberror);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		fatal_exit(vcpu, exit_name(run->exit_reason), run->fail_entry.hardware_entry_failure_reason);
+		fatal_exit(vcpu, "the CPU refused to enter the guest", run->fail_entry.hardware_entry_failure_reason);
 		break;
 	default:
 		ret = arch_vcpu_exit(vcpu);
 		if (ret < 0)
-			fatal_exit(vcpu, exit_name(run->exit_reason), 0);
+			fatal_exit(vcpu, "an exit that nobody handles", 0);
 	}
 }
 
@@ -146,7 +134,8 @@ static bool wanted(struct vcpu *vcpu)
 static void complete_exit(struct vcpu *vcpu)
 {
 	vcpu->run->immediate_exit = 1;
-	while (ioctl(vcpu->fd, KVM_RUN, 0) == 0) /* an access in several fragments exits once for each */
+	/* An access in several fragments exits once for each. */
+	while (!guest_is_crashed(vcpu->guest) && ioctl(vcpu->fd, KVM_RUN, 0) == 0)
 		handle_exit(vcpu);
 	vcpu->run->immediate_exit = 0;
 }
@@ -174,7 +163,7 @@ static void run_guest(struct vcpu *vcpu)
 		handle_exit(vcpu);
 		incomplete = true;
 	}
-	if (incomplete && !guest_is_crashed(vcpu->guest))
+	if (incomplete)
 		complete_exit(vcpu);
 	my_run = NULL;
 }

@@ -49,6 +49,9 @@ void vcpu_want(struct vcpu *vcpu, enum vcpu_state want);
 void vcpu_wait(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
 
+/* vcpu_exit.c: KVM's name of an exit reason in lower case (io, mmio, ...), NULL: not known here. Any thread. */
+const char *vcpu_exit_name(unsigned reason);
+
 /* Make the vCPU leave the guest soon. Any thread. */
 void vcpu_kick(struct vcpu *vcpu);
 
