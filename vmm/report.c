@@ -26,6 +26,20 @@ struct report {
 	json_t *root;
 };
 
+/* Text that may hold a file's name, which need not be UTF-8 as JSON must. */
+static json_t *text_json(const char *text)
+{
+	json_t *json = json_string(text);
+	char ascii[512];
+	size_t n = 0;
+
+	if (json)
+		return json;
+	for (; text[n] && n < sizeof(ascii) - 1; n++)
+		ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+	return json_stringn(ascii, n);
+}
+
 /* A number in a small file of /sys, null where there is none. */
 static json_t *file_number(const char *path)
 {
@@ -80,16 +94,18 @@ int report_open(struct report **out, const struct guest_config *cfg)
 		return 0;
 	report = calloc(1, sizeof(*report));
 	if (!report)
-		return -ENOMEM;
+		return log_errno(-ENOMEM, "--report %s", cfg->report);
 	report->cfg = cfg;
 	report->start_ns = now_ns();
-	report->fd = open(cfg->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* O_NONBLOCK: a FIFO that nobody reads is refused now; at the end its reader may take its time. */
+	report->fd = open(cfg->report, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (report->fd < 0) {
 		int err = log_errno(-errno, "--report %s", cfg->report);
 
 		free(report);
 		return err;
 	}
+	fcntl(report->fd, F_SETFL, O_WRONLY);
 	report->root = json_pack("{s:s, s:s, s:o}", "name", cfg->name, "version", PINVM_VERSION, "host", host_json());
 	*out = report;
 	return 0;
@@ -105,11 +121,12 @@ static json_t *vcpus_json(const struct guest *guest)
 		cpu_set_t set;
 
 		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
-			char name[16];
+			const char *name = vcpu_exit_name(r);
+			char number[16];
 
-			snprintf(name, sizeof(name), "%u", r);
+			snprintf(number, sizeof(number), "%u", r);
 			if (vcpu->exits[r])
-				json_object_set_new(reasons, name, json_integer(vcpu->exits[r]));
+				json_object_set_new(reasons, name ? name : number, json_integer(vcpu->exits[r]));
 		}
 		CPU_ZERO(&set);
 		pthread_getaffinity_np(vcpu->thread.id, sizeof(set), &set);
@@ -182,7 +199,8 @@ int report_close(struct report *report, int status, const char *cause)
 
 	if (!report)
 		return 0;
-	json_object_set_new(report->root, "exit", json_pack("{s:i, s:s}", "status", status, "cause", cause));
+	json_object_set_new(
+		report->root, "exit", json_pack("{s:i, s:o}", "status", status, "cause", text_json(cause ? cause : "")));
 	json_object_set_new(report->root, "duration_s", json_real((now_ns() - report->start_ns) / 1e9));
 	if (json_dumpfd(report->root, report->fd, JSON_INDENT(2)) < 0 || write(report->fd, "\n", 1) != 1)
 		err = log_errno(errno ? -errno : -EIO, "--report %s", report->cfg->report);
