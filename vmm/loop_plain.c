@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/thread.h"
+
 #define EVENTS_PER_STEP 64
 
 struct plain {
@@ -98,7 +100,7 @@ static int start_worker(struct plain *p)
 	int ret;
 
 	/* Signals are for the threads that expect them. */
-	sigfillset(&all);
+	thread_signals(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	ret = -pthread_create(&p->worker, NULL, work, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -15,13 +15,22 @@ static void *enter(void *arg)
 	return NULL;
 }
 
+void thread_signals(sigset_t *blocked)
+{
+	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+
+	sigfillset(blocked);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(blocked, own[i]);
+}
+
 int thread_start(struct thread *thread)
 {
 	pthread_attr_t attr;
 	sigset_t set;
 	int err;
 
-	sigfillset(&set);
+	thread_signals(&set);
 	if (thread->kickable)
 		sigdelset(&set, THREAD_KICK_SIGNAL);
 	pthread_attr_init(&attr);

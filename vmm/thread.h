@@ -24,4 +24,7 @@ struct thread {
 int thread_start(struct thread *thread);
 void thread_join(struct thread *thread);
 
+/* The signals a new thread blocks: all but those it brings upon itself, whose handlers restore the terminal. */
+void thread_signals(sigset_t *blocked);
+
 #endif
