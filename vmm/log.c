@@ -28,7 +28,8 @@ bool log_enabled(enum log_level level)
 
 int log_open(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	/* O_NONBLOCK: a FIFO is refused when nobody reads it, and loses lines rather than stop a vCPU. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return log_errno(-errno, "--log %s", path);

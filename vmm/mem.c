@@ -52,9 +52,11 @@ int mem_create(struct guest_mem *mem, const struct memory_config *cfg)
 
 	memset(mem, 0, sizeof(*mem));
 	n = arch_ram_ranges(cfg->size, range, MEM_MAX_REGIONS);
-	if (n < 0)
-		return log_errno(n, "--memory %lluM: no such amount of RAM fits this machine's address map",
-			(unsigned long long)(cfg->size / MIB));
+	if (n < 0) {
+		log_err("--memory %lluM: more than this host's CPU can address (%u bits); give less",
+			(unsigned long long)(cfg->size / MIB), arch_phys_bits());
+		return n;
+	}
 	if (cfg->shared) {
 		fd = shared_fd(cfg->size);
 		if (fd < 0)
@@ -63,7 +65,11 @@ int mem_create(struct guest_mem *mem, const struct memory_config *cfg)
 	}
 	base = reserve(cfg->size);
 	if (!base || mmap(base, cfg->size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
-		int err = log_errno(-errno, "--memory %lluM: mmap", (unsigned long long)(cfg->size / MIB));
+		int err = -errno;
+
+		log_err("--memory %lluM: the host has no room to map it (%s); give less, or raise its limit (ulimit -v, "
+			"cgroup, vm.overcommit_memory)",
+			(unsigned long long)(cfg->size / MIB), strerror(-err));
 
 		if (base)
 			munmap(base, cfg->size);

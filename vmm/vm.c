@@ -26,6 +26,10 @@ static int open_failed(int err)
 		log_err("/dev/kvm: %s; load the kvm module of this CPU (kvm_intel, kvm_amd) and turn virtualization on in "
 			"the firmware",
 			strerror(-err));
+	else if ((err == -EACCES || err == -EPERM) && stat("/dev/kvm", &st) == 0 && (st.st_mode & 060) != 060)
+		log_err("/dev/kvm: %s: its mode is %04o, for its owner alone; sudo chgrp kvm /dev/kvm, sudo chmod 660 /dev/kvm, "
+			"and join that group: sudo usermod -aG kvm $USER",
+			strerror(-err), (unsigned)st.st_mode & 07777);
 	else if ((err == -EACCES || err == -EPERM) && stat("/dev/kvm", &st) == 0)
 		log_err("/dev/kvm: %s; join its group: sudo usermod -aG %s $USER, then log in again", strerror(-err),
 			(grp = getgrgid(st.st_gid)) ? grp->gr_name : "kvm");
@@ -70,7 +74,12 @@ int vm_init(struct vm *vm, const struct guest_config *cfg, const struct guest_me
 		err = -ENOTSUP;
 		goto out;
 	}
-	vm->run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	err = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (err < 0) {
+		err = log_errno(-errno, "/dev/kvm: KVM_GET_VCPU_MMAP_SIZE");
+		goto out;
+	}
+	vm->run_size = err;
 	vm->fast_kick = vm_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH);
 	vm->table = calloc(1, sizeof(*vm->table) + VM_MAX_GSI * sizeof(vm->table->entries[0]));
 	if (!vm->table) {
@@ -108,6 +117,17 @@ int vm_cap(const struct vm *vm, int cap)
 	return n > 0 ? n : 0;
 }
 
+static int slot_failed(const struct mem_region *r, int err)
+{
+	if (err == -EINVAL)
+		log_err("--memory: KVM does not take %llu MiB in one piece at %#llx; give less", (unsigned long long)(r->size >> 20),
+			(unsigned long long)r->gpa);
+	else
+		log_errno(err, "--memory: KVM_SET_USER_MEMORY_REGION of %llu MiB at %#llx", (unsigned long long)(r->size >> 20),
+			(unsigned long long)r->gpa);
+	return err;
+}
+
 static int add_slots(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->mem->n; i++) {
@@ -120,7 +140,7 @@ static int add_slots(struct vm *vm)
 		};
 
 		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-			return log_errno(-errno, "KVM_SET_USER_MEMORY_REGION at %#llx", (unsigned long long)r->gpa);
+			return slot_failed(r, -errno);
 	}
 	return 0;
 }
