@@ -54,7 +54,9 @@ struct disk_req {
  * another guest (OFD lock) or mounted, size 0, ...). Bytes behind the last whole sector are left out, with a warning.
  */
 int disk_open(struct disk *disk, const struct disk_config *cfg);
-/* Nothing is in flight. What was written and not flushed is brought to stable storage first; a failure is logged. */
+/* Nothing is in flight: bring what was written and not flushed to stable storage. 0, or -errno after one logged line. */
+int disk_sync(struct disk *disk);
+/* The same first, then close. */
 void disk_close(struct disk *disk);
 
 /*

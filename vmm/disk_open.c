@@ -204,12 +204,18 @@ int disk_open(struct disk *disk, const struct disk_config *cfg)
 	return 0;
 }
 
+int disk_sync(struct disk *disk)
+{
+	if (disk->fd < 0 || !atomic_exchange(&disk->private.unsynced, false) || !fdatasync(disk->fd))
+		return 0;
+	return log_errno(-errno, "disk with serial %s: what the guest wrote last may be lost", disk->serial);
+}
+
 void disk_close(struct disk *disk)
 {
 	if (disk->fd < 0)
 		return;
-	if (atomic_load(&disk->private.unsynced) && fdatasync(disk->fd))
-		log_errno(-errno, "disk with serial %s: what the guest wrote last may be lost", disk->serial);
+	disk_sync(disk);
 	close(disk->fd);
 	disk->fd = -1;
 }

@@ -20,6 +20,7 @@
 #include "devices/serial.h"
 #include "devices/virtio/devs.h"
 #include "vmm/console.h"
+#include "vmm/disk.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -117,8 +118,10 @@ static void iothread_main(void *arg)
 	struct iothread *io = arg;
 	int err = loop_run(io->loop);
 
-	if (err)
-		guest_end(io->guest, END_HOST_FAILURE, "iothread %s: %s", io->name, strerror(-err));
+	if (!err)
+		return;
+	atomic_store(&io->err, err); /* for a restart that is under way and hears of no end */
+	guest_end(io->guest, END_HOST_FAILURE, "iothread %s: %s", io->name, strerror(-err));
 }
 
 static int iothread_open(struct guest *guest, const char *name)
@@ -252,7 +255,11 @@ static int disk_plug(struct guest *guest, unsigned i)
 	}
 	snprintf(name, sizeof(name), "disk%u", i);
 	err = virtio_blk_create(&dev, name, &guest->mem, loop, disk, cfg);
-	return err ? err : plug(guest, dev);
+	if (!err)
+		err = plug(guest, dev);
+	if (!err)
+		guest->disk[guest->ndevices - 1] = disk;
+	return err;
 }
 
 /* All devices of a guest, in the order it sees them. */
@@ -461,22 +468,58 @@ static int restart(struct guest *guest)
 		return err;
 	atomic_store(&guest->ended, false);
 	atomic_store(&guest->ending, false);
-	return 0;
+	for (unsigned i = 0; !err && i < guest->niothreads; i++)
+		err = atomic_load(&guest->iothread[i].err);
+	return err;
+}
+
+/* From guest_create() on, so that a set-up that takes long counts too. */
+static void timeout_start(struct guest *guest)
+{
+	uint64_t limit = guest->cfg->timeout_ns, used = now_ns() - guest->start_ns;
+
+	if (limit)
+		loop_timer_set(guest->loop, &guest->timeout, limit > used ? limit - used : 0);
+}
+
+/* A guest that comes back up instead of powering off does not get away from being stopped. */
+static bool wants_restart(struct guest *guest)
+{
+	if (guest->status != END_RESET || !guest->stop_asked)
+		return guest->status == END_RESET && guest->cfg->on_reset == ON_RESET_RESTART;
+	guest->status = END_STOPPED;
+	snprintf(guest->cause, sizeof(guest->cause), "stopped on request; the guest reset itself instead of powering off");
+	return false;
+}
+
+/* No vCPU runs any more: let the devices finish what they have, and make what was written stable. */
+static void settle(struct guest *guest)
+{
+	guest->settled = true;
+	guest->stuck = devices_drain(guest) != 0;
+	for (unsigned i = 0; !guest->stuck && i < guest->ndevices; i++) {
+		int err = guest->disk[i] ? disk_sync(guest->disk[i]) : 0;
+
+		if (!err || guest->status != END_POWEROFF)
+			continue;
+		guest->status = END_HOST_FAILURE;
+		snprintf(guest->cause, sizeof(guest->cause), "%s: what the guest wrote last may be lost: %s",
+			guest->device[i]->name, strerror(-err));
+	}
 }
 
 int guest_run(struct guest *guest)
 {
 	int err;
 
-	if (guest->cfg->timeout_ns)
-		loop_timer_set(guest->loop, &guest->timeout, guest->cfg->timeout_ns);
+	timeout_start(guest);
 	for (;;) {
 		vcpus_go(guest);
 		err = loop_run(guest->loop);
 		if (err)
 			guest_end(guest, END_HOST_FAILURE, "main loop: %s", strerror(-err));
 		vcpus_pause(guest);
-		if (guest->status != END_RESET || guest->cfg->on_reset != ON_RESET_RESTART || guest->stop_asked)
+		if (!wants_restart(guest))
 			break;
 		err = restart(guest);
 		if (err) {
@@ -485,6 +528,7 @@ int guest_run(struct guest *guest)
 			break;
 		}
 	}
+	settle(guest);
 	return guest->status;
 }
 
@@ -494,7 +538,9 @@ void guest_destroy(struct guest *guest)
 
 	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
 		vcpu_join(&guest->vcpu[i]);
-	drained = !devices_drain(guest);
+	if (!guest->settled)
+		settle(guest);
+	drained = !guest->stuck;
 	iothreads_stop(guest);
 	/*
 	 * Requests that the host does not end keep what they use: the kernel, or the plain engine's worker, still writes

@@ -35,12 +35,12 @@ enum guest_status {
 struct arch_board;
 struct arch_boot;
 struct console;
+struct disk;
 struct pci_bus;
 struct power;
 struct serial;
 struct virtio_dev;
 struct virtio_pci;
-
 
 struct iothread {
 	const char *name; /* as the user typed it; the thread is io:NAME */
@@ -48,6 +48,7 @@ struct iothread {
 	struct thread thread;
 	struct guest *guest;
 	bool started;
+	_Atomic int err; /* what ended its loop */
 };
 
 struct guest {
@@ -69,12 +70,14 @@ struct guest {
 	struct pci_bus *pci;
 	struct virtio_dev *device[CONFIG_MAX_DEVICES]; /* in the order of their slots */
 	struct virtio_pci *transport[CONFIG_MAX_DEVICES];
+	struct disk *disk[CONFIG_MAX_DEVICES]; /* the back end of a disk, its device's own; NULL: another device */
 	unsigned ndevices;
 
 	struct loop_ev signal_ev;
 	int signal_fd;
 	struct loop_timer timeout, grace;
 	bool stop_asked;
+	bool settled, stuck; /* devices were stopped at the end; one did not drain */
 	unsigned restarts;
 	uint64_t start_ns; /* CLOCK_MONOTONIC at guest_create() */
 
@@ -96,8 +99,15 @@ void guest_stop(struct guest *guest, const char *why);
 
 /* Build everything up to the first guest instruction. 0, or -errno after one logged line; nothing is left behind. */
 int guest_create(struct guest **guest, const struct guest_config *cfg);
-/* Run to the end. Returns the exit status. */
+/*
+ * Run to the end; --timeout counts from guest_create(). Returns the exit status, with vCPUs parked, devices drained and
+ * what they wrote synced.
+ */
 int guest_run(struct guest *guest);
+/*
+ * Take it all down. A device whose requests did not drain in bounded time is not waited for: then the terminal and the
+ * socket are put in order, and the memory those requests may still touch stays until the process ends.
+ */
 void guest_destroy(struct guest *guest);
 
 #endif
