@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The program: subcommands, and what their ends mean as exit statuses. The only file that exits. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "version.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options.h"
@@ -58,7 +60,9 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 	status = guest_run(guest);
 	log_line(status == END_POWEROFF || status % 2 ? LOG_INFO : LOG_NOTICE, "%s (status %d)", guest->cause, status);
 	report_guest(report, guest);
-	report_close(report, status, guest->cause);
+	err = report_close(report, status, guest->cause);
+	if (err && !status)
+		status = END_HOST_FAILURE;
 	guest_destroy(guest);
 	return status;
 }
@@ -177,13 +181,33 @@ static int dispatch(int argc, char **argv)
 	return command->run(argc - 1, argv + 1);
 }
 
+/*
+ * A standard descriptor that is closed would be the next one opened: a disk as standard output. /dev/null takes its
+ * place, opened the wrong way round, so that using it still fails.
+ */
+static void fill_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			exit(END_SETUP);
+}
+
+/* What was printed must have arrived. A reader that left had enough. */
+static int close_output(int status)
+{
+	if (!fflush(stdout) || errno == EPIPE || status)
+		return status;
+	log_errno(-errno, "standard output");
+	return END_SETUP;
+}
+
 int main(int argc, char **argv)
 {
-	int status = dispatch(argc, argv);
+	static char out[1 << 16]; /* holds the longest text, so that close_output() hears of every failure */
 
-	if (fflush(stdout) && !status) {
-		log_errno(-errno, "standard output");
-		status = END_SETUP;
-	}
-	return status;
+	fill_standard_fds();
+	setvbuf(stdout, out, _IOFBF, sizeof(out));
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	return close_output(dispatch(argc, argv));
 }
