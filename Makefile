@@ -116,6 +116,10 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
 $(B)/tests/test_%: $(B)/obj/tests/unit/$(ARCH)/test_%.o $(unit_common) $(B)/libpinvm.a
 	$(link_unit)
 
+# A test that makes calls fail stands between pinvm and the C library.
+wrapped := malloc calloc realloc reallocarray aligned_alloc mmap eventfd epoll_create1 pthread_create ioctl
+$(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
+
 check-unit: $(unit_bin) ## unit tests only
 	$(Q)sh tests/unit/run $(unit_bin)
 
@@ -216,6 +220,9 @@ compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 	@{ echo '['; sep=; for f in $(lib_src) vmm/main.c $(unit_src) $(fuzz_src); do \
 		printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}\n' "$$sep" '$(CURDIR)' "$$f" \
 		'$(CC) $(all_cflags)' "$$f"; sep=,; done; echo ']'; } > $@
+
+check-cli: $(B)/pinvm guests ## the program with bad and good input
+	$(Q)tests/cli/run $(B)/pinvm $(B)/guest
 
 # Every target check-TIER is a tier, in the order of this file.
 tiers := $(shell sed -n 's/^check-\([a-z]*\):.*/\1/p' Makefile)
