@@ -313,6 +313,10 @@ static int take(struct argv *a, const struct opt_row *row, const char *value)
 		}
 		value = a->argv[++a->i];
 	}
+	if (value && (row->flags & OPT_OUTSIDE) && !row->value.meta) {
+		log_err("%s: takes no value", where);
+		return -EINVAL;
+	}
 	if (!(row->flags & OPT_OUTSIDE))
 		return opt_list_add(&a->list, row, value, where, false);
 	if (!row->value.meta)
