@@ -414,6 +414,7 @@ int guest_create(struct guest **out, const struct guest_config *cfg)
 	struct guest *guest = calloc(1, sizeof(*guest));
 	int err;
 
+	*out = NULL;
 	if (!guest)
 		return -ENOMEM;
 	guest->cfg = cfg;
