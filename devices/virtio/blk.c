@@ -497,8 +497,11 @@ int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct gu
 	}
 	blk->disk = disk;
 	err = virtio_init(&blk->dev, &blk_ops, name, mem, loop, cfg->queues, cfg->queue_size);
-	if (!err)
-		blk->bq = calloc(cfg->queues, sizeof(*blk->bq));
+	if (err) {
+		blk_destroy(&blk->dev);
+		return err; /* logged */
+	}
+	blk->bq = calloc(cfg->queues, sizeof(*blk->bq));
 	for (unsigned i = 0; !err && i < cfg->queues; i++)
 		err = blk->bq ? queue_create(blk, i) : -ENOMEM;
 	if (err) {

@@ -14,6 +14,7 @@
 
 static int bound_fd = -1, binds, unbinds, writes, route_error;
 static unsigned delivered;
+static int gsi_error, gsi_frees;
 static struct irq_src *all[2]; /* what the table is made of */
 static uint64_t bad_addr;      /* an entry with this address makes KVM refuse the whole table */
 
@@ -27,11 +28,13 @@ static void consume(void)
 
 int vm_gsi_take(struct vm *vm, struct irq_src *src, int gsi)
 {
-	return gsi < 0 ? 24 : gsi;
+	return gsi_error ? gsi_error : gsi < 0 ? 24 : gsi;
 }
 
 void vm_gsi_free(struct vm *vm, int gsi)
 {
+	ck_assert_int_ge(gsi, 0);
+	gsi_frees++;
 }
 
 int vm_irqfd(struct vm *vm, int gsi, int fd, bool on)
@@ -180,4 +183,22 @@ START_TEST(a_refused_message_harms_nobody_else)
 }
 END_TEST
 
-UNIT_MAIN("irq", a_refused_message_harms_nobody_else, keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)
+/* A teardown closes what was opened and what was not, alike. */
+START_TEST(one_that_failed_to_open_is_closed)
+{
+	struct irq_src src;
+
+	memset(&src, 0xff, sizeof(src));
+	gsi_error = -ENOSPC;
+	ck_assert_int_eq(irq_open(&src, &vm, -1), -ENOSPC);
+	irq_close(&src);
+	ck_assert_int_eq(gsi_frees, 0);
+	gsi_error = 0;
+	ck_assert_int_eq(irq_open(&src, &vm, -1), 0);
+	irq_close(&src);
+	irq_close(&src);
+	ck_assert_int_eq(gsi_frees, 1);
+}
+END_TEST
+
+UNIT_MAIN("irq", one_that_failed_to_open_is_closed, a_refused_message_harms_nobody_else, keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)
