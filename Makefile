@@ -215,6 +215,13 @@ lab: lab-files ## stock guests in the lab: the full matrix
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<
 
+bench_programs := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+bench: all guests $(bench_programs) ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one
+	$(Q)tools/setup build check bench
+	$(Q)$(MAKE) --no-print-directory STATIC=1 build/static/pinvm || echo 'bench: no static program'
+	$(Q)tools/bench --build $(B) $(BENCH)
+.PHONY: bench
+
 # Written from the same variables as the compile rule, so that editors and clang-tidy see the real flags.
 compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 	@{ echo '['; sep=; for f in $(lib_src) vmm/main.c $(unit_src) $(fuzz_src); do \

@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Metrics 1 and 2: the system calls from main() to the first KVM_RUN, how they
+# grow with vCPUs and queues, and whether their order makes KVM wait.
+
+# shellcheck source=tools/bench.d/lib.sh
+. "$(dirname "$0")/lib.sh"
+name='set-up syscalls' def='main() to first KVM_RUN, 1 vCPU + blk (no net yet)'
+hazards='SRCU hazards' hazards_def='memslot/vCPU ioctls after an io-bus registration, routing writes beyond 1'
+if ! have_kvm || ! command -v strace >/dev/null; then
+	skip 1 "$name" "$def" '<= 150' 'needs /dev/kvm and strace'
+	skip 2 "$hazards" "$hazards_def" 0 'needs /dev/kvm and strace'
+	exit 0
+fi
+
+# Entries of system calls, without the dynamic loader's: its last act is to
+# unmap ld.so.cache, which is the first munmap of all.
+calls()	# TRACE
+{
+	awk '/ ioctl\(.*KVM_RUN/ { exit } / resumed>|--- SIG/ { next } main { n++ } / munmap\(/ { main = 1 }
+		END { print n + 0 }' "$1"
+}
+
+# What registers something on an io bus, and what must not come after that.
+count_hazards()	# TRACE
+{
+	awk '/KVM_RUN/ { exit }
+		/ioctl\(.*(KVM_IOEVENTFD|KVM_CREATE_IRQCHIP|KVM_CREATE_PIT2|KVM_REGISTER_COALESCED_MMIO)/ { bus = 1 }
+		/KVM_SET_GSI_ROUTING/ && ++routes > 1 { n++ }
+		/KVM_CREATE_VCPU/ { vcpu[$NF] = 1 }
+		bus && /KVM_SET_USER_MEMORY_REGION|KVM_CREATE_VCPU/ { n++; next }
+		bus && match($0, /ioctl\([0-9]+/) && substr($0, RSTART + 6, RLENGTH - 6) in vcpu { n++ }
+		END { print n + 0 }' "$1"
+}
+
+ours()	# PINVM-ARGS...
+{
+	rm -f "$OUT/strace.out"
+	STRACE="strace -f -o $OUT/strace.out" guest hello '' "$@" || :
+}
+
+# Without the one CPU feature that hosts without hardware behind them lack.
+theirs()	# MACHINE DEVICE
+{
+	rm -f "$OUT/strace.qemu"
+	timeout -k 1 8 strace -f -e signal=none -o "$OUT/strace.qemu" qemu-system-x86_64 -accel kvm \
+		-cpu host,-arch-capabilities -M "$1" -m 256M -nodefaults -no-user-config -display none -serial null \
+		-kernel "$B/guest/hello.elf" -drive "id=d,if=none,format=raw,readonly=on,file=$OUT/disk.img" \
+		-device "$2,drive=d" >/dev/null 2>&1 </dev/null || :
+	grep -q KVM_RUN "$OUT/strace.qemu"
+}
+
+most=0
+for _ in 1 2 3; do
+	ours -d "$OUT/disk.img,ro"
+	n=$(calls "$OUT/strace.out")
+	[ "$n" -le "$most" ] || most=$n
+done
+bad=$(count_hazards "$OUT/strace.out")
+for n in 1 2 4 8; do
+	ours -c $n -d "$OUT/disk.img,ro"
+	echo "$n $(calls "$OUT/strace.out")" >>"$OUT/fit.vcpus.$$"
+	bad=$((bad + $(count_hazards "$OUT/strace.out")))
+	ours -d "$OUT/disk.img,ro,queues=$n"
+	echo "$n $(calls "$OUT/strace.out")" >>"$OUT/fit.queues.$$"
+	bad=$((bad + $(count_hazards "$OUT/strace.out")))
+done
+per_vcpu=$(slope <"$OUT/fit.vcpus.$$")
+per_queue=$(slope <"$OUT/fit.queues.$$")
+rm -f "$OUT/fit.vcpus.$$" "$OUT/fit.queues.$$"
+
+peer='' peer_bad=''
+for m in microvm q35; do
+	device=virtio-blk-pci
+	[ $m = q35 ] || device=virtio-blk-device
+	if theirs $m $device; then
+		n=$(calls "$OUT/strace.qemu")
+		bad_qemu=$(count_hazards "$OUT/strace.qemu")
+		peer="$peer${peer:+, }$m $n" peer_bad="$peer_bad${peer_bad:+, }$m $bad_qemu"
+		value 1 "${m}_calls" "$n"
+		value 2 "${m}_hazards" "$bad_qemu"
+	fi
+done
+value 1 calls "$most"
+value 1 per_vcpu "$per_vcpu"
+value 1 per_queue "$per_queue"
+value 2 hazards "$bad"
+row 1 "$name" "$def" "$most" '<= 150' "$(verdict "$most > 0 && $most <= 150")" "${peer:--}" ''
+row 1a '  per vCPU' 'slope over 1, 2, 4, 8' "$per_vcpu" '<= 8' "$(verdict "$per_vcpu <= 8")" - ''
+row 1b '  per queue' 'slope over 1, 2, 4, 8' "$per_queue" '<= 4' "$(verdict "$per_queue <= 4")" - ''
+row 2 "$hazards" "$hazards_def" "$bad" 0 "$(verdict "$bad == 0 && $most > 0")" "${peer_bad:--}" ''

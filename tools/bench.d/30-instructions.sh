@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Metric 5: instructions of queue and device code, counted by callgrind.
+
+# shellcheck source=tools/bench.d/lib.sh
+. "$(dirname "$0")/lib.sh"
+name='instructions per request' def='queue + blk code, callgrind Ir, direct chains'
+if ! command -v valgrind >/dev/null; then
+	skip 5 "$name" "$def" '<= 250' 'needs valgrind'
+	exit 0
+fi
+
+ir()	# RING-SIZE BATCH INDIRECT: instructions a request
+{
+	n=$(timeout 120 valgrind --tool=callgrind --toggle-collect=measured --callgrind-out-file="$OUT/callgrind.out" \
+		"$B/bench/virtq_ir" "$1" "$2" 3200 "$3" 2>"$OUT/callgrind.err")
+	sed -n 's/.*Collected : *//p' "$OUT/callgrind.err" | awk -v n="$n" '{ printf "%.1f", $1 / n }'
+}
+
+direct=$(ir 256 32 0)
+indirect=$(ir 256 32 1)
+one=$(ir 256 1 0)
+for size in 64 128 256 512 1024; do
+	each=$(ir $size 16 0)
+	value 5 "size_$size" "$each"
+	echo "$size $each" >>"$OUT/fit.$$"
+done
+# O(1): the exponent of a power law is nothing.
+exponent=$(awk '{ print log($1), log($2) }' "$OUT/fit.$$" | slope)
+rm -f "$OUT/fit.$$"
+value 5 direct_batch_32 "$direct"
+value 5 indirect_batch_32 "$indirect"
+value 5 alone "$one"
+value 5 exponent "$exponent"
+row 5 "$name" "$def, batch 32" "$direct" '<= 250' "$(verdict "$direct <= 250")" - "a batch of one: $one"
+row 5 "$name" 'indirect chains, batch 32' "$indirect" '<= 250' "$(verdict "$indirect <= 250")" - ''
+row 5a '  growth' 'exponent over ring sizes 64..1024' "$exponent" 'O(1): 0' \
+	"$(verdict "$exponent < 0.05 && $exponent > -0.05")" - ''
