@@ -46,7 +46,7 @@ struct blk_req {
 struct blk_queue {
 	struct blk *blk;
 	struct virtio_queue *q;
-	struct blk_req *req;  /* [queue_max], by head */
+	struct blk_req *req;  /* [queue_max], by head; these three are one block, which begins with spare */
 	struct iovec *slots;  /* nslots vectors of queue_max segments */
 	struct iovec **spare; /* those not in use; the last one is also where the next chain is read to */
 	unsigned nspare;
@@ -397,11 +397,8 @@ static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = (struct blk *)dev;
 
-	for (unsigned i = 0; blk->bq && i < dev->nvq; i++) {
-		free(blk->bq[i].req);
-		free(blk->bq[i].slots);
+	for (unsigned i = 0; blk->bq && i < dev->nvq; i++)
 		free(blk->bq[i].spare);
-	}
 	free(blk->bq);
 	virtio_fini(dev);
 	disk_close(blk->disk);
@@ -474,11 +471,13 @@ static int queue_create(struct blk *blk, unsigned i)
 
 	bq->blk = blk;
 	bq->q = &blk->dev.queue[i];
-	bq->req = calloc(max, sizeof(*bq->req));
-	bq->slots = calloc((size_t)n * max, sizeof(*bq->slots));
-	bq->spare = calloc(n, sizeof(*bq->spare));
-	if (!bq->req || !bq->slots || !bq->spare)
+	/* One block: at the usual sizes it comes fresh from the kernel, and costs only the pages that get used. What
+	 * is written here is at its beginning. */
+	bq->spare = calloc(1, max * sizeof(*bq->req) + (size_t)n * (max * sizeof(*bq->slots) + sizeof(*bq->spare)));
+	if (!bq->spare)
 		return -ENOMEM;
+	bq->req = (struct blk_req *)(bq->spare + n);
+	bq->slots = (struct iovec *)(bq->req + max);
 	for (; bq->nspare < n; bq->nspare++)
 		bq->spare[bq->nspare] = bq->slots + (size_t)bq->nspare * max;
 	return 0;
