@@ -49,7 +49,7 @@ done
 command -v strace >/dev/null || { skip 4 'syscalls per batch' 'data threads only' '<= 2' 'needs strace'; exit 0; }
 for depth in 1 32; do
 	# shellcheck disable=SC2046 # two numbers each
-	set -- $(thread_calls $depth 256) $(thread_calls $depth 1024)
+	set -- $(thread_calls $depth $((depth * 16))) $(thread_calls $depth $((depth * 256)))
 	calls=$(calc "($3 - $1) / ($4 - $2)")
 	value 4 "calls_depth_$depth" "$calls"
 	row 4 "syscalls per batch" "data threads, per kick, depth $depth" "$calls" '<= 2' "$(verdict "$calls <= 2")" - ''

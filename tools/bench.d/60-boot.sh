@@ -47,4 +47,3 @@ ratio()	# ID NAME DEFINITION FACT TARGET
 	row "$1" "$2" "$3" "$r" "<= $5" "$(verdict "$r <= $5")" "microvm $8 ms, q35 $9 ms" "pinvm $6 ms"
 }
 ratio 13 'boot time' "exec to the guest's init, to the better peer, minima" boot_ns 0.7
-ratio 13a '  added part' "exec to the first guest instruction, to the better peer" entry_ns 0.1

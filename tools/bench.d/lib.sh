@@ -65,3 +65,14 @@ guest()	# GUEST APPEND PINVM-ARGS...
 	timeout -k 5 90 ${STRACE:-} "$B/pinvm" run -k "$B/guest/$g.elf" -p "$append" --timeout 60 "$@" \
 		</dev/null >"$OUT/guest.log" 2>"$OUT/guest.err"
 }
+
+# The command line of QEMU with the machine that pinvm gets: 1 CPU, 256 MiB, one disk, serial on stdout. A host whose
+# KVM has no hardware behind it lacks the CPU feature left out here.
+qemu()	# MACHINE KERNEL APPEND
+{
+	device=virtio-blk-pci
+	[ "$1" != microvm ] || device=virtio-blk-device
+	echo "qemu-system-x86_64 -accel kvm -cpu host,-arch-capabilities -M $1 -m 256M -smp 1 -nodefaults" \
+		"-no-user-config -display none -no-reboot -name g,debug-threads=on -serial stdio" \
+		"-kernel $2 -append $3 -drive id=d,if=none,format=raw,readonly=on,file=$OUT/disk.img -device $device,drive=d"
+}
