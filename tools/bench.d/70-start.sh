@@ -16,7 +16,7 @@ first_run()	# COMMAND...
 		-o "$OUT/perf.data" -- "$B/bench/vmm_run" -m hanging -t 10 -x true -- "$@" 2>/dev/null)
 	at=$(perf script -i "$OUT/perf.data" --ns -F time 2>/dev/null | sort -n | sed -n '1s/[: ]//gp')
 	start=$(echo "$line" | sed 's/.*exec_ns \([0-9]*\).*/\1/')
-	echo "$at $start" | awk 'NF == 2 { printf "%d", $1 * 1e9 - $2 }'
+	echo "$at $start" | awk 'NF == 2 { printf "%.0f", $1 * 1e9 - $2 }'
 }
 
 if have_kvm && command -v perf >/dev/null && perf list 2>/dev/null | grep -q 'syscalls:sys_enter_ioctl'; then
