@@ -63,6 +63,9 @@ struct guest_config {
 	bool rng;
 	char **iothreads; /* names given by --iothread; "main" exists without being named */
 	unsigned niothreads;
+	char **pins, **scheds; /* --pin and --sched as typed; place.c reads them */
+	unsigned npins, nscheds;
+	bool strict_placement;
 	struct exits_config exits;
 	enum irqchip_kind irqchip;
 	enum transport_kind transport;

@@ -165,6 +165,7 @@ static int iothreads_start(struct guest *guest)
 		int err;
 
 		snprintf(io->thread.name, sizeof(io->thread.name), "io:%s", io->name);
+		io->thread.place = place_find(&guest->place, PLACE_IOTHREAD, i);
 		io->thread.fn = iothread_main;
 		io->thread.arg = io;
 		err = thread_start(&io->thread);
@@ -366,6 +367,9 @@ static int build(struct guest *guest)
 {
 	int err;
 
+	err = place_plan(&guest->place, guest->cfg);
+	if (err)
+		return err;
 	err = arch_boot_open(&guest->boot, guest->cfg);
 	if (err)
 		return err;
@@ -403,6 +407,9 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	bus_freeze(&guest->bus);
+	err = place_apply(place_find(&guest->place, PLACE_EMULATOR, 0));
+	if (err)
+		return err;
 	err = iothreads_start(guest);
 	if (err)
 		return err;
@@ -571,5 +578,6 @@ void guest_destroy(struct guest *guest)
 		return;
 	mem_destroy(&guest->mem);
 	free(guest->iothread);
+	place_free(&guest->place);
 	free(guest);
 }

@@ -15,6 +15,7 @@
 #include "vmm/irq.h"
 #include "vmm/loop.h"
 #include "vmm/mem.h"
+#include "vmm/place.h"
 #include "vmm/thread.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -54,6 +55,7 @@ struct iothread {
 struct guest {
 	const struct guest_config *cfg;
 	struct arch_boot *boot;
+	struct place place;
 	struct guest_mem mem;
 	struct vm vm;
 	struct bus bus;

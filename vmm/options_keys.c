@@ -137,6 +137,8 @@ static int set_string(const struct opt_key *key, char **out, const char *text, c
 
 	if (len < key->min)
 		reason = "must not be empty";
+	else if (key->check)
+		reason = key->check(text);
 	if (len > key->max)
 		return snprintf(why, n, "must be at most %" PRIu64 " characters", key->max), -EINVAL;
 	if (reason)

@@ -8,6 +8,8 @@
 
 #include <limits.h>
 
+#include "vmm/place.h"
+
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define DAYS(n)	   ((n)*86400ULL * 1000000000)
 #define SECONDS(n) ((n)*1000000000ULL)
@@ -42,6 +44,20 @@ static const char *const transport_names[] = {"pci", NULL};
 static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
 static const char *const engine_names[] = {"auto", "io_uring", "plain", NULL};
+
+static const char *check_pin(const char *text)
+{
+	struct place_rule rule;
+
+	return place_parse_pin(text, &rule);
+}
+
+static const char *check_sched(const char *text)
+{
+	struct place_rule rule;
+
+	return place_parse_sched(text, &rule);
+}
 
 /* A key: its name, what stands for its value in the help, the help, then one of the types above. */
 static const struct opt_key cpu_keys[] = {
@@ -116,7 +132,28 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "SIZE", "guest RAM; a bare number is MiB",
 			SIZE(G, memory.size, MIB(2), MIB(16) << 20, MIB(512))},
 		KEYS(memory_keys)},
+	{.name = "pin",
+		.group = "Placement",
+		.flags = OPT_REPEAT,
+		.count_at = AT(G, npins, unsigned),
+		.size = sizeof(char *),
+		.value = {NULL, "ROLE=CPULIST",
+			"CPUs of a thread: vcpu, vcpuN, iothread, iothread:NAME or emulator; vcpu=LIST/each gives vCPU i "
+			"the i-th CPU",
+			.type = OPT_STRING, .at = AT(G, pins, char **), .min = 1, .max = 1023, .check = check_pin}},
+	{.name = "sched",
+		.flags = OPT_REPEAT,
+		.count_at = AT(G, nscheds, unsigned),
+		.size = sizeof(char *),
+		.value = {NULL, "ROLE=POLICY",
+			"scheduling of a thread: other:NICE, batch:NICE, idle, fifo:PRIO, rr:PRIO or deadline=[R,D,P]",
+			.type = OPT_STRING, .at = AT(G, scheds, char **), .min = 1, .max = 255,
+			.check = check_sched}},
+	{.name = "strict-placement",
+		.value = {NULL, NULL, "refuse where a placement would only be warned of", BOOL(G, strict_placement)}},
+
 	{.name = "exits",
+		.group = "CPU features",
 		.arch = "x86",
 		.why = "it is a feature of KVM on x86",
 		.value = {NULL, NULL, "off: the guest keeps the core instead of leaving to the host",

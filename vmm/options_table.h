@@ -36,6 +36,7 @@ struct opt_key {
 	size_t at;     /* offset in guest_config, or in the element of a repeatable option */
 	size_t arg_at; /* OPT_CHOICE: char * that takes ARG of a name written "name=ARG" */
 	uint64_t min, max, def;
+	const char *(*check)(const char *text); /* OPT_STRING: NULL, or why the text is refused */
 	bool pow2;
 	const char *const *names; /* NULL at the end */
 };

@@ -54,21 +54,42 @@ static json_t *file_number(const char *path)
 	return ok ? json_integer(value) : json_null();
 }
 
-/* CPUs as the kernel writes them: 0,2-5. */
 static json_t *cpulist_json(const cpu_set_t *set)
 {
-	char text[512] = "";
-	size_t len = 0;
+	char text[512];
 
-	for (int cpu = 0, end; cpu < CPU_SETSIZE && len < sizeof(text) - 16; cpu = end + 1) {
-		end = cpu;
-		if (!CPU_ISSET(cpu, set))
-			continue;
-		while (end + 1 < CPU_SETSIZE && CPU_ISSET(end + 1, set))
-			end++;
-		len += snprintf(text + len, sizeof(text) - len, cpu == end ? "%s%d" : "%s%d-%d", len ? "," : "", cpu, end);
-	}
+	place_format_cpus(set, text, sizeof(text));
 	return json_string(text);
+}
+
+static json_t *sched_json(const struct place_sched *sched)
+{
+	char text[96];
+
+	place_format_sched(sched, text, sizeof(text));
+	return json_string(text);
+}
+
+/* What was asked for (null: nothing) and what the kernel answered. */
+static json_t *placement_json(const struct placement *p)
+{
+	json_t *wanted = p->pinned ? cpulist_json(&p->cpus) : json_null();
+	json_t *policy = p->sched_given ? sched_json(&p->sched) : json_null();
+
+	return json_pack("{s:o, s:o, s:o, s:o}", "wanted", wanted, "actual", cpulist_json(&p->actual_cpus), "wanted_policy",
+		policy, "actual_policy", sched_json(&p->actual_sched));
+}
+
+/* Threads that run no guest. */
+static json_t *threads_json(const struct guest *guest)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < guest->place.n; i++)
+		if (guest->place.row[i].role != PLACE_VCPU)
+			json_array_append_new(list, json_pack("{s:s, s:o}", "name", guest->place.row[i].name, "placement",
+							    placement_json(&guest->place.row[i])));
+	return list;
 }
 
 static json_t *host_json(void)
@@ -118,7 +139,6 @@ static json_t *vcpus_json(const struct guest *guest)
 	for (unsigned i = 0; i < guest->cfg->cpus.count; i++) {
 		const struct vcpu *vcpu = &guest->vcpu[i];
 		json_t *reasons = json_object();
-		cpu_set_t set;
 
 		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
 			const char *name = vcpu_exit_name(r);
@@ -128,11 +148,9 @@ static json_t *vcpus_json(const struct guest *guest)
 			if (vcpu->exits[r])
 				json_object_set_new(reasons, name ? name : number, json_integer(vcpu->exits[r]));
 		}
-		CPU_ZERO(&set);
-		pthread_getaffinity_np(vcpu->thread.id, sizeof(set), &set);
-		json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:{s:n, s:o}}", "index", i, "user_exits",
+		json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:o}", "index", i, "user_exits",
 						    (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", reasons, "placement",
-						    "wanted", "actual", cpulist_json(&set)));
+						    placement_json(vcpu->thread.place)));
 	}
 	return list;
 }
@@ -185,6 +203,7 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "boot_protocol", json_string(arch_boot_protocol(guest->boot)));
 	json_object_set_new(report->root, "restarts", json_integer(guest->restarts));
 	json_object_set_new(report->root, "vcpus", vcpus_json(guest));
+	json_object_set_new(report->root, "threads", threads_json(guest));
 	json_object_set_new(report->root, "halt_poll",
 		json_pack("{s:s, s:o, s:i}", "mode", "default", "ceiling_ns",
 			file_number("/sys/module/kvm/parameters/halt_poll_ns"), "decisions", 0));

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "vmm/log.h"
+#include "vmm/place.h"
 
 /* Plenty for our threads. The usual 8 MiB would become a 2 MiB huge page on hosts that make them everywhere. */
 #define STACK_SIZE (256 * 1024)
@@ -14,7 +15,10 @@ static void *enter(void *arg)
 	struct thread *thread = arg;
 
 	pthread_setname_np(pthread_self(), thread->name);
-	thread->fn(thread->arg);
+	thread->err = thread->place ? place_apply(thread->place) : 0;
+	sem_post(&thread->placed);
+	if (!thread->err)
+		thread->fn(thread->arg);
 	return NULL;
 }
 
@@ -39,9 +43,19 @@ int thread_start(struct thread *thread)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	pthread_attr_setsigmask_np(&attr, &set);
+	sem_init(&thread->placed, 0, 0);
 	err = -pthread_create(&thread->id, &attr, enter, thread);
 	pthread_attr_destroy(&attr);
-	return err ? log_errno(err, "thread %s", thread->name) : 0;
+	if (err) {
+		sem_destroy(&thread->placed);
+		return log_errno(err, "thread %s", thread->name);
+	}
+	while (sem_wait(&thread->placed) < 0)
+		;
+	sem_destroy(&thread->placed);
+	if (thread->err)
+		pthread_join(thread->id, NULL);
+	return thread->err;
 }
 
 void thread_join(struct thread *thread)

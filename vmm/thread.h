@@ -7,20 +7,31 @@
 #define PINVM_THREAD_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 
 #define THREAD_KICK_SIGNAL SIGRTMIN
 
+struct placement;
+
 struct thread {
 	pthread_t id;
 	char name[16]; /* as /proc/PID/task/TID/comm shows it */
 	bool kickable; /* vCPU threads: THREAD_KICK_SIGNAL is not blocked */
+	struct placement *place; /* where it is to run; NULL: as its creator */
 	void (*fn)(void *arg);
 	void *arg;
+
+	sem_t placed;
+	int err;
 };
 
-/* Set name, kickable, fn and arg, then start. 0 or -errno, logged. Main only; the struct lives until thread_join(). */
+
+/*
+ * Set name, kickable, place, fn and arg, then start. Returns when the thread stands where it should (read back) and is
+ * about to run fn: 0, or -errno, logged, and there is no thread. Main only; the struct lives until thread_join().
+ */
 int thread_start(struct thread *thread);
 void thread_join(struct thread *thread);
 

@@ -200,6 +200,7 @@ int vcpu_start(struct vcpu *vcpu)
 	vcpu->want = vcpu->is = VCPU_PAUSED;
 	snprintf(vcpu->thread.name, sizeof(vcpu->thread.name), "vcpu%u", vcpu->index);
 	vcpu->thread.kickable = true;
+	vcpu->thread.place = place_find(&vcpu->guest->place, PLACE_VCPU, vcpu->index);
 	vcpu->thread.fn = vcpu_thread;
 	vcpu->thread.arg = vcpu;
 	err = thread_start(&vcpu->thread);
