@@ -22,6 +22,7 @@
 #include "vmm/console.h"
 #include "vmm/disk.h"
 #include "vmm/log.h"
+#include "vmm/sandbox.h"
 #include "vmm/util.h"
 
 #define LOOP_DEPTH 256
@@ -413,7 +414,10 @@ static int build(struct guest *guest)
 	err = iothreads_start(guest);
 	if (err)
 		return err;
-	return vcpus_start(guest);
+	err = vcpus_start(guest);
+	if (err)
+		return err;
+	return sandbox_drop(); /* main last: the threads needed its rights to take their places */
 }
 
 int guest_create(struct guest **out, const struct guest_config *cfg)

@@ -44,6 +44,19 @@ static int cmd_completion(int argc, char **argv)
 	return 0;
 }
 
+/* With -v: every thread as the kernel says it is placed. */
+static void say_placement(const struct guest *guest)
+{
+	char line[256];
+
+	place_head(line, sizeof(line), true);
+	log_info("%s", line);
+	for (unsigned i = 0; i < guest->place.n; i++) {
+		place_line(&guest->place.row[i], true, line, sizeof(line));
+		log_info("%s", line);
+	}
+}
+
 /* Build the guest and run it to its end; the report gets what is known at each way out. */
 static int run_guest(const struct guest_config *cfg, struct report *report)
 {
@@ -57,6 +70,7 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 		report_close(report, END_SETUP, log_first_error());
 		return END_SETUP;
 	}
+	say_placement(guest);
 	status = guest_run(guest);
 	log_line(status == END_POWEROFF || status % 2 ? LOG_INFO : LOG_NOTICE, "%s (status %d)", guest->cause, status);
 	report_guest(report, guest);
@@ -67,6 +81,25 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 	return status;
 }
 
+/* The plan: every option, and where each thread would run. */
+static int dry_run(const struct guest_config *cfg)
+{
+	struct place place;
+	char line[256];
+
+	options_print(stdout, cfg);
+	if (place_plan(&place, cfg))
+		return END_SETUP;
+	place_head(line, sizeof(line), false);
+	printf("\n%s\n", line);
+	for (unsigned i = 0; i < place.n; i++) {
+		place_line(&place.row[i], false, line, sizeof(line));
+		puts(line);
+	}
+	place_free(&place);
+	return 0;
+}
+
 static int run_config(const struct guest_config *cfg)
 {
 	struct report *report;
@@ -74,10 +107,8 @@ static int run_config(const struct guest_config *cfg)
 	log_set_level(LOG_NOTICE + cfg->verbose);
 	if (cfg->log && log_open(cfg->log))
 		return END_SETUP;
-	if (cfg->dry_run) {
-		options_print(stdout, cfg);
-		return 0;
-	}
+	if (cfg->dry_run)
+		return dry_run(cfg);
 	return report_open(&report, cfg) ? END_SETUP : run_guest(cfg, report);
 }
 

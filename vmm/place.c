@@ -3,6 +3,7 @@
 #include "vmm/place.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -367,26 +368,25 @@ int place_apply(struct placement *p)
 
 /* ---- the table ---- */
 
-void place_print(FILE *out, const struct place *place, bool with_actual)
+void place_head(char *line, size_t n, bool with_actual)
 {
-	char cpus[CPUS_TEXT], sched[80];
+	snprintf(line, n, "%-16s %-12s %-24s %s", "thread", "CPUs", "policy", with_actual ? "as read back" : "because");
+}
 
-	fprintf(out, "%-16s %-12s %-28s %s\n", "thread", "CPUs", "policy", with_actual ? "as read back" : "because");
-	for (unsigned i = 0; i < place->n; i++) {
-		const struct placement *row = &place->row[i];
+void place_line(const struct placement *row, bool with_actual, char *line, size_t n)
+{
+	char cpus[CPUS_TEXT], sched[96] = "inherited", actual[CPUS_TEXT], policy[96];
 
-		place_format_cpus(&row->cpus, cpus, sizeof(cpus));
-		if (row->sched_given)
-			place_format_sched(&row->sched, sched, sizeof(sched));
-		fprintf(out, "%-16s %-12s %-28s ", row->name, cpus, row->sched_given ? sched : "inherited");
-		if (with_actual && row->applied) {
-			place_format_cpus(&row->actual_cpus, cpus, sizeof(cpus));
-			place_format_sched(&row->actual_sched, sched, sizeof(sched));
-			fprintf(out, "%s %s\n", cpus, sched);
-		} else {
-			fprintf(out, "%s%s%s%s%s\n", row->cpus_why ? "--pin " : "allowed CPUs",
-				row->cpus_why ? row->cpus_why : "", row->sched_why ? ", " : "",
-				row->sched_why ? "--sched " : "", row->sched_why ? row->sched_why : "");
-		}
+	place_format_cpus(&row->cpus, cpus, sizeof(cpus));
+	if (row->sched_given)
+		place_format_sched(&row->sched, sched, sizeof(sched));
+	if (with_actual && row->applied) {
+		place_format_cpus(&row->actual_cpus, actual, sizeof(actual));
+		place_format_sched(&row->actual_sched, policy, sizeof(policy));
+		snprintf(line, n, "%-16s %-12s %-24s %s %s", row->name, cpus, sched, actual, policy);
+		return;
 	}
+	snprintf(line, n, "%-16s %-12s %-24s %s%s%s%s", row->name, cpus, sched,
+		row->cpus_why ? "--pin " : "the CPUs this process may use", row->cpus_why ? row->cpus_why : "",
+		row->sched_why ? ", --sched " : "", row->sched_why ? row->sched_why : "");
 }

@@ -9,8 +9,8 @@
 
 #include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "vmm/config.h"
 
@@ -68,8 +68,9 @@ struct placement *place_find(struct place *place, enum place_role role, unsigned
 /* Put the calling thread where its row says, and read back. 0 or -errno, logged. The thread itself. */
 int place_apply(struct placement *p);
 
-/* The table; with_actual: with what was read back. */
-void place_print(FILE *out, const struct place *place, bool with_actual);
+/* The table as lines of text: its head, and a row; with_actual: with what was read back, else with the reason. */
+void place_head(char *line, size_t n, bool with_actual);
+void place_line(const struct placement *row, bool with_actual, char *line, size_t n);
 /* CPUs as the kernel writes them: 0,2-5. */
 void place_format_cpus(const cpu_set_t *set, char *out, size_t n);
 void place_format_sched(const struct place_sched *sched, char *out, size_t n);

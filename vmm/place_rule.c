@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Rules of --pin and --sched: text to struct and back; see place.h. Pure functions, any thread. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

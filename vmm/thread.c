@@ -6,6 +6,7 @@
 
 #include "vmm/log.h"
 #include "vmm/place.h"
+#include "vmm/sandbox.h"
 
 /* Plenty for our threads. The usual 8 MiB would become a 2 MiB huge page on hosts that make them everywhere. */
 #define STACK_SIZE (256 * 1024)
@@ -16,6 +17,8 @@ static void *enter(void *arg)
 
 	pthread_setname_np(pthread_self(), thread->name);
 	thread->err = thread->place ? place_apply(thread->place) : 0;
+	if (!thread->err)
+		thread->err = sandbox_drop();
 	sem_post(&thread->placed);
 	if (!thread->err)
 		thread->fn(thread->arg);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every thread of a guest is made here: named, with all signals blocked except the vCPU kick, so that main's signalfd
- * sees the rest. Placement and privileges are applied here too, on the thread itself, before its function runs.
+ * sees the rest. On the thread itself, before its function runs: placement, read-back, then
+ * the drop of all privileges.
  */
 #ifndef PINVM_THREAD_H
 #define PINVM_THREAD_H
