@@ -201,11 +201,11 @@ $(B)/lab/fio.cpio: $(lab_init)
 lab-files: all guests $(B)/lab/guest.cpio $(B)/lab/fio.cpio ## what the lab's tests boot
 	$(Q)tools/kernel cloud vmlinux >/dev/null
 
-LAB_LIMIT ?= 2400
+LAB_LIMIT ?= 3600
 TESTS ?=
 
 check-lab: lab-files ## stock guests in the lab: one short test a feature; TESTS="disk life.panic" picks some
-	$(Q)tools/lab --scratch 4G --out $(B)/lab/out --timeout 900 -- tests/lab/run --quick $(TESTS)
+	$(Q)tools/lab --scratch 4G --out $(B)/lab/out --timeout 1500 -- tests/lab/run --quick $(TESTS)
 
 lab: lab-files ## stock guests in the lab: the full matrix
 	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"

@@ -37,10 +37,10 @@ converse()
 	echo "good morning" >&5
 	wait_for "fact: heard good morning"
 	i=0
-	while [ $i -lt 20 ]; do
+	while [ $i -lt 5 ]; do
 		i=$((i + 1))
-		echo "line $i of twenty, long enough to need several interrupts of a 16550" >&5
-		wait_for "fact: heard line $i of twenty, long enough to need several interrupts of a 16550"
+		echo "line $i of five, long enough to need several interrupts of a 16550" >&5
+		wait_for "fact: heard line $i of five, long enough to need several interrupts of a 16550"
 	done
 }
 
