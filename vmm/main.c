@@ -117,7 +117,6 @@ static int cmd_run(int argc, char **argv)
 	struct guest_config cfg;
 	int status, ret;
 
-	config_defaults(&cfg);
 	ret = options_parse_run(argc, argv, &cfg);
 	if (ret)
 		status = ret > 0 ? 0 : END_USAGE;
