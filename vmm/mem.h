@@ -6,6 +6,7 @@
 #ifndef PINVM_MEM_H
 #define PINVM_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,12 +39,18 @@ void mem_destroy(struct guest_mem *mem);
  */
 void *mem_at(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 
-/* The same for one region: for what asks often and mostly about the same one. */
-static inline void *mem_region_at(const struct mem_region *r, uint64_t gpa, uint64_t len)
+/* For what asks often and mostly about the same region: whether it holds all of [gpa, gpa + len), len > 0. */
+static inline bool mem_region_holds(const struct mem_region *r, uint64_t gpa, uint64_t len)
 {
-	uint64_t off = gpa - r->gpa; /* huge when gpa is below */
+	uint64_t off = gpa - r->gpa, left; /* off is huge when gpa is below */
 
-	return off < r->size && len <= r->size - off ? r->host + off : NULL;
+	return !__builtin_sub_overflow(r->size, off, &left) && len - 1 < left;
+}
+
+/* ... and where it is, then. */
+static inline void *mem_region_host(const struct mem_region *r, uint64_t gpa)
+{
+	return r->host + (gpa - r->gpa);
 }
 
 /* Copy to or from guest RAM, by main while no vCPU runs. -EFAULT when the range is not RAM. */

@@ -29,14 +29,13 @@ typedef struct virtio_blk_discard_write_zeroes blk_range;
 
 struct blk_req {
 	struct disk_req io;
-	struct blk_queue *bq;
-	uint8_t *status; /* in the guest */
-	uint64_t in;	 /* writable bytes before the status */
-	uint32_t type;
-	uint16_t head;
-	uint8_t range, nranges;
-	bool writes, synced;
-	struct iovec *slot; /* taken from the queue's; NULL: the segments are in seg */
+	struct blk_queue *bq; /* this and the head stay */
+	uint32_t head, type;
+	uint8_t range, nranges; /* of discard and write zeroes */
+	bool synced;		/* what is in flight makes a write last */
+	uint64_t in;		/* writable bytes before the status */
+	uint8_t *status;	/* in the guest */
+	struct iovec *slot;	/* taken from the queue's; NULL: the segments are in seg */
 	union {
 		struct iovec seg[INLINE_SEGS];
 		blk_range ranges[INLINE_SEGS];
@@ -46,9 +45,12 @@ struct blk_req {
 struct blk_queue {
 	struct blk *blk;
 	struct virtio_queue *q;
-	struct blk_req *req;  /* [queue_max], by head; these three are one block, which begins with spare */
+	struct virtq *vq; /* q's */
+	struct disk *disk;
+	struct blk_req *req;  /* [queue_max], by head; these and spare are one block, which begins with spare */
 	struct iovec *slots;  /* nslots vectors of queue_max segments */
-	struct iovec **spare; /* those not in use; the last one is also where the next chain is read to */
+	struct iovec *slot;   /* the one the next chain is read to; NULL when all are in use */
+	struct iovec **spare; /* others not in use */
 	unsigned nspare;
 	bool waits;	   /* for a slot */
 	struct done *done; /* stopping: nothing may be in flight when it fires */
@@ -66,46 +68,51 @@ struct blk {
 _Static_assert(CONFIG_LEN <= sizeof(((struct virtio_dev *)0)->config), "config space");
 _Static_assert(INLINE_SEGS <= UINT8_MAX, "range counters");
 
-static bool in_range(const struct blk *blk, uint64_t sector, uint64_t sectors)
+/* len: bytes, whole sectors. */
+static bool in_range(const struct disk *disk, uint64_t sector, uint64_t len)
 {
-	uint64_t capacity = blk->disk->size / SECTOR;
-
-	return sector <= capacity && sectors <= capacity - sector;
+	return len <= disk->size && sector <= (disk->size - len) / SECTOR;
 }
 
-static void put_slot(struct blk_req *req)
+/* A long vector is free again. */
+static void put_slot(struct blk_queue *bq, struct iovec *slot)
 {
-	struct blk_queue *bq = req->bq;
-
-	bq->spare[bq->nspare++] = req->slot;
-	req->slot = NULL;
+	if (bq->slot)
+		bq->spare[bq->nspare++] = slot;
+	else
+		bq->slot = slot;
 	if (!bq->waits)
 		return;
 	bq->waits = false;
 	virtio_resume(&bq->blk->dev, bq->q->index);
 }
 
+static void drained(struct blk_queue *bq)
+{
+	struct done *done = bq->done;
+
+	if (!done || virtq_inflight(bq->vq))
+		return;
+	bq->done = NULL;
+	done->fn(done);
+}
+
 /*
- * End a request. filled: data bytes written to the guest, from the first writable one on without a gap.
- * used.len says how far the writable part is filled (2.7.8.2), so the status byte counts only when all data
- * before it was written.
+ * End a request. filled: data bytes written to the guest, from the first writable one on without a
+ * gap. used.len says how far the writable part is filled (2.7.8.2), so the status byte counts only when all
+ * data before it was written.
  */
-static void finish(struct blk_req *req, uint8_t status, uint64_t filled)
+__attribute__((noinline)) static void finish(struct blk_req *req, uint8_t status, uint64_t filled)
 {
 	struct blk_queue *bq = req->bq;
-	struct virtq *vq = &bq->q->vq;
 
-	if (vq->running)
-		ring_copy(req->status, &status, 1);
 	if (req->slot)
-		put_slot(req);
-	virtq_push(vq, req->head, filled == req->in ? filled + 1 : filled);
-	if (__builtin_expect(!!bq->done, 0) && !virtq_inflight(vq)) {
-		struct done *done = bq->done;
-
-		bq->done = NULL;
-		done->fn(done);
-	}
+		put_slot(bq, req->slot);
+	req->slot = NULL;
+	if (bq->vq->running)
+		ring_copy(req->status, &status, 1);
+	virtq_push(bq->vq, req->head, filled == req->in ? filled + 1 : filled);
+	drained(bq);
 }
 
 static void host_error(struct blk *blk, const struct blk_req *req, int err)
@@ -116,10 +123,10 @@ static void host_error(struct blk *blk, const struct blk_req *req, int err)
 			req->type);
 }
 
-static void submit(
-	struct blk_req *req, enum disk_op op, struct iovec *iov, unsigned n, uint64_t off, uint64_t len)
+/* What needs no data from the guest's memory. */
+static void submit(struct blk_req *req, enum disk_op op, uint64_t off, uint64_t len)
 {
-	disk_submit(req->bq->blk->disk, req->bq->q->loop, &req->io, op, iov, n, off, len);
+	disk_submit(req->bq->blk->disk, req->bq->q->loop, &req->io, op, NULL, 0, off, len);
 }
 
 /* The next range of a discard or write zeroes; false: there is none. */
@@ -137,7 +144,7 @@ static bool next_range(struct blk_req *req)
 		op = DISK_DISCARD;
 	else
 		op = r->flags && req->bq->blk->disk->can_discard ? DISK_ZERO_UNMAP : DISK_ZERO;
-	submit(req, op, NULL, 0, r->sector * SECTOR, (uint64_t)r->num_sectors * SECTOR);
+	submit(req, op, r->sector * SECTOR, (uint64_t)r->num_sectors * SECTOR);
 	return true;
 }
 
@@ -145,28 +152,26 @@ static bool next_range(struct blk_req *req)
  * that. */
 static void advance(struct blk_req *req)
 {
-	if (req->bq->q->vq.running) {
+	if (req->bq->vq->running) {
 		if (next_range(req))
 			return;
-		if (req->writes && !req->synced &&
+		if (req->type & VIRTIO_BLK_T_OUT && !req->synced &&
 			atomic_load_explicit(&req->bq->blk->write_through, memory_order_relaxed)) {
 			req->synced = true;
-			submit(req, DISK_FLUSH, NULL, 0, 0, 0);
+			submit(req, DISK_FLUSH, 0, 0);
 			return;
 		}
 	}
-	finish(req, VIRTIO_BLK_S_OK, req->type == VIRTIO_BLK_T_IN ? req->in : 0);
+	finish(req, VIRTIO_BLK_S_OK, 0);
 }
 
-static void io_done(struct disk_req *io, int err)
+__attribute__((noinline)) static void io_ended(struct blk_req *req, int err)
 {
-	struct blk_req *req = (struct blk_req *)io;
-
-	if (!err && !req->writes) {
-		finish(req, VIRTIO_BLK_S_OK, req->type == VIRTIO_BLK_T_IN ? req->in : 0);
+	if (!err && req->type == VIRTIO_BLK_T_IN) {
+		finish(req, VIRTIO_BLK_S_OK, req->in);
 	} else if (!err) {
 		advance(req);
-	} else if (!req->bq->q->vq.running) {
+	} else if (!req->bq->vq->running) {
 		finish(req, VIRTIO_BLK_S_IOERR, 0); /* nobody waits for it any more */
 	} else if (err == -EOPNOTSUPP && req->nranges && !req->synced) {
 		finish(req, VIRTIO_BLK_S_UNSUPP, 0);
@@ -176,36 +181,59 @@ static void io_done(struct disk_req *io, int err)
 	}
 }
 
-/* The chain's vector was read into the last spare slot: keep it there if it is long. */
-static struct iovec *keep(struct blk_req *req, struct iovec *iov, unsigned n)
+/* Nearly always a read on a queue that runs, which leaves nothing else to do: finish() in short. */
+static void io_done(struct disk_req *io, int err)
+{
+	struct blk_req *req = (struct blk_req *)io;
+	struct virtq *vq = req->bq->vq;
+	const uint8_t ok = VIRTIO_BLK_S_OK;
+
+	if (unlikely(err || req->type != VIRTIO_BLK_T_IN || req->slot || !vq->running)) {
+		io_ended(req, err);
+		return;
+	}
+	virtq_push(vq, req->head, req->in + 1);
+	ring_copy(req->status, &ok, 1); /* the guest looks at neither before the flush */
+}
+
+/* A chain was read into the queue's current slot: keep its data there if it is long. */
+static struct iovec *keep_many(struct blk_req *req, struct iovec *iov, unsigned n)
 {
 	struct blk_queue *bq = req->bq;
 
 	if (n > INLINE_SEGS) {
-		req->slot = bq->spare[--bq->nspare];
+		req->slot = bq->slot;
+		bq->slot = bq->nspare ? bq->spare[--bq->nspare] : NULL;
 		return iov;
 	}
-	req->seg[0] = iov[0];
-	for (unsigned i = 1; i < n; i++)
-		req->seg[i] = iov[i];
+	return memcpy(req->seg, iov, n * sizeof(*iov));
+}
+
+static inline struct iovec *keep(struct blk_req *req, struct iovec *iov, unsigned n)
+{
+	if (unlikely(n > 1))
+		return keep_many(req, iov, n);
+	req->seg[0] = *iov;
 	return req->seg;
 }
 
-static void read_write(
-	struct blk_req *req, enum disk_op op, struct iovec *iov, unsigned n, uint64_t sector, uint64_t len)
+static __always_inline void read_write(
+	struct blk_req *req, uint64_t sector, struct iovec *iov, unsigned n, uint64_t len)
 {
-	struct blk *blk = req->bq->blk;
+	bool write = req->type == VIRTIO_BLK_T_OUT;
+	struct blk_queue *bq = req->bq;
+	struct disk *disk = bq->disk;
 
-	if (len % SECTOR || !in_range(blk, sector, len / SECTOR) || (op == DISK_WRITE && blk->disk->ro)) {
+	if (unlikely(len % SECTOR || !in_range(disk, sector, len) || (write && disk->ro))) {
 		finish(req, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}
-	if (!len) {
+	if (unlikely(!len)) {
 		finish(req, VIRTIO_BLK_S_OK, 0);
 		return;
 	}
-	req->writes = op == DISK_WRITE;
-	submit(req, op, keep(req, iov, n), n, sector * SECTOR, len);
+	disk_submit(disk, bq->q->loop, &req->io, write ? DISK_WRITE : DISK_READ, keep(req, iov, n), n,
+		sector * SECTOR, len);
 }
 
 /* One range against 5.2.6.2: unknown flags, and any flag of a discard, are not supported. */
@@ -215,7 +243,7 @@ static uint8_t check_range(const struct blk *blk, uint32_t type, const blk_range
 
 	if (r->flags & ~known)
 		return VIRTIO_BLK_S_UNSUPP;
-	if (r->num_sectors > MAX_RANGE || !in_range(blk, r->sector, r->num_sectors))
+	if (r->num_sectors > MAX_RANGE || !in_range(blk->disk, r->sector, (uint64_t)r->num_sectors * SECTOR))
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
@@ -226,7 +254,7 @@ static bool negotiated(const struct blk *blk, unsigned feature)
 }
 
 /* DISCARD and WRITE_ZEROES. All ranges are copied and checked before the first one is touched. */
-static void ranges(struct blk_req *req, struct iovec *iov, unsigned n, uint64_t len)
+__attribute__((noinline)) static void ranges(struct blk_req *req, struct iovec *iov, unsigned n, uint64_t len)
 {
 	const struct blk *blk = req->bq->blk;
 	uint8_t status = VIRTIO_BLK_S_OK;
@@ -251,17 +279,16 @@ static void ranges(struct blk_req *req, struct iovec *iov, unsigned n, uint64_t 
 		finish(req, status, 0);
 		return;
 	}
-	req->writes = true;
 	advance(req);
 }
 
-static void get_id(struct blk_req *req, struct iovec *iov, unsigned n)
+__attribute__((noinline)) static void get_id(struct blk_req *req, struct iovec *iov, unsigned n)
 {
 	const char *serial = req->bq->blk->disk->serial;
 	char id[VIRTIO_BLK_ID_BYTES] = {0}; /* padded with NULs, not terminated by one */
 
 	memcpy(id, serial, strnlen(serial, sizeof(id)));
-	finish(req, VIRTIO_BLK_S_OK, iov_put(&iov, &n, id, req->in < sizeof(id) ? req->in : sizeof(id)));
+	finish(req, VIRTIO_BLK_S_OK, iov_put(&iov, &n, id, sizeof(id)));
 }
 
 static void flush(struct blk_req *req)
@@ -269,86 +296,105 @@ static void flush(struct blk_req *req)
 	if (req->bq->blk->disk->ro)
 		finish(req, VIRTIO_BLK_S_OK, 0);
 	else
-		submit(req, DISK_FLUSH, NULL, 0, 0, 0);
+		submit(req, DISK_FLUSH, 0, 0);
 }
 
-/* The header, whatever its framing; nearly always one segment of its own. */
-static bool take_header(struct iovec **out, unsigned *nout, struct virtio_blk_outhdr *hdr)
+/* iov: the part of the data that the request's type is about, n segments, len bytes. */
+static __always_inline void handle(
+	struct blk_req *req, const struct virtio_blk_outhdr *hdr, struct iovec *iov, unsigned n, uint64_t len)
 {
-	if (__builtin_expect(*nout && (*out)->iov_len == sizeof(*hdr), 1)) {
-		ring_copy(hdr, (*out)++->iov_base, sizeof(*hdr));
-		--*nout;
-		return true;
+	req->type = hdr->type;
+	req->range = req->nranges = 0;
+	req->synced = false;
+	if (likely(hdr->type == VIRTIO_BLK_T_IN || hdr->type == VIRTIO_BLK_T_OUT))
+		read_write(req, hdr->sector, iov, n, len);
+	else if (hdr->type == VIRTIO_BLK_T_FLUSH)
+		flush(req);
+	else if (hdr->type == VIRTIO_BLK_T_GET_ID)
+		get_id(req, iov, n);
+	else if (hdr->type == VIRTIO_BLK_T_DISCARD || hdr->type == VIRTIO_BLK_T_WRITE_ZEROES)
+		ranges(req, iov, n, len);
+	else
+		finish(req, VIRTIO_BLK_S_UNSUPP, 0);
+}
+
+/* A request is set up when its head comes for the first time: memory that no guest asks for stays untouched. */
+static inline struct blk_req *request(struct blk_queue *bq, size_t head)
+{
+	struct blk_req *req = &bq->req[head];
+
+	if (unlikely(!req->bq)) {
+		req->io.fn = io_done;
+		req->io.wanted = &bq->vq->running;
+		req->bq = bq;
+		req->head = head;
 	}
-	return iov_take(out, nout, hdr, sizeof(*hdr)) == sizeof(*hdr);
+	return req;
 }
 
-static void handle(struct blk_queue *bq, const struct virtq_chain *chain)
+/* By bytes: whatever the segments, the first 16 readable ones are the header, the last writable one is the
+ * status. */
+__attribute__((noinline, cold)) static void handle_odd(struct blk_queue *bq, struct virtq_chain chain)
 {
-	struct blk_req *req = &bq->req[chain->head];
-	struct iovec *out = chain->iov, *in = out + chain->nread;
-	unsigned nout = chain->nread, nin = chain->nwrite;
+	struct iovec *out = chain.iov, *in = out + chain.nread, *last = in + chain.nwrite - 1;
+	struct blk_req *req = request(bq, chain.head);
+	unsigned nout = chain.nread;
 	struct virtio_blk_outhdr hdr;
 
-	if (!nin) { /* no byte to say so in */
-		virtq_push(&bq->q->vq, chain->head, 0);
+	if (!chain.nwrite) { /* no byte to say so in */
+		virtq_push(bq->vq, chain.head, 0);
 		return;
 	}
-	req->io.fn = io_done;
-	req->io.wanted = &bq->q->vq.running;
-	req->bq = bq;
-	req->head = chain->head;
-	req->range = req->nranges = 0;
-	req->writes = req->synced = false;
-	req->in = chain->write_len - 1;
-	req->status = (uint8_t *)in[nin - 1].iov_base + --in[nin - 1].iov_len;
-	if (!in[nin - 1].iov_len)
-		nin--;
-	if (!take_header(&out, &nout, &hdr)) {
+	req->in = chain.write_len - 1;
+	req->status = (uint8_t *)last->iov_base + --last->iov_len;
+	if (!last->iov_len)
+		chain.nwrite--;
+	if (iov_take(&out, &nout, &hdr, sizeof(hdr)) != sizeof(hdr))
 		finish(req, VIRTIO_BLK_S_IOERR, 0);
+	else if (hdr.type & VIRTIO_BLK_T_OUT)
+		handle(req, &hdr, out, nout, chain.read_len - sizeof(hdr));
+	else
+		handle(req, &hdr, in, chain.nwrite, req->in);
+}
+
+/* Nearly always header and status are segments of their own, and nothing needs to be cut. */
+static inline void handle_chain(struct blk_queue *bq, const struct virtq_chain *chain)
+{
+	struct iovec *iov = chain->iov, *in = iov + chain->nread, *last = in + chain->nwrite - 1;
+	struct blk_req *req = request(bq, chain->head);
+	struct virtio_blk_outhdr hdr;
+
+	if (unlikely(!chain->nread || iov->iov_len != sizeof(hdr) || !chain->nwrite || last->iov_len != 1)) {
+		handle_odd(bq, *chain);
 		return;
 	}
-	req->type = hdr.type;
-	switch (hdr.type) {
-	case VIRTIO_BLK_T_IN:
-		read_write(req, DISK_READ, in, nin, hdr.sector, req->in);
-		break;
-	case VIRTIO_BLK_T_OUT:
-		read_write(req, DISK_WRITE, out, nout, hdr.sector, chain->read_len - sizeof(hdr));
-		break;
-	case VIRTIO_BLK_T_FLUSH:
-		flush(req);
-		break;
-	case VIRTIO_BLK_T_GET_ID:
-		get_id(req, in, nin);
-		break;
-	case VIRTIO_BLK_T_DISCARD:
-	case VIRTIO_BLK_T_WRITE_ZEROES:
-		ranges(req, out, nout, chain->read_len - sizeof(hdr));
-		break;
-	default:
-		finish(req, VIRTIO_BLK_S_UNSUPP, 0);
-	}
+	ring_copy(&hdr, iov->iov_base, sizeof(hdr));
+	req->status = last->iov_base;
+	req->in = chain->write_len - 1;
+	if (hdr.type & VIRTIO_BLK_T_OUT)
+		handle(req, &hdr, iov + 1, chain->nread - 1, chain->read_len - sizeof(hdr));
+	else
+		handle(req, &hdr, in, chain->nwrite - 1, req->in);
 }
 
 static int blk_kick(struct virtio_dev *dev, unsigned q)
 {
 	struct blk_queue *bq = &((struct blk *)dev)->bq[q];
-	struct virtq *vq = &bq->q->vq;
+	struct virtq *vq = bq->vq;
 	struct virtq_chain chain = {.cap = dev->queue_max};
 
-	for (unsigned n = 0; n < vq->num; n++) {
+	for (unsigned n = vq->num; n; n--) {
 		int r;
 
-		if (!bq->nspare) {
+		chain.iov = bq->slot;
+		if (unlikely(!chain.iov)) {
 			bq->waits = true;
 			return VIRTIO_STALLED;
 		}
-		chain.iov = bq->spare[bq->nspare - 1];
 		r = virtq_pop(vq, &chain);
 		if (r <= 0)
 			return r;
-		handle(bq, &chain);
+		handle_chain(bq, &chain);
 	}
 	return 0;
 }
@@ -471,6 +517,8 @@ static int queue_create(struct blk *blk, unsigned i)
 
 	bq->blk = blk;
 	bq->q = &blk->dev.queue[i];
+	bq->vq = &bq->q->vq;
+	bq->disk = blk->disk;
 	/* One block: at the usual sizes it comes fresh from the kernel, and costs only the pages that get used. What
 	 * is written here is at its beginning. */
 	bq->spare = calloc(1, max * sizeof(*bq->req) + (size_t)n * (max * sizeof(*bq->slots) + sizeof(*bq->spare)));
@@ -478,8 +526,8 @@ static int queue_create(struct blk *blk, unsigned i)
 		return -ENOMEM;
 	bq->req = (struct blk_req *)(bq->spare + n);
 	bq->slots = (struct iovec *)(bq->req + max);
-	for (; bq->nspare < n; bq->nspare++)
-		bq->spare[bq->nspare] = bq->slots + (size_t)bq->nspare * max;
+	for (unsigned j = 0; j < n; j++)
+		put_slot(bq, bq->slots + (size_t)j * max);
 	return 0;
 }
 

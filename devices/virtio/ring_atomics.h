@@ -29,8 +29,8 @@ extern _Atomic int ring_tsan_fence;
 
 struct ring_desc {
 	uint64_t addr;
-	uint32_t len;
-	uint16_t flags, next;
+	size_t len, next; /* 32 and 16 bits */
+	uint16_t flags;
 };
 
 static inline uint16_t ring_load16(const void *p)
@@ -73,35 +73,36 @@ static inline void ring_fence(void)
 #endif
 }
 
-/* An indirect table may lie at any address. Volatile: read once, though not in one piece, which a guest that
- * changes a descriptor meanwhile has to bear. Such a race is intended, so the thread sanitizer does not
- * watch. */
-__attribute__((noinline, unused, no_sanitize("thread"))) static struct ring_desc ring_desc_unaligned(
-	const void *p)
-{
-	const volatile struct __attribute__((packed)) {
-		uint64_t addr;
-		uint32_t len;
-		uint16_t flags, next;
-	} *d = p;
+/* 64 bits at any address, read once, though not always in one piece. */
+struct __attribute__((packed)) ring_word {
+	uint64_t v;
+};
 
-	return (struct ring_desc){d->addr, d->len, d->flags, d->next};
+static inline uint64_t ring_load64(const void *p)
+{
+#ifdef RING_TSAN /* where both sides can be atomic it wants to see that; elsewhere the race is intended */
+	uint64_t v;
+
+	if (!((uintptr_t)p & 7))
+		return atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_relaxed);
+	for (unsigned i = 0; i < sizeof(v); i++)
+		((uint8_t *)&v)[i] =
+			atomic_load_explicit((const _Atomic uint8_t *)p + i, memory_order_relaxed);
+	return v;
+#else
+	return ((const volatile struct ring_word *)p)->v;
+#endif
 }
 
-/* One descriptor, each of its fields read once. */
+/*
+ * One descriptor, each of its fields read once. An indirect table may lie at any address; there a guest that
+ * changes a descriptor meanwhile has to bear a mixture of old and new.
+ */
 static inline struct ring_desc ring_desc_load(const void *p)
 {
-	uint64_t rest;
-	struct ring_desc d;
+	uint64_t addr = ring_load64(p), rest = ring_load64((const char *)p + 8);
 
-	if (__builtin_expect((uintptr_t)p & 7, 0))
-		return ring_desc_unaligned(p);
-	d.addr = atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_relaxed);
-	rest = atomic_load_explicit((const _Atomic uint64_t *)((const char *)p + 8), memory_order_relaxed);
-	d.len = (uint32_t)rest;
-	d.flags = (uint16_t)(rest >> 32);
-	d.next = (uint16_t)(rest >> 48);
-	return d;
+	return (struct ring_desc){addr, (uint32_t)rest, rest >> 48, (uint16_t)(rest >> 32)};
 }
 
 /* Copy bytes between guest RAM and our own: each guest byte is touched once, whoever else writes it
@@ -119,10 +120,10 @@ static inline void ring_copy(void *dst, const void *src, size_t len)
 }
 
 /* A counter with one writer and any reader: no locked instruction. */
-static inline void ring_count(_Atomic uint64_t *counter)
+static inline void ring_count(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_store_explicit(
-		counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 #endif

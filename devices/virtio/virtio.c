@@ -49,7 +49,7 @@ void virtio_flush(struct virtio_dev *dev, unsigned q)
 
 	if (!virtq_flush(&vq->vq))
 		return;
-	ring_count(&vq->signals);
+	ring_count(&vq->signals, 1);
 	dev->transport->notify(dev->transport, q, vq->loop);
 }
 
@@ -93,7 +93,7 @@ static void queue_kicked(struct loop_ev *ev, uint32_t events)
 {
 	struct virtio_queue *q = container_of(ev, struct virtio_queue, kick);
 
-	ring_count(&q->kicks);
+	ring_count(&q->kicks, 1);
 	queue_run(q);
 }
 

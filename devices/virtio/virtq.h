@@ -25,23 +25,23 @@ struct virtq_cfg {
 	uint64_t desc, avail, used; /* guest-physical */
 };
 
-/* Written by the owning thread only; any thread may read. */
+/* Written by the owning thread only, once a flush; any thread may read. */
 struct virtq_stats {
 	_Atomic uint64_t pops, pushes, calls; /* chains taken, chains returned, times the guest wanted an interrupt */
 };
 
 /* All but stats is private to virtq.c and its owner's thread. */
 struct virtq {
-	uint16_t num, mask;
+	size_t num, mask;
 	uint16_t last_avail, avail_idx; /* next to pop; where the available entries seen so far end */
 	uint16_t used_idx, flushed;     /* next to push; what the guest has been told of */
-	uint16_t inflight;
+	uint16_t counted;               /* pops up to here are in stats */
 	bool running, broken; /* at most one of them */
 	bool event_idx, indirect; /* negotiated */
 	bool armed;               /* the next chain the driver adds is a kick for sure */
 	bool quiet;               /* used.flags says NO_NOTIFY */
 	const struct guest_mem *mem;
-	const struct mem_region *near; /* where the last buffer was */
+	struct mem_region near; /* where the last buffer was */
 	const uint8_t *desc, *avail; /* resolved once, over the whole ring */
 	uint8_t *used;
 	struct virtq_stats stats;
@@ -55,9 +55,9 @@ struct virtq {
  */
 struct virtq_chain {
 	struct iovec *iov;
-	unsigned cap;                  /* set by the caller before virtq_pop() */
-	uint16_t head;
-	unsigned nread, nwrite;        /* segments */
+	size_t cap;                    /* set by the caller before virtq_pop() */
+	size_t head;                   /* in the descriptor table */
+	size_t nread, nwrite;          /* segments */
 	uint64_t read_len, write_len;  /* bytes */
 };
 
@@ -70,10 +70,12 @@ int virtq_start(struct virtq *vq, const struct guest_mem *mem, const struct virt
  * be pushed, which only says that it is not any more. */
 uint16_t virtq_stop(struct virtq *vq);
 
+/* virtq_pop() and virtq_push(), the hot ones, are in virtq_hot.h. */
+
 /* Take the next chain. 1: chain filled; 0: none; -EPROTO: the ring is broken (NEEDS_RESET), and stays so. */
-int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
+static inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
 /* Return a chain; written: bytes really written into its writable part. Not visible before virtq_flush(). */
-void virtq_push(struct virtq *vq, uint16_t head, uint32_t written);
+static inline void virtq_push(struct virtq *vq, size_t head, uint32_t written);
 /* Publish what was pushed. True: the guest wants an interrupt. */
 bool virtq_flush(struct virtq *vq);
 /* Ask for kicks. False: more work came meanwhile, do not sleep. */
@@ -81,11 +83,16 @@ bool virtq_sleep(struct virtq *vq);
 /* Work is waiting: no kicks please (call when starting to process). */
 void virtq_wake(struct virtq *vq);
 /* Chains popped and not pushed yet. */
-unsigned virtq_inflight(const struct virtq *vq);
+static inline unsigned virtq_inflight(const struct virtq *vq)
+{
+	return (uint16_t)(vq->last_avail - vq->used_idx);
+}
 
 /* Copy len bytes from / to the front of an iovec list, framing ignored, and advance it. Returns bytes copied (fewer when
  * the list ends). */
 size_t iov_take(struct iovec **iov, unsigned *n, void *dst, size_t len);
 size_t iov_put(struct iovec **iov, unsigned *n, const void *src, size_t len);
+
+#include "devices/virtio/virtq_hot.h"
 
 #endif
