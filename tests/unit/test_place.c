@@ -2,6 +2,7 @@
 /* Placement: rules as typed, the plan they make, refusals, and threads that really are where the plan says. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
