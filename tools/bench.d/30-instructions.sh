@@ -33,7 +33,7 @@ value 5 direct_batch_32 "$direct"
 value 5 indirect_batch_32 "$indirect"
 value 5 alone "$one"
 value 5 exponent "$exponent"
-row 5 "$name" "$def, batch 32" "$direct" '<= 250' "$(verdict "$direct <= 250")" - "$one alone; about 47 for each of 3 descriptors, 75 for the rest of a pop"
+row 5 "$name" "$def, batch 32" "$direct" '<= 250' "$(verdict "$direct <= 250")" - "$one alone"
 row 5 "$name" 'indirect chains, batch 32' "$indirect" '<= 250' "$(verdict "$indirect <= 250")" - ''
 row 5a '  growth' 'exponent over ring sizes 64..1024' "$exponent" 'O(1): 0' \
 	"$(verdict "$exponent < 0.05 && $exponent > -0.05")" - ''
