@@ -26,7 +26,7 @@ struct plain {
 	struct loop *loop;
 	int epfd, nready;
 	struct epoll_event ready[EVENTS_PER_STEP];
-	bool working; /* there is a worker: the loop was made for file operations */
+	bool wanted, working; /* the loop was made for file operations; and its worker exists */
 	pthread_t worker;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t work;
@@ -127,15 +127,10 @@ static int plain_create(struct loop *loop, unsigned depth)
 		ret = -errno;
 		goto out_free;
 	}
-	ret = depth ? start_worker(p) : 0;
-	if (ret)
-		goto out_close;
-	p->working = depth > 0;
+	p->wanted = depth > 0;
 	loop->state = p;
 	return 0;
 
-out_close:
-	close(p->epfd);
 out_free:
 	free(p);
 	return ret;
@@ -157,17 +152,14 @@ static void plain_destroy(struct loop *loop)
 	free(p);
 }
 
-/* The worker serves the loop's thread, so it runs where that one was placed. */
+/* The worker serves the loop's thread: started by it, it inherits where that one was placed, and its privileges. */
 static int plain_own(struct loop *loop)
 {
 	struct plain *p = loop->state;
-	unsigned long cpus[128] = {0}; /* 8192 CPUs, the most Linux is built for */
+	int ret = p->wanted ? start_worker(p) : 0;
 
-	if (!p->working)
-		return 0;
-	if (sched_getaffinity(0, sizeof(cpus), (cpu_set_t *)cpus))
-		return -errno;
-	return -pthread_setaffinity_np(p->worker, sizeof(cpus), (cpu_set_t *)cpus);
+	p->working = p->wanted && !ret;
+	return ret;
 }
 
 static int plain_arm(struct loop *loop, unsigned slot)
@@ -220,7 +212,7 @@ static void plain_io(struct loop *loop, struct loop_io *io)
 {
 	struct plain *p = loop->state;
 
-	assert(p->working);
+	assert(p->wanted);
 	loop_count(&loop->stats.sqes, 1);
 	pthread_mutex_lock(&p->lock);
 	*p->last = io;

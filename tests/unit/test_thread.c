@@ -74,6 +74,7 @@ START_TEST(a_loop_without_file_operations_has_no_thread)
 	ck_assert_uint_eq(threads(), before);
 	loop_destroy(end.loop);
 	ck_assert_int_eq(loop_create(&end.loop, "busy", IO_PLAIN, 1), 0);
+	ck_assert_int_eq(loop_own(end.loop), 0);
 	ck_assert_uint_eq(threads(), before + 1);
 	loop_destroy(end.loop);
 }
