@@ -15,6 +15,7 @@
 #include "arch/arch.h"
 #include "devices/virtio/virtio.h"
 #include "version.h"
+#include "vmm/console.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -190,8 +191,9 @@ static json_t *devices_json(const struct guest *guest)
 	for (unsigned i = 0; i < guest->ndevices; i++) {
 		const struct virtio_dev *dev = guest->device[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o}", "name", dev->name, "virtio_id", dev->ops->id,
-						    "io_engine", loop_engine(dev->loop, NULL), "queues", queues_json(dev)));
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:o}", "name", dev->name, "virtio_id",
+						    dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors",
+						    (json_int_t)dev->errors, "queues", queues_json(dev)));
 	}
 	return list;
 }
@@ -209,6 +211,7 @@ void report_guest(struct report *report, const struct guest *guest)
 			file_number("/sys/module/kvm/parameters/halt_poll_ns"), "decisions", 0));
 	json_object_set_new(report->root, "memory", memory_json(guest));
 	json_object_set_new(report->root, "devices", devices_json(guest));
+	json_object_set_new(report->root, "serial", json_pack("{s:I}", "dropped", (json_int_t)console_drops(guest->console)));
 	json_object_set_new(report->root, "routing_writes", json_integer(guest->vm.route_writes));
 }
 

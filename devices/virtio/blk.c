@@ -62,7 +62,6 @@ struct blk {
 	struct blk_queue *bq;	    /* [dev.nvq] */
 	_Atomic bool write_through; /* a write is on stable storage before it completes */
 	_Atomic bool logged;	    /* a host error, since the last reset */
-	_Atomic uint64_t errors;
 };
 
 _Static_assert(CONFIG_LEN <= sizeof(((struct virtio_dev *)0)->config), "config space");
@@ -117,7 +116,7 @@ __attribute__((noinline)) static void finish(struct blk_req *req, uint8_t status
 
 static void host_error(struct blk *blk, const struct blk_req *req, int err)
 {
-	atomic_fetch_add_explicit(&blk->errors, 1, memory_order_relaxed);
+	ring_count(&blk->dev.errors, 1);
 	if (!atomic_exchange(&blk->logged, true) && log_few(&blk->dev.complaints))
 		log_errno(err, "%s: request type %u failed (later ones are only counted)", blk->dev.name,
 			req->type);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "devices/virtio/devs.h"
+#include "devices/virtio/ring_atomics.h"
 #include "vmm/log.h"
 
 #define RNG_QUEUE   8
@@ -38,6 +39,7 @@ static size_t fill(struct rng *rng, const struct virtq_chain *chain)
 				if (!rng->complained)
 					log_errno(-errno, "%s: getrandom", rng->dev.name);
 				rng->complained = true;
+				ring_count(&rng->dev.errors, 1);
 				return done + at;
 			}
 			at += n;

@@ -97,6 +97,7 @@ struct virtio_dev {
 	struct done *on_stopped;
 	_Atomic bool broken; /* NEEDS_RESET was reported since the last reset */
 	atomic_uint complaints; /* lines logged about the driver: log_few() */
+	_Atomic uint64_t errors; /* the host failed to do what the guest asked for; ring_count(), by one loop's thread */
 };
 
 /* For devices: set up the common part (queues all on `loop` until changed, kick eventfds, offered: VERSION_1 and the ring

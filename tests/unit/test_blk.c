@@ -441,8 +441,11 @@ START_TEST(host_errors)
 	expect(VIRTIO_BLK_T_DISCARD, 0, 32, false, VIRTIO_BLK_S_IOERR, 1);
 	ck_assert_msg(fake_disk.ops[DISK_DISCARD] == 1, "a request ends where it failed");
 	ck_assert_uint_eq(transport.resets_wanted, 0);
+	ck_assert_msg(dev->errors == 4, "what the host does not support is no failure");
 	memset(fake_disk.err, 0, sizeof(fake_disk.err));
 	expect(VIRTIO_BLK_T_IN, 0, 512, true, VIRTIO_BLK_S_OK, 513);
+	expect(VIRTIO_BLK_T_IN, SECTORS, 512, true, VIRTIO_BLK_S_IOERR, 0);
+	ck_assert_msg(dev->errors == 4, "neither is what the guest got wrong");
 }
 END_TEST
 

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* virtio-rng: bounded answers, written where they were asked for and nowhere else. */
+#include <errno.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "devices/virtio/devs.h"
 #include "tests/unit/fake_virtio.h"
 #include "tests/unit/unit.h"
@@ -16,6 +21,19 @@ static struct virtio_dev *dev;
 static struct fake_transport transport;
 static struct ring_driver drv;
 static struct fake_done done;
+
+static unsigned fail_after; /* the how-manieth call is the first to fail; 0: none does */
+
+/* In the place of the C library's. */
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+	if (fail_after && !--fail_after) {
+		fail_after = 1;
+		errno = ENOSYS;
+		return -1;
+	}
+	return syscall(SYS_getrandom, buf, len, flags);
+}
 
 static void build(void)
 {
@@ -122,5 +140,22 @@ START_TEST(a_broken_ring_wants_a_reset)
 }
 END_TEST
 
+START_TEST(a_host_without_entropy)
+{
+	struct ring_seg seg[] = {{DATA, 16, true}, {DATA + 0x100, 16, true}};
+
+	build();
+	fail_after = 2;
+	ck_assert_msg(ask(seg, 2) == 16, "what there was");
+	ck_assert_uint_eq(dev->errors, 1);
+	ck_assert_uint_eq(ask(seg, 2), 0);
+	ck_assert_uint_eq(dev->errors, 2);
+	fail_after = 0;
+	ck_assert_uint_eq(ask(seg, 2), 32);
+	ck_assert_uint_eq(dev->errors, 2);
+	ck_assert_uint_eq(transport.resets_wanted, 0);
+}
+END_TEST
+
 UNIT_MAIN("rng", fills_what_was_asked, a_request_is_bounded, a_turn_is_bounded, nothing_to_write_to,
-	a_broken_ring_wants_a_reset)
+	a_broken_ring_wants_a_reset, a_host_without_entropy)
