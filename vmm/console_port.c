@@ -8,12 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 #include "vmm/tty.h"
+
+#define PTY_LOOK_MS	5
+#define PTY_EMPTY_LOOKS 3   /* this often empty: its reader has it all */
+#define PTY_STILL_LOOKS 100 /* this often the same: nobody reads */
 
 static void close_fd(int *fd)
 {
@@ -205,10 +211,29 @@ int port_open(struct console_port *p, const struct guest_config *cfg)
 	return ret;
 }
 
+/*
+ * A hang-up of the master throws away what the terminal's reader has not read yet: wait while it reads on. Bytes may be
+ * on their way inside the kernel for a moment in which the count is 0, so it must stay 0 for some looks.
+ */
+static void drain_pty(struct console_port *p)
+{
+	const struct timespec look = {.tv_nsec = PTY_LOOK_MS * 1000000L};
+	int left, before = 0, still = 0, empty = 0;
+
+	while (empty < PTY_EMPTY_LOOKS && still < PTY_STILL_LOOKS && !ioctl(p->slave, FIONREAD, &left)) {
+		empty = left ? 0 : empty + 1;
+		still = left && left == before ? still + 1 : 0;
+		before = left;
+		nanosleep(&look, NULL);
+	}
+}
+
 void port_close(struct console_port *p)
 {
 	struct stat st;
 
+	if (p->slave >= 0)
+		drain_pty(p);
 	if (p->tty)
 		tty_release();
 	p->tty = false;
