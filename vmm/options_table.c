@@ -138,7 +138,7 @@ const struct opt_row opt_table[] = {
 		.count_at = AT(G, npins, unsigned),
 		.size = sizeof(char *),
 		.value = {NULL, "ROLE=CPULIST",
-			"CPUs of vcpu, vcpuN, iothread, iothread:NAME, emulator; vcpu=LIST/each spreads",
+			"CPUs of vcpu, vcpuN, iothread[:NAME], emulator; vcpu=LIST/each spreads",
 			.type = OPT_STRING, .at = AT(G, pins, char **), .min = 1, .max = 1023, .check = check_pin}},
 	{.name = "sched",
 		.flags = OPT_REPEAT,
