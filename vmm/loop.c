@@ -224,14 +224,14 @@ void loop_idle_del(struct loop *loop, struct loop_idle *idle)
 }
 
 /* Everyone is asked, also after the first said yes: each is to make progress. A hook may remove any hook. */
-static bool ask_idle(struct loop *loop)
+static bool ask_idle(struct loop *loop, bool sleeping)
 {
 	struct loop_idle *idle;
 	bool busy = false;
 
 	for (idle = loop->idles; idle; idle = loop->idle_cursor) {
 		loop->idle_cursor = idle->private.next;
-		if (idle->fn(idle)) {
+		if (idle->fn(idle, sleeping)) {
 			loop->ran++;
 			busy = true;
 		}
@@ -309,7 +309,7 @@ static int64_t may_sleep(struct loop *loop, bool nonblock)
 {
 	int64_t ns;
 
-	if (nonblock || ask_idle(loop))
+	if (ask_idle(loop, !nonblock) || nonblock)
 		return 0;
 	ns = next_timer(loop);
 	if (!ns)

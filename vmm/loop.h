@@ -33,9 +33,13 @@ struct loop_call {
 	struct { struct loop_call *next; } private;
 };
 
-/* Asked each time the loop is about to sleep. Returns true when it did work or has more: then the loop does not sleep. */
+/*
+ * Asked at the beginning of each step, after all that the steps before it did. sleeping: the step may sleep if nobody has
+ * work, so whoever wants to be woken arranges for it now; false: this is a nonblock step, nobody needs to. Returns true
+ * when it did work or has more: then the step does not sleep.
+ */
 struct loop_idle {
-	bool (*fn)(struct loop_idle *idle);
+	bool (*fn)(struct loop_idle *idle, bool sleeping);
 	struct { struct loop_idle *next, **prev; } private;
 };
 

@@ -97,13 +97,13 @@ static void queue_kicked(struct loop_ev *ev, uint32_t events)
 	queue_run(q);
 }
 
-/* The end of a round: tell the guest what is done, and before sleeping ask it for kicks. */
-static bool queue_idle(struct loop_idle *idle)
+/* The end of a round: tell the guest what is done, and see what else it wants; before sleeping ask it for kicks. */
+static bool queue_idle(struct loop_idle *idle, bool sleeping)
 {
 	struct virtio_queue *q = container_of(idle, struct virtio_queue, idle);
 
 	virtio_flush(q->dev, q->index);
-	if (q->stalled || virtq_sleep(&q->vq))
+	if (q->stalled || (sleeping ? virtq_sleep(&q->vq) : !virtq_waiting(&q->vq)))
 		return false;
 	queue_run(q);
 	virtio_flush(q->dev, q->index);

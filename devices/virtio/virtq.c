@@ -163,6 +163,11 @@ bool virtq_sleep(struct virtq *vq)
 	return ring_load16_acquire(vq->avail + RING_IDX) == vq->last_avail;
 }
 
+bool virtq_waiting(const struct virtq *vq)
+{
+	return vq->running && ring_load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
+}
+
 void virtq_wake(struct virtq *vq)
 {
 	vq->armed = false;

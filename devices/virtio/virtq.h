@@ -80,6 +80,8 @@ static inline void virtq_push(struct virtq *vq, size_t head, uint32_t written);
 bool virtq_flush(struct virtq *vq);
 /* Ask for kicks. False: more work came meanwhile, do not sleep. */
 bool virtq_sleep(struct virtq *vq);
+/* Whether chains are there to be taken; asks for nothing. */
+bool virtq_waiting(const struct virtq *vq);
 /* Work is waiting: no kicks please (call when starting to process). */
 void virtq_wake(struct virtq *vq);
 /* Chains popped and not pushed yet. */

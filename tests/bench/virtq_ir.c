@@ -34,10 +34,10 @@ void disk_close(struct disk *disk)
 __attribute__((noinline)) static void measured(struct virtio_queue *q)
 {
 	q->kick.fn(&q->kick, 1);
-	q->idle.fn(&q->idle);
+	q->idle.fn(&q->idle, true);
 	for (unsigned i = 0; i < npending; i++)
 		pending[i]->fn(pending[i], 0);
-	q->idle.fn(&q->idle);
+	q->idle.fn(&q->idle, true);
 	npending = 0;
 }
 

@@ -104,16 +104,21 @@ static inline bool fake_work(struct loop *loop)
 	return any;
 }
 
-static inline bool fake_idle(struct loop *loop)
+static inline bool fake_ask(struct loop *loop, bool sleeping)
 {
 	struct loop_idle *idle, *next;
 	bool busy = false;
 
 	for (idle = loop->idles; idle; idle = next) {
 		next = idle->private.next;
-		busy |= idle->fn(idle);
+		busy |= idle->fn(idle, sleeping);
 	}
 	return busy;
+}
+
+static inline bool fake_idle(struct loop *loop)
+{
+	return fake_ask(loop, true);
 }
 
 /* One round; true: there will be another one without sleep. */

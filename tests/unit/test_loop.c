@@ -358,13 +358,17 @@ struct hook {
 	struct loop_idle idle;
 	struct loop *loop;
 	struct hook *victim;
-	int asked, busy;
+	int asked, polled, busy;
 };
 
-static bool on_idle(struct loop_idle *idle)
+static bool on_idle(struct loop_idle *idle, bool sleeping)
 {
 	struct hook *h = (struct hook *)idle;
 
+	if (!sleeping) {
+		h->polled++;
+		return false;
+	}
 	h->asked++;
 	if (h->victim)
 		loop_idle_del(h->loop, &h->victim->idle);
@@ -384,7 +388,8 @@ START_TEST(idle_hooks_come_before_sleep)
 	loop_idle_add(loop, &b.idle);
 	loop_idle_add(loop, &a.idle);
 	ck_assert_int_eq(loop_step(loop, true), 0);
-	ck_assert_msg(!a.asked && !b.asked, "a step that cannot sleep asks nobody");
+	ck_assert_msg(!a.asked && !b.asked, "no word of sleep in a step that cannot");
+	ck_assert_msg(a.polled == 1 && b.polled == 1 && c.polled == 1, "but everybody has a turn");
 	for (int i = 1; i <= 3; i++) {
 		ck_assert_int_eq(loop_step(loop, false), 1);
 		ck_assert_int_eq(a.asked, i);
@@ -397,6 +402,7 @@ START_TEST(idle_hooks_come_before_sleep)
 	ck_assert_int_eq(a.asked, 4);
 	ck_assert_int_eq(b.asked, 3);
 	ck_assert_int_eq(c.asked, 4);
+	ck_assert_int_eq(c.polled, 1);
 	loop_idle_del(loop, &b.idle);
 	loop_idle_del(loop, &a.idle);
 	loop_idle_del(loop, &c.idle);
@@ -419,7 +425,7 @@ static void on_kick(struct loop_ev *ev, uint32_t events)
 {
 }
 
-static bool queue_idle(struct loop_idle *idle)
+static bool queue_idle(struct loop_idle *idle, bool sleeping)
 {
 	struct queue *q = (struct queue *)idle;
 	unsigned avail = atomic_load(&q->avail);

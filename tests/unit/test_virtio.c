@@ -471,6 +471,54 @@ START_TEST(a_batch_is_one_interrupt)
 }
 END_TEST
 
+/* A step that does not sleep: hooks, then what is ready. */
+static void poll_once(void)
+{
+	fake_ask(&home, false);
+	fake_work(&home);
+}
+
+START_TEST(a_loop_that_polls_needs_no_kicks)
+{
+	build();
+	toy.budget = 2;
+	start();
+	ck_assert(ring_arm(&drv[0]));
+	add(0);
+	ck_assert_msg(fake_submit(&toy.dev, 0, &drv[0]), "it slept before");
+	poll_once(); /* it finds the chain and its kick at once */
+	ck_assert_uint_eq(reap(0), 1);
+	ck_assert_uint_eq(transport.notified[0], 1);
+	for (int i = 0; i < 6; i++) {
+		unsigned want = i < 5 ? 1 : 5; /* at last more than a turn holds */
+
+		ck_assert(ring_arm(&drv[0]));
+		for (unsigned j = 0; j < want; j++)
+			add(0);
+		ck_assert_msg(!fake_submit(&toy.dev, 0, &drv[0]), "a queue that is looked at wants no kick");
+		for (unsigned left = want; left; left -= left < 2 ? left : 2) {
+			ck_assert_uint_eq(reap(0), left == want ? 0 : 2);
+			poll_once();
+		}
+		ck_assert_uint_eq(reap(0), want % 2);
+	}
+	ck_assert_uint_eq(toy.dev.queue[0].kicks, 1);
+	/* What the back end ends later goes out as well. */
+	toy.keep = true;
+	add(0);
+	fake_submit(&toy.dev, 0, &drv[0]);
+	poll_once();
+	ck_assert_uint_eq(toy.nkept[0], 1);
+	ck_assert(ring_arm(&drv[0]));
+	toy_complete(0);
+	poll_once();
+	ck_assert_uint_eq(reap(0), 1);
+	toy.keep = false;
+	run(); /* and asleep it wants to be woken again */
+	round_trip(0);
+}
+END_TEST
+
 START_TEST(work_per_turn_is_bounded_and_shared)
 {
 	build();
@@ -588,6 +636,6 @@ UNIT_MAIN("virtio", nothing_before_driver_ok, queues_run_on_their_loops, a_queue
 	a_broken_ring_with_chains_in_flight_drains, q06_bad_queue_settings_want_a_reset,
 	q06_queue_larger_than_offered, q05_settings_after_driver_ok_are_ignored,
 	a_device_that_cannot_start_wants_a_reset, no_room_to_watch_kicks_wants_a_reset,
-	a_batch_is_one_interrupt, work_per_turn_is_bounded_and_shared, a_stalled_queue_sleeps_until_resumed,
-	spurious_kicks_are_harmless, features, config_changes_move_the_generation,
-	settle_hears_of_start_and_reset)
+	a_batch_is_one_interrupt, a_loop_that_polls_needs_no_kicks, work_per_turn_is_bounded_and_shared,
+	a_stalled_queue_sleeps_until_resumed, spurious_kicks_are_harmless, features,
+	config_changes_move_the_generation, settle_hears_of_start_and_reset)
