@@ -20,12 +20,11 @@
 #include "devices/serial.h"
 #include "devices/virtio/devs.h"
 #include "vmm/console.h"
+#include "vmm/iothread.h"
 #include "vmm/disk.h"
 #include "vmm/log.h"
 #include "vmm/sandbox.h"
 #include "vmm/util.h"
-
-#define LOOP_DEPTH 256
 
 void guest_end(struct guest *guest, int status, const char *cause, ...)
 {
@@ -110,90 +109,6 @@ static int signals_open(struct guest *guest)
 		return log_errno(-errno, "signalfd");
 	guest->signal_ev.fn = on_signal;
 	return loop_watch(guest->loop, &guest->signal_ev, guest->signal_fd, EPOLLIN);
-}
-
-/* ---- iothreads ---- */
-
-static void iothread_main(void *arg)
-{
-	struct iothread *io = arg;
-	int err = loop_run(io->loop);
-
-	if (!err)
-		return;
-	atomic_store(&io->err, err); /* for a restart that is under way and hears of no end */
-	guest_end(io->guest, END_HOST_FAILURE, "iothread %s: %s", io->name, strerror(-err));
-}
-
-static int iothread_open(struct guest *guest, const char *name)
-{
-	struct iothread *io = &guest->iothread[guest->niothreads];
-	const char *engine, *why;
-	char role[32];
-	int err;
-
-	io->name = name;
-	io->guest = guest;
-	snprintf(role, sizeof(role), "io:%s", name);
-	err = loop_create(&io->loop, role, guest->cfg->io_engine, LOOP_DEPTH);
-	if (err)
-		return err;
-	guest->niothreads++;
-	engine = loop_engine(io->loop, &why);
-	log_info("iothread %s: %s engine%s%s", name, engine, why ? "; " : "", why ? why : "");
-	return 0;
-}
-
-static int iothreads_open(struct guest *guest)
-{
-	const struct guest_config *cfg = guest->cfg;
-	int err;
-
-	guest->iothread = calloc(cfg->niothreads + 1, sizeof(*guest->iothread));
-	if (!guest->iothread)
-		return -ENOMEM;
-	err = iothread_open(guest, "main");
-	for (unsigned i = 0; !err && i < cfg->niothreads; i++)
-		if (strcmp(cfg->iothreads[i], "main") != 0)
-			err = iothread_open(guest, cfg->iothreads[i]);
-	return err;
-}
-
-static int iothreads_start(struct guest *guest)
-{
-	for (unsigned i = 0; i < guest->niothreads; i++) {
-		struct iothread *io = &guest->iothread[i];
-		int err;
-
-		snprintf(io->thread.name, sizeof(io->thread.name), "io:%s", io->name);
-		io->thread.place = place_find(&guest->place, PLACE_IOTHREAD, i);
-		io->thread.fn = iothread_main;
-		io->thread.arg = io;
-		err = thread_start(&io->thread);
-		if (err)
-			return err;
-		io->started = true;
-	}
-	return 0;
-}
-
-static void iothreads_stop(struct guest *guest)
-{
-	for (unsigned i = 0; i < guest->niothreads; i++) {
-		if (!guest->iothread[i].started)
-			continue;
-		loop_stop(guest->iothread[i].loop);
-		thread_join(&guest->iothread[i].thread);
-		guest->iothread[i].started = false;
-	}
-}
-
-static struct loop *iothread_loop(struct guest *guest, const char *name)
-{
-	for (unsigned i = 0; i < guest->niothreads; i++)
-		if (strcmp(guest->iothread[i].name, name ? name : "main") == 0)
-			return guest->iothread[i].loop;
-	return NULL;
 }
 
 /* ---- devices ---- */

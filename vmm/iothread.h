@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The threads that serve devices: "main" and one for each --iothread, each with a loop of its own. Loops exist before
+ * their threads do, so that devices can be built on them. All calls are main's.
+ */
+#ifndef PINVM_IOTHREAD_H
+#define PINVM_IOTHREAD_H
+
+struct guest;
+struct loop;
+
+/* Make the loops. 0 or -errno, logged. */
+int iothreads_open(struct guest *guest);
+/* Start the threads, each placed and read back (thread.h). */
+int iothreads_start(struct guest *guest);
+/* End the threads that run; the loops stay. */
+void iothreads_stop(struct guest *guest);
+
+/* The loop of an iothread; name NULL: main. NULL when there is none of that name. */
+struct loop *iothread_loop(struct guest *guest, const char *name);
+
+#endif
