@@ -21,6 +21,8 @@ struct disk {
 	bool can_discard, can_zero; /* may be asked for; where the host cannot, discard is nothing and zeros are written */
 	uint32_t block_size;        /* bytes, a power of two from 512 up: the guest's logical sector */
 	uint32_t min_align;         /* bytes, of address and length with direct I/O: the rest is copied; else 1 */
+	uint32_t physical_size;     /* bytes, a power of two from block_size up: the host writes less only by reading first */
+	uint32_t optimal_size;      /* bytes, a multiple of physical_size: what the host likes a request to be; 0: it does not say */
 	char serial[21];            /* as given, or derived from the path */
 	/* By any thread that completes a request. sync_failed: an fdatasync failed, and every later flush fails too. unsynced:
 	 * something was written since the last flush began. */

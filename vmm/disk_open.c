@@ -13,7 +13,9 @@
 #include "vmm/disk.h"
 #include "vmm/log.h"
 
-#define SECTOR 512u
+#define SECTOR	     512u
+#define PAGE	     4096u /* of the host's page cache, nearly always */
+#define MAX_PHYSICAL (1u << 20)
 
 static const char *wrong_kind(mode_t mode)
 {
@@ -101,8 +103,22 @@ static int lock_image(const struct disk *disk, const char *path)
 	return -EBUSY;
 }
 
+/* What the host says of its blocks, where it makes sense; 0: nothing. Hints: no request is refused for them. */
+static void set_topology(struct disk *disk, uint64_t physical, uint64_t optimal)
+{
+	uint32_t least = disk->block_size > disk->min_align ? disk->block_size : disk->min_align;
+
+	if (physical < least || physical > MAX_PHYSICAL || physical & (physical - 1))
+		physical = least;
+	if (optimal > UINT32_MAX || optimal % physical)
+		optimal = 0;
+	disk->physical_size = (uint32_t)physical;
+	disk->optimal_size = (uint32_t)optimal;
+}
+
 static int blkdev_geometry(struct disk *disk, const char *path)
 {
+	unsigned physical = 0, optimal = 0;
 	int sector = 0, ro = 0;
 
 	if (ioctl(disk->fd, BLKGETSIZE64, &disk->size) || ioctl(disk->fd, BLKSSZGET, &sector) ||
@@ -114,10 +130,15 @@ static int blkdev_geometry(struct disk *disk, const char *path)
 	}
 	disk->block_size = sector < (int)SECTOR ? SECTOR : (uint32_t)sector;
 	disk->min_align = disk->direct ? disk->block_size : 1;
+	if (ioctl(disk->fd, BLKPBSZGET, &physical))
+		physical = 0;
+	if (ioctl(disk->fd, BLKIOOPT, &optimal))
+		optimal = 0;
+	set_topology(disk, physical, optimal);
 	return 0;
 }
 
-static void file_geometry(struct disk *disk, const char *path, const struct stat *st)
+static void file_blocks(struct disk *disk, const char *path, const struct stat *st)
 {
 	struct statx sx = {0};
 
@@ -141,6 +162,15 @@ static void file_geometry(struct disk *disk, const char *path, const struct stat
 			 "sectors; leave out "
 			 "direct if the image was partitioned with sectors of 512",
 			path, disk->block_size);
+}
+
+/* st_blksize is what a file system prefers: its block mostly, but much more where transfers are dear. */
+static void file_geometry(struct disk *disk, const char *path, const struct stat *st)
+{
+	uint64_t preferred = st->st_blksize > 0 ? (uint64_t)st->st_blksize : 0;
+
+	file_blocks(disk, path, st);
+	set_topology(disk, preferred < PAGE ? preferred : PAGE, preferred > PAGE ? preferred : 0);
 }
 
 static int check_size(struct disk *disk, const char *path)

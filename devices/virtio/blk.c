@@ -482,15 +482,15 @@ static void fill_config(struct blk *blk)
 {
 	const struct disk *disk = blk->disk;
 	uint32_t align = disk->block_size / SECTOR;
-	/* In logical blocks: what the host can take without copying (direct I/O on a disk with larger
-	 * blocks). */
-	uint32_t physical = disk->min_align > disk->block_size ? disk->min_align / disk->block_size : 1;
+	/* In logical blocks. */
+	uint32_t physical = disk->physical_size > disk->block_size ? disk->physical_size / disk->block_size : 1;
 	struct virtio_blk_config c = {
 		.capacity = disk->size / SECTOR,
 		.seg_max = blk->dev.queue_max > 2 ? blk->dev.queue_max - 2 : 1,
 		.blk_size = disk->block_size,
 		.physical_block_exp = __builtin_ctz(physical),
 		.min_io_size = physical,
+		.opt_io_size = disk->optimal_size ? disk->optimal_size / disk->block_size : 0,
 		.wce = 1,
 		.num_queues = blk->dev.nvq,
 	};

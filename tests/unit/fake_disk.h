@@ -117,7 +117,9 @@ static inline struct disk *fake_disk_new(struct loop *loop, uint64_t size, bool 
 		.can_discard = true,
 		.can_zero = true,
 		.block_size = 512,
-		.min_align = 4096,
+		.min_align = 1,
+		.physical_size = 4096,
+		.optimal_size = 65536,
 		.serial = "PINVM0"};
 	for (uint64_t i = 0; i < size; i++)
 		fake_disk.data[i] = i / 512 + i % 512 * 7;

@@ -556,6 +556,8 @@ START_TEST(config_space)
 	ck_assert_uint_eq(c->blk_size, 512);
 	ck_assert_uint_eq(c->physical_block_exp, 3);
 	ck_assert_uint_eq(c->min_io_size, 8);
+	ck_assert_uint_eq(c->opt_io_size, 128);
+	ck_assert_uint_eq(c->alignment_offset, 0);
 	ck_assert_uint_eq(c->wce, 1);
 	ck_assert_uint_eq(c->num_queues, 4);
 	ck_assert_uint_gt(c->max_discard_sectors, 0);
