@@ -23,7 +23,7 @@
 
 #define AP_PAGE	   0x8000 /* RAM nobody else uses once the guest runs */
 #define AP_STACK   8192
-#define MAX_APS	   64
+#define MAX_APS	   255
 #define AP_CYCLES  10000000000 /* some seconds */
 #define STUB_SIZE  16
 #define PAGE_2M	   0x200000
