@@ -166,14 +166,19 @@ static void wake(struct loop *loop)
 		(void)!write(loop->wake.fd, &one, sizeof(one));
 }
 
-void loop_post(struct loop *loop, struct loop_call *call)
+void loop_post_all(struct loop *loop, struct loop_call *newest, struct loop_call *oldest)
 {
 	struct loop_call *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
 
 	do
-		call->private.next = head;
-	while (!atomic_compare_exchange_weak(&loop->posted, &head, call));
+		oldest->private.next = head;
+	while (!atomic_compare_exchange_weak(&loop->posted, &head, newest));
 	wake(loop);
+}
+
+void loop_post(struct loop *loop, struct loop_call *call)
+{
+	loop_post_all(loop, call, call);
 }
 
 void loop_stop(struct loop *loop)

@@ -63,6 +63,9 @@ struct loop {
 	atomic_bool sleeping, stop;
 };
 
+/* Any thread: loop_post() of several calls linked newest first, at the price of one. */
+void loop_post_all(struct loop *loop, struct loop_call *newest, struct loop_call *oldest);
+
 /* One writer: no locked instruction needed. */
 static inline void loop_count(_Atomic uint64_t *counter, uint64_t n)
 {

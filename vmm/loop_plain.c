@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The plain engine of a loop, for hosts that refuse io_uring: epoll, and one worker thread that does the file
- * operations in the order given and posts each one back. The worker belongs to the loop and follows its
- * thread's affinity.
+ * operations in the order given. They go to the worker in batches, one a step of the loop, and come back in
+ * batches too, as far as none waits for another that takes long. The worker belongs to the loop and follows
+ * its thread's affinity.
  */
 #include "vmm/loop_engine.h"
 
@@ -21,6 +22,11 @@
 #include "vmm/thread.h"
 
 #define EVENTS_PER_STEP 64
+#define HOLD_NS		100000 /* what is done is not kept from the loop for longer, by operations begun after it */
+
+struct io_list {
+	struct loop_io *first, **last;
+};
 
 struct plain {
 	struct loop *loop;
@@ -28,10 +34,18 @@ struct plain {
 	struct epoll_event ready[EVENTS_PER_STEP];
 	bool wanted, working; /* the loop was made for file operations; and its worker exists */
 	pthread_t worker;
-	pthread_mutex_t lock; /* of what follows */
+	struct io_list queued; /* in this step */
+	pthread_mutex_t lock;  /* of what follows */
 	pthread_cond_t work;
-	struct loop_io *first, **last;
+	struct io_list given; /* to the worker */
 	bool quit;
+};
+
+/* The worker's: operations that ended and were not handed back yet. */
+struct ended {
+	struct loop *loop;
+	struct loop_call *newest, *oldest;
+	uint64_t since;
 };
 
 static int carry_out(const struct loop_io *io)
@@ -56,6 +70,19 @@ static int carry_out(const struct loop_io *io)
 	return ret < 0 ? -errno : (int)ret;
 }
 
+/* The same if it can be done without waiting. False: it cannot, or not for certain; nothing was done then. */
+static bool carry_out_now(struct loop_io *io)
+{
+	ssize_t ret = -1;
+
+	if (io->private.op == LOOP_READV)
+		ret = preadv2(io->private.fd, io->private.iov, io->private.n, (off_t)io->private.off, RWF_NOWAIT);
+	else if (io->private.op == LOOP_WRITEV)
+		ret = pwritev2(io->private.fd, io->private.iov, io->private.n, (off_t)io->private.off, RWF_NOWAIT);
+	io->private.res = (int)ret;
+	return ret > 0;
+}
+
 static void io_done(struct loop_call *call)
 {
 	struct loop_io *io = container_of(call, struct loop_io, private.done);
@@ -63,19 +90,46 @@ static void io_done(struct loop_call *call)
 	io->fn(io, io->private.res);
 }
 
-static struct loop_io *next_io(struct plain *p)
+static void hand_back(struct ended *ended)
+{
+	if (ended->newest)
+		loop_post_all(ended->loop, ended->newest, ended->oldest);
+	ended->newest = NULL;
+}
+
+/* Nothing that may wait begins before the loop has what is done. */
+static void work_on(struct ended *ended, struct loop_io *io)
+{
+	struct loop_call *done = &io->private.done;
+
+	if (!ended->newest || now_ns() - ended->since > HOLD_NS || !carry_out_now(io)) {
+		hand_back(ended);
+		io->private.res = carry_out(io);
+	}
+	if (!ended->newest) {
+		ended->oldest = done;
+		ended->since = now_ns();
+	}
+	done->fn = io_done;
+	done->private.next = ended->newest;
+	ended->newest = done;
+}
+
+static void list_init(struct io_list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static struct loop_io *next_batch(struct plain *p)
 {
 	struct loop_io *io;
 
 	pthread_mutex_lock(&p->lock);
-	while (!p->first && !p->quit)
+	while (!p->given.first && !p->quit)
 		pthread_cond_wait(&p->work, &p->lock);
-	io = p->first;
-	if (io) {
-		p->first = io->private.next;
-		if (!p->first)
-			p->last = &p->first;
-	}
+	io = p->given.first;
+	list_init(&p->given);
 	pthread_mutex_unlock(&p->lock);
 	return io;
 }
@@ -83,14 +137,30 @@ static struct loop_io *next_io(struct plain *p)
 static void *work(void *arg)
 {
 	struct plain *p = arg;
-	struct loop_io *io;
+	struct ended ended = {.loop = p->loop};
+	struct loop_io *io, *next;
 
-	while ((io = next_io(p))) {
-		io->private.res = carry_out(io);
-		io->private.done.fn = io_done;
-		loop_post(p->loop, &io->private.done);
+	while ((io = next_batch(p))) {
+		for (; io; io = next) {
+			next = io->private.next; /* once handed back it is not ours */
+			work_on(&ended, io);
+		}
+		hand_back(&ended);
 	}
 	return NULL;
+}
+
+/* What this step queued goes to the worker. */
+static void give(struct plain *p)
+{
+	if (!p->queued.first)
+		return;
+	pthread_mutex_lock(&p->lock);
+	*p->given.last = p->queued.first;
+	p->given.last = p->queued.last;
+	pthread_mutex_unlock(&p->lock);
+	pthread_cond_signal(&p->work);
+	list_init(&p->queued);
 }
 
 static int start_worker(struct plain *p)
@@ -119,7 +189,8 @@ static int plain_create(struct loop *loop, unsigned depth)
 	if (!p)
 		return -ENOMEM;
 	p->loop = loop;
-	p->last = &p->first;
+	list_init(&p->queued);
+	list_init(&p->given);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	p->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -185,6 +256,7 @@ static int plain_wait(struct loop *loop, int64_t ns)
 	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 	struct plain *p = loop->state;
 
+	give(p);
 	if (p->nready) /* found earlier, not dispatched yet: an edge is told once only */
 		return 0;
 	p->nready = epoll_pwait2(p->epfd, p->ready, EVENTS_PER_STEP, ns < 0 ? NULL : &ts, NULL);
@@ -214,11 +286,8 @@ static void plain_io(struct loop *loop, struct loop_io *io)
 
 	assert(p->wanted);
 	loop_count(&loop->stats.sqes, 1);
-	pthread_mutex_lock(&p->lock);
-	*p->last = io;
-	p->last = &io->private.next;
-	pthread_cond_signal(&p->work);
-	pthread_mutex_unlock(&p->lock);
+	*p->queued.last = io;
+	p->queued.last = &io->private.next;
 }
 
 static void plain_signal(struct loop *loop, int fd)

@@ -2,7 +2,8 @@
 /*
  * How many system calls the thread of a loop makes for a batch of disk requests, counted by tracing it: kick,
  * 32 reads, one signal back. On io_uring at most two: one that submits the reads, one that sends the signal
- * and waits for the kick.
+ * and waits for the kick. On the plain engine about four (wake the worker, wait for it, signal, wait), and a
+ * few more when the host lets the worker wait in the midst of a batch; never some for each read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -147,6 +148,7 @@ START_TEST(two_calls_a_batch)
 			BATCHES, BATCH, uring, plain);
 		/* Making the guest's thread is 10 to 20 of them. */
 		ck_assert_int_gt(plain, 2 * BATCHES);
+		ck_assert_int_le(plain, BATCH / 2 * BATCHES);
 		ck_assert_int_ge(uring, BATCHES);
 		ck_assert_int_le(uring, 2 * BATCHES + WARM_UP);
 	}
