@@ -36,7 +36,7 @@ static json_t *text_json(const char *text)
 
 	if (json)
 		return json;
-	for (; text[n] && n < sizeof(ascii) - 1; n++)
+	for (; n < sizeof(ascii) - 1 && text[n]; n++)
 		ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
 	return json_stringn(ascii, n);
 }

@@ -520,7 +520,8 @@ static int queue_create(struct blk *blk, unsigned i)
 	bq->disk = blk->disk;
 	/* One block: at the usual sizes it comes fresh from the kernel, and costs only the pages that get used. What
 	 * is written here is at its beginning. */
-	bq->spare = calloc(1, max * sizeof(*bq->req) + (size_t)n * (max * sizeof(*bq->slots) + sizeof(*bq->spare)));
+	bq->spare = calloc(1, /* NOLINTNEXTLINE(bugprone-sizeof-expression): spare is an array of pointers */
+		max * sizeof(*bq->req) + (size_t)n * (max * sizeof(*bq->slots) + sizeof(*bq->spare)));
 	if (!bq->spare)
 		return -ENOMEM;
 	bq->req = (struct blk_req *)(bq->spare + n);

@@ -15,21 +15,26 @@ guest_head()	# LOOPS
 {
 	echo "loops=$1"
 	cat <<-'END'
+		# A node of its own for the disk in a slot: writing to /dev/vdX when the driver is away would leave a file there
+		# in the way of the next node.
 		disk()	# SLOT
 		{
-			set -- /sys/bus/pci/devices/0000:00:0$1.0/virtio*/block/*
-			echo "/dev/${1##*/}"
+			for dev in /sys/bus/pci/devices/0000:00:0$1.0/virtio*/block/*/dev; do
+				IFS=: read -r major minor <"$dev" || return 1
+				[ -b "/disk$1-$minor" ] || mknod "/disk$1-$minor" b "$major" "$minor"
+				echo "/disk$1-$minor"
+			done 2>/dev/null
 		}
 		ready()
 		{
-			[ -b "$(disk 1)" ] && [ -b "$(disk 2)" ]
+			[ -n "$(disk 1)" ] && [ -n "$(disk 2)" ]
 		}
 		busy()
 		{
 			while [ ! -e /stop ]; do
 				a=$(disk 1) b=$(disk 2)
-				[ ! -b "$a" ] || dd if=$a of=/dev/null bs=64k iflag=direct
-				[ ! -b "$b" ] || dd if=/dev/zero of=$b bs=64k count=64 oflag=direct conv=notrunc
+				[ -z "$a" ] || dd if=$a of=/dev/null bs=64k iflag=direct
+				[ -z "$b" ] || dd if=/dev/zero of=$b bs=64k count=64 oflag=direct conv=notrunc
 			done 2>/dev/null
 		}
 		conclude()

@@ -213,7 +213,7 @@ START_TEST(the_guide_is_true)
 
 		while (p && (next = strstr(p + 1, " | ")))
 			p = next; /* to the last column */
-		while (p && (p = strstr(p, "--"))) {
+		for (p = p ? strstr(p, "--") : NULL; p; p = strstr(p, "--")) {
 			bool known = false;
 
 			p += 2;
