@@ -205,11 +205,11 @@ LAB_LIMIT ?= 3600
 TESTS ?=
 
 check-lab: lab-files ## stock guests in the lab: one short test a feature; TESTS="disk life.panic" picks some
-	$(Q)tools/lab --scratch 4G --out $(B)/lab/out --timeout 1500 -- tests/lab/run --quick $(TESTS)
+	$(Q)tests/lab/hosts $(B)/lab/out 1500 --quick $(TESTS)
 
 lab: lab-files ## stock guests in the lab: the full matrix
 	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"
-	$(Q)tools/lab --scratch 4G --out $(B)/lab/out --timeout $(LAB_LIMIT) -- tests/lab/run $(TESTS)
+	$(Q)tests/lab/hosts $(B)/lab/out $(LAB_LIMIT) $(TESTS)
 .PHONY: lab-files check-lab lab
 
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
