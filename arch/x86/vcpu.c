@@ -118,10 +118,7 @@ int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot)
 	struct kvm_regs regs = {
 		.rip = cpu->rip, .rax = cpu->rax, .rbx = cpu->rbx, .rsi = cpu->rsi, .rflags = 2};
 	struct kvm_sregs sregs;
-	int err = boot_cpu_tables(cpu, &vcpu->guest->mem);
 
-	if (err)
-		return log_errno(err, "boot tables do not fit into RAM");
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
 		return log_errno(-errno, "vCPU %u: KVM_GET_SREGS", vcpu->index);
 	set_segments(&sregs, cpu->long_mode);
