@@ -47,7 +47,7 @@ all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
-lib_src := $(filter-out vmm/main.c,$(wildcard vmm/*.c arch/$(ARCH)/*.c devices/*.c devices/virtio/*.c))
+lib_src := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/*/*.c arch/$(ARCH)/*.c devices/*.c devices/virtio/*.c))
 lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
 # What only one architecture has is tested in a folder of its name.
 unit_src := $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c)

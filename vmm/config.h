@@ -29,9 +29,25 @@ struct cpu_config {
 	char *features; /* "-feat,+feat" in the order typed, /proc/cpuinfo names; NULL: host as it is */
 };
 
+/* Where pages come from: numa_memory_policy.rst. */
+enum mem_policy { MEM_POLICY_DEFAULT, MEM_POLICY_BIND, MEM_POLICY_PREFERRED, MEM_POLICY_INTERLEAVE };
+
 struct memory_config {
-	uint64_t size; /* bytes */
-	bool shared;   /* memfd, MAP_SHARED */
+	uint64_t size;          /* bytes */
+	char *hugepages;        /* as typed: off, thp, a size, or a hugetlbfs directory; NULL: the kernel's own default */
+	enum tristate prealloc; /* default: on with hugetlb pages */
+	bool lock;              /* mlock */
+	bool shared;            /* other processes can map it: memfd or file, MAP_SHARED */
+	char *host_node;        /* list of host nodes as typed; NULL: any */
+	int policy;             /* enum mem_policy; with host_node the default is bind */
+};
+
+/* One --numa: a node of the guest. */
+struct numa_config {
+	char *cpus;         /* list of vCPUs as typed */
+	uint64_t size;      /* bytes */
+	char *host_node;    /* as in memory_config; NULL: --memory's */
+	char *distance;     /* [N:D,...] as typed; NULL: 20 to the others */
 };
 
 struct disk_config {
@@ -58,6 +74,8 @@ struct guest_config {
 	char *kernel, *initrd, *append;
 	struct cpu_config cpus;
 	struct memory_config memory;
+	struct numa_config *numas; /* in the order of guest nodes */
+	unsigned nnumas;
 	struct disk_config *disks;
 	unsigned ndisks;
 	bool rng;
