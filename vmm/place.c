@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/hostfile.h"
 #include "vmm/log.h"
-#include "vmm/options_values.h"
 
 #define CPUS_TEXT 256
 
@@ -143,17 +143,8 @@ static int add_rows(struct place *place, const struct guest_config *cfg)
 /* A CPU list in a file of /sys; the whole set where there is no such file. */
 static void read_cpus(const char *path, cpu_set_t *set)
 {
-	char line[1024];
-	FILE *f = fopen(path, "re");
-
-	memset(set, 0xff, sizeof(*set));
-	if (!f)
-		return;
-	if (fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = 0;
-		value_cpulist(line, set, sizeof(*set));
-	}
-	fclose(f);
+	if (hostfile_list("", path, set))
+		memset(set, 0xff, sizeof(*set));
 }
 
 static int check_allowed(const struct place *place, const struct placement *row)
