@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/memory/nodes.h"
 #include "vmm/options_table.h"
 
 #define RAM_UNIT 4096 /* a page: KVM maps no less */
@@ -111,18 +112,35 @@ static int check_iothreads(const struct guest_config *cfg)
 	return 0;
 }
 
+/* Who typed no size gets what the nodes need. */
+static int check_memory(struct guest_config *cfg)
+{
+	uint64_t nodes;
+	int ret = nodes_size(cfg, &nodes);
+
+	if (ret)
+		return ret;
+	if (!cfg->memory.size)
+		cfg->memory.size = nodes ? nodes : CONFIG_MEMORY_DEFAULT;
+	if (cfg->memory.size % RAM_UNIT) {
+		log_err("--memory: must be a multiple of 4K");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int config_check(struct guest_config *cfg)
 {
+	struct guest_nodes nodes;
 	int ret;
 
 	if (!cfg->kernel) {
 		log_err("no kernel given: name its file, as in `pinvm run vmlinuz`, or with --kernel FILE");
 		return -EINVAL;
 	}
-	if (cfg->memory.size % RAM_UNIT) {
-		log_err("--memory: must be a multiple of 4K");
-		return -EINVAL;
-	}
+	ret = check_memory(cfg);
+	if (ret)
+		return ret;
 	if (cfg->ndisks + cfg->rng > CONFIG_MAX_DEVICES) {
 		log_err("--disk: %u are given; the PCI bus has room for %u%s", cfg->ndisks,
 			CONFIG_MAX_DEVICES - cfg->rng, cfg->rng ? " beside --rng" : "");
@@ -134,5 +152,7 @@ int config_check(struct guest_config *cfg)
 			return -EINVAL;
 		}
 	ret = check_topology(&cfg->cpus);
+	if (!ret)
+		ret = guest_nodes(&nodes, cfg);
 	return ret ? ret : check_iothreads(cfg);
 }

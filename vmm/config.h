@@ -11,6 +11,11 @@
 
 #define CONFIG_MAX_DEVICES 31 /* slots of the PCI bus, beside the host bridge's */
 
+/* Bytes of RAM a guest can have, and has when nobody says how much. */
+#define CONFIG_MEMORY_MIN     (2ULL << 20)
+#define CONFIG_MEMORY_MAX     (16ULL << 40)
+#define CONFIG_MEMORY_DEFAULT (512ULL << 20)
+
 /* A switch whose default is decided where it is used. */
 enum tristate { TRI_DEFAULT = 0, TRI_OFF, TRI_ON };
 
@@ -33,7 +38,7 @@ struct cpu_config {
 enum mem_policy { MEM_POLICY_DEFAULT, MEM_POLICY_BIND, MEM_POLICY_PREFERRED, MEM_POLICY_INTERLEAVE };
 
 struct memory_config {
-	uint64_t size;          /* bytes */
+	uint64_t size;          /* bytes; 0: config_check() takes what --numa adds up to, or the default */
 	char *hugepages;        /* as typed: off, thp, a size, or a hugetlbfs directory; NULL: the kernel's own default */
 	enum tristate prealloc; /* default: on with hugetlb pages */
 	bool lock;              /* mlock */
@@ -44,10 +49,10 @@ struct memory_config {
 
 /* One --numa: a node of the guest. */
 struct numa_config {
-	char *cpus;         /* list of vCPUs as typed */
-	uint64_t size;      /* bytes */
-	char *host_node;    /* as in memory_config; NULL: --memory's */
-	char *distance;     /* [N:D,...] as typed; NULL: 20 to the others */
+	char *cpus;	 /* list of vCPUs as typed */
+	uint64_t size;	 /* bytes */
+	char *host_node; /* as in memory_config; NULL: --memory's */
+	char *distance;	 /* [N:D,...] as typed; NULL: 20 to the others */
 };
 
 struct disk_config {
@@ -100,14 +105,14 @@ struct guest_config {
 	bool debug_exit, force, dry_run;
 };
 
-/* Every option at its default (1 vCPU, 512M, ...). A field that could not be allocated is NULL. Main. */
+/* Every option at its default (1 vCPU, ...). A field that could not be allocated is NULL. Main. */
 void config_defaults(struct guest_config *cfg);
 /* Release what the struct owns and leave it zeroed; a zeroed struct may be released again. Main. */
 void config_free(struct guest_config *cfg);
 
 /*
  * The rules that bind several options together; options_parse_run() ends with it, an embedder calls it itself. Fills in
- * the topology that was left out (sockets, cores, threads). 0, or -EINVAL after one logged line. Main.
+ * what was left out and follows from the others: the topology (sockets, cores, threads), the size of memory. 0, or -EINVAL after one logged line. Main.
  */
 int config_check(struct guest_config *cfg);
 

@@ -187,7 +187,9 @@ static int apply_item(const struct opt_given *g, void *base, char *item, uint64_
 	i = find_key(row, item, &value);
 	if (i < 0) {
 		list_keys(row, keys, sizeof(keys));
-		return refuse(g, item, value, "unknown key; it has %s", keys);
+		return refuse(g, item, value, "unknown key; it has %s%s", keys,
+			!value && isdigit((unsigned char)*item) ? "; a list with commas stands in brackets, [0,2-3]"
+								: "");
 	}
 	key = &row->keys[i];
 	if (key->type != OPT_FEATURES && (*seen & (1ULL << i)))

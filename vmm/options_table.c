@@ -8,12 +8,13 @@
 
 #include <limits.h>
 
+#include "vmm/memory/nodes.h"
+#include "vmm/options_values.h"
 #include "vmm/place.h"
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define DAYS(n)	   ((n)*86400ULL * 1000000000)
 #define SECONDS(n) ((n)*1000000000ULL)
-#define MIB(n)	   ((uint64_t)(n) << 20)
 
 /* The offset of a field, which must be of this type: the parser writes through it. */
 #define AT(s, f, type)    \
@@ -37,6 +38,7 @@
 
 typedef struct guest_config G;
 typedef struct disk_config D;
+typedef struct numa_config N;
 
 static const char *const model_names[] = {"host", NULL};
 static const char *const irqchip_names[] = {"split", NULL};
@@ -59,6 +61,27 @@ static const char *check_sched(const char *text)
 	return place_parse_sched(text, &rule);
 }
 
+static const char *check_vcpus(const char *text)
+{
+	cpu_set_t set;
+
+	return value_cpulist(text, &set, sizeof(set));
+}
+
+static const char *check_host_nodes(const char *text)
+{
+	cpu_set_t set;
+
+	return value_cpulist(text, &set, sizeof(set)) ? "not a list of host nodes: write it as 0 or [0,2-3]" : NULL;
+}
+
+static const char *check_distance(const char *text)
+{
+	uint8_t to[NODES_MAX];
+
+	return nodes_parse_distance(text, to);
+}
+
 /* A key: its name, what stands for its value in the help, the help, then one of the types above. */
 static const struct opt_key cpu_keys[] = {
 	{"sockets", "N", "sockets the guest sees", UINT(G, cpus.sockets, 1, 255, 0)},
@@ -71,6 +94,16 @@ static const struct opt_key cpu_keys[] = {
 
 static const struct opt_key memory_keys[] = {
 	{"shared", ONOFF, "RAM that other processes can map (memfd)", BOOL(G, memory.shared)},
+};
+
+static const struct opt_key numa_keys[] = {
+	{"cpus", "LIST", "its vCPUs, as in 0-3 or [0,4-7]; every vCPU is in one node",
+		STRING(N, cpus, 1, 1023), .check = check_vcpus},
+	{"memory", "SIZE", "its RAM", SIZE(N, size, CONFIG_MEMORY_MIN, CONFIG_MEMORY_MAX, 0)},
+	{"host-node", "LIST", "host nodes its pages come from; without: those of --memory",
+		STRING(N, host_node, 1, 255), .check = check_host_nodes},
+	{"distance", "[N:D,...]", "how far guest node N is, 11 to 254; without: 20",
+		STRING(N, distance, 1, 255), .check = check_distance},
 };
 
 static const struct opt_key disk_keys[] = {
@@ -129,9 +162,16 @@ const struct opt_row opt_table[] = {
 		KEYS(cpu_keys)},
 	{.name = "memory",
 		.letter = 'm',
-		.value = {NULL, "SIZE", "guest RAM; a bare number is MiB",
-			SIZE(G, memory.size, MIB(2), MIB(16) << 20, MIB(512))},
+		.value = {NULL, "SIZE", "guest RAM (default 512M), or what --numa adds up to; a bare number is MiB",
+			SIZE(G, memory.size, CONFIG_MEMORY_MIN, CONFIG_MEMORY_MAX, 0)},
 		KEYS(memory_keys)},
+	{.name = "numa",
+		.flags = OPT_REPEAT,
+		.count_at = AT(G, nnumas, unsigned),
+		.size = sizeof(N),
+		.value = {NULL, NULL, "a NUMA node of the guest, numbered from 0", .type = OPT_NONE,
+			.at = AT(G, numas, N *)},
+		KEYS(numa_keys)},
 	{.name = "pin",
 		.group = "Placement",
 		.flags = OPT_REPEAT,

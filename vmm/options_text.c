@@ -289,9 +289,10 @@ void options_print(FILE *out, const struct guest_config *cfg)
 	struct guest_config usual;
 
 	config_defaults(&usual);
-	/* The topology that follows from the number of vCPUs alone was not chosen by anybody. */
+	/* The topology that follows from the number of vCPUs alone, or RAM from the nodes, was not chosen by anybody. */
 	usual.cpus.sockets = usual.cpus.threads = 1;
 	usual.cpus.cores = cfg->cpus.count;
+	usual.memory.size = cfg->nnumas ? cfg->memory.size : CONFIG_MEMORY_DEFAULT;
 	for_each_row(row) if (!(row->flags & OPT_OUTSIDE) && opt_here(row)) print_row(out, row, cfg, &usual);
 	config_free(&usual);
 }

@@ -101,6 +101,49 @@ START_TEST(cpus_and_memory)
 }
 END_TEST
 
+#define NODES(...) "K", "-c", "4", "--numa", "cpus=[0,2-3],memory=1G", "--numa", __VA_ARGS__
+
+START_TEST(nodes)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, NODES("cpus=1,memory=512,host-node=[0,2-3],distance=[0:30,1:10]"));
+	ck_assert_uint_eq(cfg.nnumas, 2);
+	ck_assert_str_eq(cfg.numas[0].cpus, "[0,2-3]");
+	ck_assert_uint_eq(cfg.numas[0].size, 1ULL << 30);
+	ck_assert_ptr_null(cfg.numas[0].host_node);
+	ck_assert_uint_eq(cfg.numas[1].size, 512ULL << 20);
+	ck_assert_str_eq(cfg.numas[1].host_node, "[0,2-3]");
+	ck_assert_str_eq(cfg.numas[1].distance, "[0:30,1:10]");
+	ck_assert_uint_eq(cfg.memory.size, 1536ULL << 20);
+	config_free(&cfg);
+	accept(&cfg, NODES("cpus=1,memory=1G"), "-m", "2G,shared=on");
+	ck_assert_uint_eq(cfg.memory.size, 2ULL << 30);
+	config_free(&cfg);
+
+	/* The default size was not typed, and typing it is another thing than leaving it out. */
+	refuse("--memory 512M: the nodes of --numa have 2G together", NODES("cpus=1,memory=1G"), "-m", "512M");
+	refuse("--numa: needs a value, KEY=VALUE", "K", "--numa");
+	refuse("--numa size=1G: unknown key; it has cpus, memory, host-node, distance", NODES("size=1G"));
+	refuse("--numa 3: unknown key; it has cpus, memory, host-node, distance; a list with commas stands in brackets",
+		"K", "--numa", "cpus=0,3,memory=1G");
+	refuse("--numa cpus=1: given twice", NODES("cpus=1,cpus=1"));
+	refuse("--numa cpus=: must not be empty", NODES("cpus=,memory=1G"));
+	refuse("--numa cpus=two: not a CPU list", NODES("cpus=two,memory=1G"));
+	refuse("--numa memory=1M: must be 2M to 16T", NODES("cpus=1,memory=1M"));
+	refuse("--numa memory=2050K: must be a multiple of 4K", NODES("cpus=1,memory=2050K"));
+	refuse("--numa: nodes 0-1 have more than 16T together", NODES("cpus=1,memory=16T"));
+	refuse("--numa cpus=1: node 1 has no RAM", NODES("cpus=1"));
+	refuse("--numa memory=1G: node 1 has no vCPU", NODES("memory=1G"));
+	refuse("--numa: of --cpus 4, vCPU 1 is in no node", "K", "-c", "4", "--numa", "cpus=[0,2-3],memory=1G");
+	refuse("--numa cpus=1-2: vCPU 2 is in node 0 already", NODES("cpus=1-2,memory=1G"));
+	refuse("--numa cpus=[1,4]: there is no vCPU 4", NODES("cpus=[1,4],memory=1G"));
+	refuse("--numa host-node=near: not a list of host nodes", NODES("cpus=1,memory=1G,host-node=near"));
+	refuse("--numa distance=30: write it as", NODES("cpus=1,memory=1G,distance=30"));
+	refuse("--numa distance=2:30: there is no node 2", NODES("cpus=1,memory=1G,distance=2:30"));
+}
+END_TEST
+
 /* A feature that is a prefix of another is not the same one. */
 START_TEST(features_are_whole_names)
 {
@@ -273,7 +316,10 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 {
 	struct guest_config cfg;
 	char arg[256], text[64];
-	const char *first = row->value.type == OPT_NONE ? "" : row->value.type == OPT_UINT ? "4," : "64,";
+	const char *first = !strcmp(row->name, "numa")	  ? "cpus=0,"
+			    : row->value.type == OPT_NONE ? ""
+			    : row->value.type == OPT_UINT ? "4,"
+							  : "64,";
 	struct opt_key stored = *key;
 	int ret;
 
@@ -366,7 +412,7 @@ static void invent(char *out, size_t n)
 {
 	static const char *const pieces[] = {",", ",,", "=", "[", "]", "-", "+", "--", "on", "off", "0", "1",
 		"64", "4096", "1G", "2M", "10ms", "host", "avx", "ro", "direct", "queues", "queue-size",
-		"serial", "iothread", "sockets", "cores", "hlt", "pv-eoi", "file", "stdio", "main", "fast",
+		"serial", "iothread", "cpus", "memory", "distance", "1:20", "sockets", "cores", "hlt", "pv-eoi", "file", "stdio", "main", "fast",
 		"K", "18446744073709551616", "99999999999", "%s%n", "\x01\xff\n"};
 	size_t len = 0;
 
@@ -424,5 +470,5 @@ START_TEST(random_arguments)
 END_TEST
 
 UNIT_MAIN("options", defaults_are_the_documented_ones, every_spelling_of_an_option, the_kernel,
-	cpus_and_memory, features_are_whole_names, disks_and_iothreads, switches_and_choices, times,
+	cpus_and_memory, nodes, features_are_whole_names, disks_and_iothreads, switches_and_choices, times,
 	wrong_options, options_of_another_architecture, every_value_of_the_table, random_arguments)

@@ -257,10 +257,34 @@ START_TEST(the_plan)
 	ck_assert_ptr_nonnull(strstr(text, "serial                         file=x\n"));
 	ck_assert_ptr_nonnull(
 		strstr(text, "iothread                       none                     default\n"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "numa                           none                     default\n"));
+	free(text);
+}
+END_TEST
+
+/* RAM that follows from the nodes is nobody's choice. */
+START_TEST(the_plan_with_nodes)
+{
+	struct guest_config cfg;
+	char *text = NULL;
+	size_t n;
+	FILE *f;
+
+	accept(&cfg, "K", "--numa", "cpus=0,memory=1G,distance=0:10");
+	f = open_memstream(&text, &n);
+	options_print(f, &cfg);
+	fclose(f);
+	config_free(&cfg);
+	ck_assert_ptr_nonnull(strstr(text, "memory                         1G                       default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "numa\n  cpus                         0\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  memory                       1G\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  host-node                    -                        default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  distance                     0:10\n"));
 	free(text);
 }
 END_TEST
 
 UNIT_MAIN("options_text", the_table_agrees_with_itself, fields_are_not_shared, help_names_everything,
 	help_marks_what_is_not_here, man_page_names_everything, completion_names_everything, bash_completes,
-	the_guide_is_true, the_plan)
+	the_guide_is_true, the_plan, the_plan_with_nodes)

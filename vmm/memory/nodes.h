@@ -28,8 +28,17 @@ struct guest_nodes {
 
 /*
  * Lay the nodes over the architecture's RAM ranges, in the order of the options. Without --numa: n is 0, and the ranges
- * are all of node 0. 0, or -EINVAL after one logged line (that names --numa or --memory).
+ * are all of node 0. A distance given in one direction only holds in both; given in both, they may differ. 0, or -EINVAL after one logged line (that names --numa or --memory).
  */
 int guest_nodes(struct guest_nodes *nodes, const struct guest_config *cfg);
+
+/* What --numa's nodes have together, in bytes; without any, 0. 0, or -EINVAL after one logged line. */
+int nodes_size(const struct guest_config *cfg, uint64_t *size);
+
+/*
+ * "[N:D,...]", in brackets or not: to[N] becomes D, and 0 where nothing is said. Whether those nodes exist is seen by
+ * guest_nodes(). NULL, or the reason for a refusal (options_values.h).
+ */
+const char *nodes_parse_distance(const char *text, uint8_t to[NODES_MAX]);
 
 #endif
