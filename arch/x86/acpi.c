@@ -13,6 +13,10 @@
 _Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI 5.2.5.3");
 _Static_assert(sizeof(struct acpi_fadt) == 276, "ACPI 5.2.9");
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "PCI firmware specification 4.1.2");
+_Static_assert(sizeof(struct acpi_srat) == 48 && sizeof(struct srat_lapic) == 16 && sizeof(struct srat_memory) == 40 &&
+		       sizeof(struct srat_x2apic) == 24,
+	"ACPI 5.2.16");
+_Static_assert(sizeof(struct acpi_slit) == 44, "ACPI 5.2.17");
 _Static_assert(PIO_SLEEP_STS == PIO_SLEEP_CTL + POWER_SLEEP_STS && PIO_RESET == PIO_SLEEP_CTL + POWER_RESET &&
 		       PIO_GED == PIO_SLEEP_CTL + POWER_GED,
 	"the power block is one range");
@@ -201,6 +205,52 @@ static void put_mcfg(struct builder *b, const struct acpi_params *params)
 	list(b, table_end(b, table_begin(b, "MCFG", 1, &mcfg, sizeof(mcfg))));
 }
 
+/* The node of a CPU, by the same kind of entry as in the MADT. */
+static void put_cpu_node(struct builder *b, uint32_t node, uint32_t apic_id)
+{
+	if (apic_id < 255) {
+		struct srat_lapic e = {SRAT_LAPIC, sizeof(e), node, apic_id, SRAT_ENABLED,
+			.domain_high = {node >> 8, node >> 16, node >> 24}};
+
+		put(b, &e, sizeof(e));
+	} else {
+		struct srat_x2apic e = {SRAT_X2APIC, sizeof(e), 0, node, apic_id, SRAT_ENABLED};
+
+		put(b, &e, sizeof(e));
+	}
+}
+
+/* Node by node: Linux numbers its nodes in the order in which it meets them here. */
+static void put_srat(struct builder *b, const struct acpi_params *params)
+{
+	const struct guest_nodes *nodes = params->nodes;
+	struct acpi_srat srat = {.reserved0 = 1};
+	size_t at = table_begin(b, "SRAT", 3, &srat, sizeof(srat));
+
+	for (unsigned n = 0; n < nodes->n; n++)
+		for (unsigned i = 0; i < params->cpus->count; i++)
+			if (nodes->node_of_vcpu[i] == n)
+				put_cpu_node(b, n, x86_apic_id(params->cpus, i));
+	for (unsigned i = 0; i < nodes->nranges; i++) {
+		const struct node_range *r = &nodes->range[i];
+		struct srat_memory e = {SRAT_MEMORY, sizeof(e), r->node, .base = r->gpa, .size = r->size,
+			.flags = SRAT_ENABLED};
+
+		put(b, &e, sizeof(e));
+	}
+	list(b, table_end(b, at));
+}
+
+static void put_slit(struct builder *b, const struct guest_nodes *nodes)
+{
+	struct acpi_slit slit = {.domains = nodes->n};
+	size_t at = table_begin(b, "SLIT", 1, &slit, sizeof(slit));
+
+	for (unsigned n = 0; n < nodes->n; n++)
+		put(b, nodes->distance[n], nodes->n);
+	list(b, table_end(b, at));
+}
+
 static uint64_t put_xsdt(struct builder *b)
 {
 	struct acpi_header h;
@@ -237,6 +287,10 @@ int acpi_build(const struct acpi_params *params, uint64_t gpa, void *buf, size_t
 	put_madt(&b, params);
 	if (params->pci.ecam_size)
 		put_mcfg(&b, params);
+	if (params->nodes && params->nodes->n) {
+		put_srat(&b, params);
+		put_slit(&b, params->nodes);
+	}
 	xsdt = put_xsdt(&b);
 	if (b.full)
 		return -ENOSPC;

@@ -12,11 +12,13 @@
 
 #include "devices/pci.h"
 #include "vmm/config.h"
+#include "vmm/memory/nodes.h"
 
 struct acpi_params {
 	const struct cpu_config *cpus;
 	struct pci_layout pci;
-	bool serial; /* there is a serial port */
+	bool serial;			 /* there is a serial port */
+	const struct guest_nodes *nodes; /* NULL, or none in it: no SRAT and no SLIT */
 };
 
 /*
@@ -130,6 +132,53 @@ struct madt_x2apic {
 	uint32_t apic_id;
 	uint32_t flags;
 	uint32_t uid;
+} __attribute__((packed));
+
+/* Section 5.2.16: the header, then entries of different kinds. */
+struct acpi_srat {
+	struct acpi_header h;
+	uint32_t reserved0; /* 1 */
+	uint8_t reserved1[8];
+} __attribute__((packed));
+
+enum { SRAT_LAPIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2 };
+
+#define SRAT_ENABLED 1u
+
+struct srat_lapic {
+	uint8_t type, length;
+	uint8_t domain_low; /* bits 0 to 7 of the proximity domain */
+	uint8_t apic_id;
+	uint32_t flags;
+	uint8_t sapic_eid;
+	uint8_t domain_high[3]; /* bits 8 to 31 */
+	uint32_t clock_domain;
+} __attribute__((packed));
+
+struct srat_memory {
+	uint8_t type, length;
+	uint32_t domain;
+	uint16_t reserved0;
+	uint64_t base, size; /* bytes */
+	uint32_t reserved1;
+	uint32_t flags;
+	uint64_t reserved2;
+} __attribute__((packed));
+
+struct srat_x2apic {
+	uint8_t type, length;
+	uint16_t reserved0;
+	uint32_t domain;
+	uint32_t apic_id;
+	uint32_t flags;
+	uint32_t clock_domain;
+	uint32_t reserved1;
+} __attribute__((packed));
+
+/* Section 5.2.17: the header, then a byte for each pair of domains, row by row. */
+struct acpi_slit {
+	struct acpi_header h;
+	uint64_t domains;
 } __attribute__((packed));
 
 /* PCI Firmware Specification 3.3, section 4.1.2: one range is all there is. */

@@ -38,11 +38,18 @@ int arch_describe(struct guest *guest, struct arch_boot *boot)
 		.serial = guest->cfg->serial != SERIAL_OFF,
 	};
 	void *buf = mem_at(&guest->mem, ADDR_RSDP, ADDR_ACPI_END - ADDR_RSDP);
-	int used;
+	struct guest_nodes nodes;
+	int used, err;
 
 	if (!buf)
 		return log_errno(-ENOMEM, "--memory: too small for the ACPI tables below 1 MiB");
 	arch_pci_layout(&params.pci, mem_top(&guest->mem));
+	if (guest->cfg->nnumas) {
+		err = guest_nodes(&nodes, guest->cfg);
+		if (err)
+			return err;
+		params.nodes = &nodes;
+	}
 	used = acpi_build(&params, ADDR_RSDP, buf, ADDR_ACPI_END - ADDR_RSDP);
 	if (used == -ENOSPC)
 		return log_errno(used, "--cpus: the ACPI tables of %u CPUs do not fit into %u bytes",
