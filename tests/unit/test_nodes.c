@@ -166,7 +166,8 @@ START_TEST(a_node_over_the_hole)
 }
 END_TEST
 
-/* As many nodes as there may be, over as many holes as an address map may have; nothing twice, nothing left out. */
+/* As many nodes as there may be, over as many holes as an address map may have; nothing twice, nothing left
+ * out. */
 START_TEST(many_nodes)
 {
 	struct guest_nodes nodes;
@@ -267,8 +268,8 @@ START_TEST(distances)
 	for (unsigned a = 0; a < 4; a++)
 		for (unsigned b = 0; b < 4; b++)
 			ck_assert_uint_eq(nodes.distance[a][b], a == b ? 10 : 20);
-	numas[0].distance = (char *)"[0:10,1:15]";  /* and so it is back from 1 */
-	numas[1].distance = (char *)"2:31";	    /* but 2 says 32 */
+	numas[0].distance = (char *)"[0:10,1:15]"; /* and so it is back from 1 */
+	numas[1].distance = (char *)"2:31";	   /* but 2 says 32 */
 	numas[2].distance = (char *)"[1:32,3:11]";
 	numas[3].distance = (char *)"[0:254]";
 	accept(&nodes, &cfg);
@@ -319,5 +320,5 @@ START_TEST(wrong_distances)
 }
 END_TEST
 
-UNIT_MAIN("nodes", no_nodes, all_below_the_hole, boundary_at_the_hole, a_page_beside_the_hole, a_node_over_the_hole,
-	many_nodes, vcpus, wrong_vcpus, wrong_sizes, distances, wrong_distances)
+UNIT_MAIN("nodes", no_nodes, all_below_the_hole, boundary_at_the_hole, a_page_beside_the_hole,
+	a_node_over_the_hole, many_nodes, vcpus, wrong_vcpus, wrong_sizes, distances, wrong_distances)

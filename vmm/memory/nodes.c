@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The guest's NUMA nodes, from the text of the options to vCPUs, ranges and distances; see nodes.h. Pure; main. */
+/* The guest's NUMA nodes, from the text of the options to vCPUs, ranges and distances; see nodes.h. Pure;
+ * main. */
 #include "vmm/memory/nodes.h"
 
 #include <ctype.h>
@@ -14,9 +15,10 @@
 #include "vmm/options_values.h"
 #include "vmm/place.h"
 
-#define PAGE	       4096 /* KVM maps no less */
-#define MAX_RAM	       8    /* ranges of the address map */
-#define DISTANCE_SELF  10   /* ACPI 6.4 section 5.2.17: itself; 255: out of reach, which no RAM of one machine is */
+#define PAGE	4096 /* KVM maps no less */
+#define MAX_RAM 8    /* ranges of the address map */
+#define DISTANCE_SELF \
+	10 /* ACPI 6.4 section 5.2.17: itself; 255: out of reach, which no RAM of one machine is */
 #define DISTANCE_MAX   254
 #define DISTANCE_OTHER 20
 
@@ -51,13 +53,14 @@ int nodes_size(const struct guest_config *cfg, uint64_t *size)
 
 		value_format_size(numa->size, text, sizeof(text));
 		if (!numa->size)
-			return refuse("--numa %s%.80s: node %u has no RAM; add memory=SIZE", numa->cpus ? "cpus=" : "",
-				numa->cpus ? numa->cpus : "", n);
+			return refuse("--numa %s%.80s: node %u has no RAM; add memory=SIZE",
+				numa->cpus ? "cpus=" : "", numa->cpus ? numa->cpus : "", n);
 		if (numa->size % PAGE)
 			return refuse("--numa memory=%s: must be a multiple of 4K", text);
 		if (numa->size > CONFIG_MEMORY_MAX - *size) {
 			value_format_size(CONFIG_MEMORY_MAX, text, sizeof(text));
-			return refuse("--numa: nodes 0-%u have more than %s together; give them less", n, text);
+			return refuse(
+				"--numa: nodes 0-%u have more than %s together; give them less", n, text);
 		}
 		*size += numa->size;
 	}
@@ -104,12 +107,13 @@ static int check_sum(const struct guest_config *cfg)
 		return err;
 	value_format_size(cfg->memory.size, all, sizeof(all));
 	value_format_size(size, together, sizeof(together));
-	return refuse("--memory %s: the nodes of --numa have %s together; give --memory %s, or leave it out", all,
-		together, together);
+	return refuse("--memory %s: the nodes of --numa have %s together; give --memory %s, or leave it out",
+		all, together, together);
 }
 
 /* The vCPUs of a list are the node's. `free` is of those that nobody had yet. */
-static int take_vcpus(struct guest_nodes *nodes, const struct guest_config *cfg, unsigned node, cpu_set_t *free)
+static int take_vcpus(
+	struct guest_nodes *nodes, const struct guest_config *cfg, unsigned node, cpu_set_t *free)
 {
 	const char *list = cfg->numas[node].cpus, *why;
 	char text[32];
@@ -126,11 +130,12 @@ static int take_vcpus(struct guest_nodes *nodes, const struct guest_config *cfg,
 		if (!CPU_ISSET(i, &set))
 			continue;
 		if (i >= cfg->cpus.count)
-			return refuse("--numa cpus=%.80s: there is no vCPU %u; --cpus %u makes 0 to %u", list, i,
-				cfg->cpus.count, cfg->cpus.count - 1);
+			return refuse("--numa cpus=%.80s: there is no vCPU %u; --cpus %u makes 0 to %u", list,
+				i, cfg->cpus.count, cfg->cpus.count - 1);
 		if (!CPU_ISSET(i, free))
-			return refuse("--numa cpus=%.80s: vCPU %u is in node %u already; it can be in one only", list, i,
-				nodes->node_of_vcpu[i]);
+			return refuse(
+				"--numa cpus=%.80s: vCPU %u is in node %u already; it can be in one only",
+				list, i, nodes->node_of_vcpu[i]);
 		CPU_CLR(i, free);
 		nodes->node_of_vcpu[i] = node;
 	}
@@ -153,8 +158,8 @@ static int lay_vcpus(struct guest_nodes *nodes, const struct guest_config *cfg)
 	if (err || !CPU_COUNT(&free))
 		return err;
 	place_format_cpus(&free, text, sizeof(text));
-	return refuse("--numa: of --cpus %u, vCPU %s %s in no node; name each in one cpus=", cfg->cpus.count, text,
-		CPU_COUNT(&free) > 1 ? "are" : "is");
+	return refuse("--numa: of --cpus %u, vCPU %s %s in no node; name each in one cpus=", cfg->cpus.count,
+		text, CPU_COUNT(&free) > 1 ? "are" : "is");
 }
 
 const char *nodes_parse_distance(const char *text, uint8_t to[NODES_MAX])
@@ -197,13 +202,15 @@ static int take_distances(struct guest_nodes *nodes, const char *list, unsigned 
 		return refuse("--numa distance=%.80s: %s", list, why);
 	for (unsigned n = 0; n < NODES_MAX; n++) {
 		if (to[n] && n >= nodes->n)
-			return refuse("--numa distance=%.80s: there is no node %u; %u --numa make 0 to %u", list, n,
-				nodes->n, nodes->n - 1);
+			return refuse("--numa distance=%.80s: there is no node %u; %u --numa make 0 to %u",
+				list, n, nodes->n, nodes->n - 1);
 		if (to[n] && n == from && to[n] != DISTANCE_SELF)
-			return refuse("--numa distance=%.80s: this is node %u, which is 10 from itself", list, n);
+			return refuse(
+				"--numa distance=%.80s: this is node %u, which is 10 from itself", list, n);
 		if (to[n] == DISTANCE_SELF && n != from)
-			return refuse("--numa distance=%.80s: only a node itself is at 10; node %u is at 11 to 254", list,
-				n);
+			return refuse(
+				"--numa distance=%.80s: only a node itself is at 10; node %u is at 11 to 254",
+				list, n);
 		nodes->distance[from][n] = to[n];
 	}
 	return 0;
