@@ -323,16 +323,18 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	bus_freeze(&guest->bus);
-	err = place_apply(place_find(&guest->place, PLACE_EMULATOR, 0));
-	if (err)
-		return err;
 	err = iothreads_start(guest);
 	if (err)
 		return err;
 	err = vcpus_start(guest);
 	if (err)
 		return err;
-	return sandbox_drop(); /* main last: the threads needed its rights to take their places */
+	/* Main last: its children needed its rights to take their places, and were not to inherit its policy. */
+	err = place_apply(place_find(&guest->place, PLACE_EMULATOR, 0));
+	if (err)
+		return err;
+	err = place_helpers(&guest->place);
+	return err ? err : sandbox_drop();
 }
 
 int guest_create(struct guest **out, const struct guest_config *cfg)
@@ -391,6 +393,10 @@ static int restart(struct guest *guest)
 	err = machine_open(guest);
 	if (!err)
 		err = load(guest);
+	if (!err)
+		err = vcpu_prime(&guest->vcpu[0]);
+	if (!err)
+		err = place_helpers(&guest->place);
 	if (err)
 		return err;
 	atomic_store(&guest->ended, false);
@@ -456,6 +462,7 @@ int guest_run(struct guest *guest)
 		}
 	}
 	settle(guest);
+	place_look(&guest->place);
 	return guest->status;
 }
 

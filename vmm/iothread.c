@@ -23,6 +23,14 @@ static void iothread_main(void *arg)
 	guest_end(io->guest, END_HOST_FAILURE, "iothread %s: %s", io->name, strerror(-err));
 }
 
+/* On the thread itself: its ring or worker is where it belongs before the first request. */
+static int iothread_settle(void *arg)
+{
+	struct iothread *io = arg;
+
+	return loop_own(io->loop);
+}
+
 static int iothread_open(struct guest *guest, const char *name)
 {
 	struct iothread *io = &guest->iothread[guest->niothreads];
@@ -36,8 +44,9 @@ static int iothread_open(struct guest *guest, const char *name)
 	err = loop_create(&io->loop, role, guest->cfg->io_engine, LOOP_DEPTH);
 	if (err)
 		return err;
-	guest->niothreads++;
 	engine = loop_engine(io->loop, &why);
+	loop_place_worker(io->loop, place_worker(&guest->place, guest->niothreads, strcmp(engine, "plain") != 0));
+	guest->niothreads++;
 	log_info("iothread %s: %s engine%s%s", name, engine, why ? "; " : "", why ? why : "");
 	return 0;
 }
@@ -65,12 +74,14 @@ int iothreads_start(struct guest *guest)
 
 		snprintf(io->thread.name, sizeof(io->thread.name), "io:%s", io->name);
 		io->thread.place = place_find(&guest->place, PLACE_IOTHREAD, i);
+		io->thread.settle = iothread_settle;
 		io->thread.fn = iothread_main;
 		io->thread.arg = io;
 		err = thread_start(&io->thread);
 		if (err)
 			return err;
 		io->started = true;
+		place_find(&guest->place, PLACE_WORKER, i)->applied = true;
 	}
 	return 0;
 }

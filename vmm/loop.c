@@ -105,6 +105,11 @@ void loop_stats(const struct loop *loop, struct loop_stats *stats)
 	stats->wakeups = atomic_load_explicit(&loop->stats.wakeups, memory_order_relaxed);
 }
 
+void loop_place_worker(struct loop *loop, struct placement *worker)
+{
+	loop->worker_place = worker;
+}
+
 /* Watches */
 
 int loop_watch(struct loop *loop, struct loop_ev *ev, int fd, uint32_t events)

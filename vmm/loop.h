@@ -72,6 +72,9 @@ struct loop_io {
  * The ring starts disabled: the first loop_step() enables it, and its caller becomes the owning thread.
  */
 int loop_create(struct loop **loop, const char *name, enum io_engine engine, unsigned depth);
+/* Where the plain engine's worker is to stand; without: as the loop's thread. Before loop_own(). */
+struct placement;
+void loop_place_worker(struct loop *loop, struct placement *worker);
 /* By anyone once no thread runs the loop and no loop_io is in flight. NULL is fine. */
 void loop_destroy(struct loop *loop);
 const char *loop_name(const struct loop *loop);

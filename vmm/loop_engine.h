@@ -48,6 +48,7 @@ struct loop {
 	const struct loop_engine *engine;
 	void *state; /* the engine's */
 	char name[16], why[64];
+	struct placement *worker_place; /* the plain engine's; NULL: as the loop's thread */
 	bool owned;
 	int ran; /* callbacks of this step */
 	struct loop_slot slot[LOOP_WATCHES];

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -33,7 +31,7 @@ struct plain {
 	int epfd, nready;
 	struct epoll_event ready[EVENTS_PER_STEP];
 	bool wanted, working; /* the loop was made for file operations; and its worker exists */
-	pthread_t worker;
+	struct thread worker;
 	struct io_list queued; /* in this step */
 	pthread_mutex_t lock;  /* of what follows */
 	pthread_cond_t work;
@@ -134,7 +132,7 @@ static struct loop_io *next_batch(struct plain *p)
 	return io;
 }
 
-static void *work(void *arg)
+static void work(void *arg)
 {
 	struct plain *p = arg;
 	struct ended ended = {.loop = p->loop};
@@ -147,7 +145,6 @@ static void *work(void *arg)
 		}
 		hand_back(&ended);
 	}
-	return NULL;
 }
 
 /* What this step queued goes to the worker. */
@@ -165,20 +162,11 @@ static void give(struct plain *p)
 
 static int start_worker(struct plain *p)
 {
-	char name[16];
-	sigset_t all, old;
-	int ret;
-
-	/* Signals are for the threads that expect them. */
-	thread_signals(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	ret = -pthread_create(&p->worker, NULL, work, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ret)
-		return ret;
-	snprintf(name, sizeof(name), "%.13s-w", p->loop->name);
-	pthread_setname_np(p->worker, name);
-	return 0;
+	snprintf(p->worker.name, sizeof(p->worker.name), "%.13s-w", p->loop->name);
+	p->worker.place = p->loop->worker_place;
+	p->worker.fn = work;
+	p->worker.arg = p;
+	return thread_start(&p->worker);
 }
 
 static int plain_create(struct loop *loop, unsigned depth)
@@ -216,14 +204,14 @@ static void plain_destroy(struct loop *loop)
 	pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
 	if (p->working)
-		pthread_join(p->worker, NULL);
+		thread_join(&p->worker);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
 	close(p->epfd);
 	free(p);
 }
 
-/* The worker serves the loop's thread: started by it, it inherits where that one was placed, and its privileges. */
+/* The worker serves the loop's thread: started by it, it inherits its policy and has no more privileges. */
 static int plain_own(struct loop *loop)
 {
 	struct plain *p = loop->state;

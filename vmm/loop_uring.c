@@ -97,8 +97,10 @@ static struct io_uring_sqe *get_sqe(struct loop *loop, struct uring *u)
 
 /*
  * The kernel's own workers carry out what would block (fdatasync, fallocate). They are made for the first
- * such request and inherit nothing, so their CPUs and number are settled before: by then the ring must have
- * met this thread, which an empty request does.
+ * such request, as children of the thread that submits it: they inherit its policy and nice value, and its
+ * lack of privileges, but not its CPUs. So their CPUs and number are settled before: by then the ring must
+ * have met this thread, which an empty request does. No call asks the kernel for those CPUs again: until
+ * there is a worker to look at, that it took them is all the proof.
  */
 static int settle_workers(struct uring *u)
 {

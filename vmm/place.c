@@ -10,10 +10,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "vmm/hostfile.h"
 #include "vmm/log.h"
 
 #define CPUS_TEXT 256
+#define SPARE_ROWS 8 /* for tasks that place_tasks.c finds */
+
+/* sched.h has no name for it: children of the thread start under SCHED_OTHER. */
+#define FLAG_RESET_ON_FORK 0x01
 
 /* sched_setattr(2); <linux/sched/types.h> and <sched.h> can not be included together. */
 struct sched_attr {
@@ -124,102 +127,58 @@ static void add_row(struct place *place, enum place_role role, unsigned index, c
 		snprintf(row->name, sizeof(row->name), "vcpu%u", index);
 }
 
+static void add_iothread(struct place *place, const struct guest_config *cfg, unsigned index, const char *name)
+{
+	add_row(place, PLACE_IOTHREAD, index, "io:%s", name);
+	add_row(place, PLACE_WORKER, index, "%s", "");
+	place_worker(place, index, cfg->io_engine != IO_PLAIN);
+}
+
 static int add_rows(struct place *place, const struct guest_config *cfg)
 {
-	place->row = calloc(cfg->cpus.count + cfg->niothreads + 2, sizeof(*place->row));
+	place->room = 1 + 2 * (cfg->niothreads + 1) + cfg->cpus.count + SPARE_ROWS;
+	place->row = calloc(place->room, sizeof(*place->row));
 	if (!place->row)
-		return -ENOMEM;
+		return log_errno(-ENOMEM, "placement");
 	add_row(place, PLACE_EMULATOR, 0, "%s", "emulator");
-	add_row(place, PLACE_IOTHREAD, 0, "io:%s", "main");
+	add_iothread(place, cfg, 0, "main");
 	for (unsigned i = 0; i < cfg->niothreads; i++)
-		add_row(place, PLACE_IOTHREAD, i + 1, "io:%s", cfg->iothreads[i]);
+		add_iothread(place, cfg, i + 1, cfg->iothreads[i]);
 	for (unsigned i = 0; i < cfg->cpus.count; i++)
 		add_row(place, PLACE_VCPU, i, "%s", "");
+	place->planned = place->n;
 	return 0;
 }
 
-/* ---- the check ---- */
-
-/* A CPU list in a file of /sys; the whole set where there is no such file. */
-static void read_cpus(const char *path, cpu_set_t *set)
+/* A worker stands where its iothread stands, and under its policy; but the kernel lets no deadline be inherited. */
+static void follow_iothread(struct place *place, struct placement *row)
 {
-	if (hostfile_list("", path, set))
-		memset(set, 0xff, sizeof(*set));
+	const struct placement *io = place_find(place, PLACE_IOTHREAD, row->index);
+
+	row->cpus = io->cpus;
+	row->pinned = io->pinned;
+	row->cpus_why = io->cpus_why;
+	row->sched = io->sched;
+	row->sched_given = io->sched_given;
+	row->sched_why = io->sched_why;
+	if (io->sched.policy == SCHED_DEADLINE)
+		row->sched = (struct place_sched){.policy = SCHED_OTHER};
 }
 
-static int check_allowed(const struct place *place, const struct placement *row)
+struct placement *place_worker(struct place *place, unsigned iothread, bool by_kernel)
 {
-	char cpus[CPUS_TEXT], outside[CPUS_TEXT];
-	cpu_set_t online, rest;
+	const struct placement *io = place_find(place, PLACE_IOTHREAD, iothread);
+	struct placement *row = place_find(place, PLACE_WORKER, iothread);
 
-	CPU_AND(&rest, &row->cpus, &place->allowed);
-	if (CPU_EQUAL(&rest, &row->cpus))
-		return 0;
-	CPU_XOR(&rest, &rest, &row->cpus);
-	read_cpus("/sys/devices/system/cpu/online", &online);
-	place_format_cpus(&rest, outside, sizeof(outside));
-	CPU_AND(&rest, &rest, &online);
-	if (!CPU_COUNT(&rest)) {
-		place_format_cpus(&online, cpus, sizeof(cpus));
-		log_err("--pin %s: CPU %s is not on line here (%s are)", row->cpus_why, outside, cpus);
-	} else {
-		place_format_cpus(&place->allowed, cpus, sizeof(cpus));
-		log_err("--pin %s: CPU %s is outside what this process may use (%s); widen its cpuset or taskset",
-			row->cpus_why, outside, cpus);
-	}
-	return -EINVAL;
+	row->by_kernel = by_kernel;
+	if (by_kernel)
+		snprintf(row->name, sizeof(row->name), "iou-wrk %.15s", io->name);
+	else
+		snprintf(row->name, sizeof(row->name), "%.13s-w", io->name);
+	return row;
 }
 
-static int doubt(const struct guest_config *cfg, const char *text)
-{
-	if (!cfg->strict_placement) {
-		log_warn("%s", text);
-		return 0;
-	}
-	log_err("%s (--strict-placement)", text);
-	return -EINVAL;
-}
-
-static int check_pair(const struct guest_config *cfg, const struct placement *a, const struct placement *b)
-{
-	cpu_set_t siblings;
-	int cpu = nth_cpu(&a->cpus, 0);
-	char text[200], path[96];
-
-	if (CPU_COUNT(&a->cpus) != 1 || CPU_COUNT(&b->cpus) != 1)
-		return 0;
-	if (CPU_EQUAL(&a->cpus, &b->cpus)) {
-		snprintf(text, sizeof(text), "--pin: %s and %s share CPU %d: each waits while the other runs", a->name,
-			b->name, cpu);
-		return doubt(cfg, text);
-	}
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-	read_cpus(path, &siblings);
-	if (cfg->cpus.threads > 1 || CPU_COUNT(&siblings) > 16 || !CPU_ISSET(nth_cpu(&b->cpus, 0), &siblings))
-		return 0;
-	snprintf(text, sizeof(text), "--pin: %s and %s sit on two threads of one core (CPUs %d and %d): they slow each other",
-		a->name, b->name, cpu, nth_cpu(&b->cpus, 0));
-	return doubt(cfg, text);
-}
-
-static int check_row(const struct place *place, const struct guest_config *cfg, unsigned i)
-{
-	const struct placement *row = &place->row[i];
-	int err = row->pinned ? check_allowed(place, row) : 0;
-
-	if (!err && row->pinned && row->sched.policy == SCHED_DEADLINE) {
-		log_err("--sched %s: the kernel refuses SCHED_DEADLINE together with a CPU list (--pin %s); leave one of them "
-			"out",
-			row->sched_why, row->cpus_why);
-		err = -EINVAL;
-	}
-	for (unsigned j = 0; j < i && !err && row->pinned && row->role == PLACE_VCPU; j++)
-		if (place->row[j].role == PLACE_VCPU && place->row[j].pinned)
-			err = check_pair(cfg, &place->row[j], row);
-	return err;
-}
-
-int place_plan(struct place *place, const struct guest_config *cfg)
+int place_plan_at(struct place *place, const struct guest_config *cfg, const char *root)
 {
 	int err;
 
@@ -227,23 +186,33 @@ int place_plan(struct place *place, const struct guest_config *cfg)
 	CPU_ZERO(&place->allowed);
 	if (sched_getaffinity(0, sizeof(place->allowed), &place->allowed) < 0)
 		return log_errno(-errno, "sched_getaffinity");
-	err = add_rows(place, cfg);
+	err = place_foreign(place);
+	if (!err)
+		err = add_rows(place, cfg);
 	if (!err)
 		err = apply_rules(place, "--pin", cfg->pins, cfg->npins);
 	if (!err)
 		err = apply_rules(place, "--sched", cfg->scheds, cfg->nscheds);
 	for (unsigned i = 0; i < place->n && !err; i++)
-		err = check_row(place, cfg, i);
+		if (place->row[i].role == PLACE_WORKER)
+			follow_iothread(place, &place->row[i]);
+	if (!err)
+		err = place_check(place, cfg, root);
 	if (err)
 		place_free(place);
 	return err;
 }
 
+int place_plan(struct place *place, const struct guest_config *cfg)
+{
+	return place_plan_at(place, cfg, "");
+}
+
 void place_free(struct place *place)
 {
 	free(place->row);
-	place->row = NULL;
-	place->n = 0;
+	free(place->foreign);
+	memset(place, 0, sizeof(*place));
 }
 
 struct placement *place_find(struct place *place, enum place_role role, unsigned index)
@@ -281,11 +250,22 @@ static int sched_refused(const struct placement *p, int err)
 	return err;
 }
 
+/*
+ * KVM makes a task of its own (kvm-nx-lpage-recovery, since Linux 6.13) as a child of the thread that first enters the
+ * guest: without the flag it would be real-time like a vCPU, and under SCHED_DEADLINE, which no child may have, KVM_RUN
+ * would fail for ever. An iothread's workers are to have its policy, unless it is that one.
+ */
+static bool resets_on_fork(const struct placement *p)
+{
+	return (p->role != PLACE_IOTHREAD && p->role != PLACE_WORKER) || p->sched.policy == SCHED_DEADLINE;
+}
+
 static int set_sched(const struct placement *p)
 {
 	struct sched_attr attr = {
 		.size = sizeof(attr),
 		.policy = p->sched.policy,
+		.flags = resets_on_fork(p) ? FLAG_RESET_ON_FORK : 0,
 		.priority = is_realtime(p->sched.policy) ? p->sched.prio : 0,
 		.nice = p->sched.policy == SCHED_OTHER || p->sched.policy == SCHED_BATCH ? p->sched.prio : 0,
 		.runtime = p->sched.runtime,
@@ -296,22 +276,30 @@ static int set_sched(const struct placement *p)
 	return syscall(SYS_sched_setattr, 0, &attr, 0) < 0 ? sched_refused(p, -errno) : 0;
 }
 
-static int read_back(struct placement *p)
+int place_ask(pid_t tid, cpu_set_t *cpus, struct place_sched *sched)
 {
 	struct sched_attr attr = {.size = sizeof(attr)};
 
-	CPU_ZERO(&p->actual_cpus);
-	if (sched_getaffinity(0, sizeof(p->actual_cpus), &p->actual_cpus) < 0)
-		return log_errno(-errno, "%s: sched_getaffinity", p->name);
-	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) < 0)
-		return log_errno(-errno, "%s: sched_getattr", p->name);
-	p->actual_sched = (struct place_sched){
+	CPU_ZERO(cpus);
+	if (sched_getaffinity(tid, sizeof(*cpus), cpus) < 0 || syscall(SYS_sched_getattr, tid, &attr, sizeof(attr), 0) < 0)
+		return -errno;
+	*sched = (struct place_sched){
 		.policy = attr.policy,
 		.prio = is_realtime(attr.policy) ? (int)attr.priority : attr.nice,
 		.runtime = attr.runtime, /* of other policies it is the time slice */
 		.deadline = attr.deadline,
 		.period = attr.period,
 	};
+	return 0;
+}
+
+static int read_back(struct placement *p)
+{
+	int err = place_ask(0, &p->actual_cpus, &p->actual_sched);
+
+	if (err)
+		return log_errno(err, "%s: what the kernel says of its place", p->name);
+	p->tid = gettid();
 	p->applied = true;
 	return 0;
 }
@@ -364,20 +352,41 @@ void place_head(char *line, size_t n, bool with_actual)
 	snprintf(line, n, "%-16s %-12s %-24s %s", "thread", "CPUs", "policy", with_actual ? "as read back" : "because");
 }
 
+/* Why, in words. A worker's reason is its iothread. */
+static void format_why(const struct placement *row, char *out, size_t n)
+{
+	if (row->role == PLACE_WORKER)
+		snprintf(out, n, "as its iothread");
+	else if (row->role == PLACE_HELPER || row->role == PLACE_STRAY)
+		snprintf(out, n, "as emulator");
+	else
+		snprintf(out, n, "%s%s%s%s", row->cpus_why ? "--pin " : "the CPUs this process may use",
+			row->cpus_why ? row->cpus_why : "", row->sched_why ? ", --sched " : "",
+			row->sched_why ? row->sched_why : "");
+}
+
+static void format_actual(const struct placement *row, char *out, size_t n)
+{
+	char cpus[CPUS_TEXT], policy[96];
+
+	place_format_cpus(&row->actual_cpus, cpus, sizeof(cpus));
+	place_format_sched(&row->actual_sched, policy, sizeof(policy));
+	if (row->by_kernel && !row->tasks)
+		snprintf(out, n, "none yet; the kernel took the CPUs");
+	else
+		snprintf(out, n, "%s %s", cpus, policy);
+}
+
 void place_line(const struct placement *row, bool with_actual, char *line, size_t n)
 {
-	char cpus[CPUS_TEXT], sched[96] = "inherited", actual[CPUS_TEXT], policy[96];
+	char cpus[CPUS_TEXT], sched[96] = "inherited", last[CPUS_TEXT + 96];
 
 	place_format_cpus(&row->cpus, cpus, sizeof(cpus));
 	if (row->sched_given)
 		place_format_sched(&row->sched, sched, sizeof(sched));
-	if (with_actual && row->applied) {
-		place_format_cpus(&row->actual_cpus, actual, sizeof(actual));
-		place_format_sched(&row->actual_sched, policy, sizeof(policy));
-		snprintf(line, n, "%-16s %-12s %-24s %s %s", row->name, cpus, sched, actual, policy);
-		return;
-	}
-	snprintf(line, n, "%-16s %-12s %-24s %s%s%s%s", row->name, cpus, sched,
-		row->cpus_why ? "--pin " : "the CPUs this process may use", row->cpus_why ? row->cpus_why : "",
-		row->sched_why ? ", --sched " : "", row->sched_why ? row->sched_why : "");
+	if (with_actual && row->applied)
+		format_actual(row, last, sizeof(last));
+	else
+		format_why(row, last, sizeof(last));
+	snprintf(line, n, "%-16s %-12s %-24s %s", row->name, cpus, sched, last);
 }

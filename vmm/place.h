@@ -11,10 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "vmm/config.h"
 
-enum place_role { PLACE_VCPU, PLACE_IOTHREAD, PLACE_EMULATOR };
+/*
+ * PLACE_WORKER: what an iothread's engine lets wait for the disk in its place (io_uring's own workers, or the plain engine's
+ * thread). PLACE_HELPER: a task that KVM made in this process. PLACE_STRAY: a task nobody planned, found at the end.
+ */
+enum place_role { PLACE_VCPU, PLACE_IOTHREAD, PLACE_EMULATOR, PLACE_WORKER, PLACE_HELPER, PLACE_STRAY };
 
 struct place_sched {
 	int policy;                         /* SCHED_OTHER, _BATCH, _IDLE, _FIFO, _RR, _DEADLINE */
@@ -39,34 +44,61 @@ const char *place_parse_sched(const char *text, struct place_rule *rule);
 /* One thread: what is wanted and why, and (after place_apply()) what the kernel says. */
 struct placement {
 	enum place_role role;
-	unsigned index;
-	char name[16]; /* the thread's */
+	unsigned index; /* of a vCPU or an iothread; a worker has its iothread's */
+	char name[32];	/* the thread's */
 	cpu_set_t cpus;
 	struct place_sched sched;
 	bool pinned, sched_given;
 	const char *cpus_why, *sched_why; /* text of the rule, NULL: none */
+	bool by_kernel; /* tasks the kernel makes when it needs them, at the CPUs it was told (IORING_REGISTER_IOWQ_AFF) */
 
-	bool applied;
+	bool applied;	/* read back; by_kernel: registered */
+	pid_t tid;	/* 0: none yet */
+	unsigned tasks; /* by_kernel: how many there were at the last look */
 	cpu_set_t actual_cpus;
 	struct place_sched actual_sched;
 };
 
 struct place {
 	cpu_set_t allowed; /* this process's CPUs when the plan was made */
-	struct placement *row; /* emulator, iothreads (main first), vCPUs */
-	unsigned n;
+	/* Emulator, each iothread (main first) and its worker, vCPUs; behind them what place_tasks() found. */
+	struct placement *row;
+	unsigned n, planned, room; /* rows in use, of them planned ones, and allocated ones */
+	pid_t *foreign;		   /* tasks that were there before the plan: an embedder's own */
+	unsigned nforeign;
+	unsigned misplaced; /* what place_look() found */
 };
 
 /*
- * Make the plan and check it: CPUs allowed and on line, rules that match a thread, lists long enough. Warnings (vCPUs
- * that share a CPU or a core) become refusals with --strict-placement. 0, or -errno after one logged line. Main.
+ * Make the plan and check it: CPUs allowed and on line, rules that match a thread, lists long enough. Warnings
+ * (place_check()) become refusals with --strict-placement. 0, or -errno after one logged line. Main.
  */
 int place_plan(struct place *place, const struct guest_config *cfg);
+/* The same with `root` before /sys and /proc: "" is this host, tests make their own. */
+int place_plan_at(struct place *place, const struct guest_config *cfg, const char *root);
+/* The plan's doubts about itself, for place_plan_at(). 0, or -EINVAL after one logged line. */
+int place_check(const struct place *place, const struct guest_config *cfg, const char *root);
 void place_free(struct place *place);
 struct placement *place_find(struct place *place, enum place_role role, unsigned index);
 
+/* An iothread's engine is chosen now: its worker is the kernel's, or a thread of ours. Returns the worker's row. Main. */
+struct placement *place_worker(struct place *place, unsigned iothread, bool by_kernel);
+
 /* Put the calling thread where its row says, and read back. 0 or -errno, logged. The thread itself. */
 int place_apply(struct placement *p);
+
+/*
+ * Look at every task of this process (place_tasks.c). A task that KVM made inherits the place of the thread that first
+ * entered the guest: place_helpers() moves it to the emulator's CPUs and reads back; before the guest runs, 0 or -errno,
+ * logged. place_look() is for the end: each row gets the kernel's latest answer, one error line for each task outside its
+ * row's CPUs or without a row (which gets one), and returns how many those were. Main.
+ */
+int place_helpers(struct place *place);
+unsigned place_look(struct place *place);
+/* Note which tasks are there already. 0 or -errno, logged. */
+int place_foreign(struct place *place);
+/* What the kernel says of a task (0: the calling one). 0 or -errno, not logged. */
+int place_ask(pid_t tid, cpu_set_t *cpus, struct place_sched *sched);
 
 /* The table as lines of text: its head, and a row; with_actual: with what was read back, else with the reason. */
 void place_head(char *line, size_t n, bool with_actual);

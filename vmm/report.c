@@ -71,14 +71,26 @@ static json_t *sched_json(const struct place_sched *sched)
 	return json_string(text);
 }
 
-/* What was asked for (null: nothing) and what the kernel answered. */
+/* What was asked for (null: nothing) and what the kernel answered at the end (null: there was no such task yet). */
 static json_t *placement_json(const struct placement *p)
 {
+	bool none = p->by_kernel && !p->tasks;
 	json_t *wanted = p->pinned ? cpulist_json(&p->cpus) : json_null();
 	json_t *policy = p->sched_given ? sched_json(&p->sched) : json_null();
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "wanted", wanted, "actual", cpulist_json(&p->actual_cpus), "wanted_policy",
-		policy, "actual_policy", sched_json(&p->actual_sched));
+	return json_pack("{s:o, s:o, s:o, s:o}", "wanted", wanted, "actual", none ? json_null() : cpulist_json(&p->actual_cpus),
+		"wanted_policy", policy, "actual_policy", none ? json_null() : sched_json(&p->actual_sched));
+}
+
+static json_t *thread_json(const struct placement *row)
+{
+	json_t *thread = json_pack("{s:s, s:o}", "name", row->name, "placement", placement_json(row));
+
+	if (row->by_kernel)
+		json_object_set_new(thread, "tasks", json_integer(row->tasks));
+	if (row->role == PLACE_STRAY)
+		json_object_set_new(thread, "unplanned", json_true());
+	return thread;
 }
 
 /* Threads that run no guest. */
@@ -88,8 +100,7 @@ static json_t *threads_json(const struct guest *guest)
 
 	for (unsigned i = 0; i < guest->place.n; i++)
 		if (guest->place.row[i].role != PLACE_VCPU)
-			json_array_append_new(list, json_pack("{s:s, s:o}", "name", guest->place.row[i].name, "placement",
-							    placement_json(&guest->place.row[i])));
+			json_array_append_new(list, thread_json(&guest->place.row[i]));
 	return list;
 }
 
@@ -206,6 +217,7 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "restarts", json_integer(guest->restarts));
 	json_object_set_new(report->root, "vcpus", vcpus_json(guest));
 	json_object_set_new(report->root, "threads", threads_json(guest));
+	json_object_set_new(report->root, "misplaced", json_integer(guest->place.misplaced));
 	json_object_set_new(report->root, "halt_poll",
 		json_pack("{s:s, s:o, s:i}", "mode", "default", "ceiling_ns",
 			file_number("/sys/module/kvm/parameters/halt_poll_ns"), "decisions", 0));

@@ -19,6 +19,8 @@ static void *enter(void *arg)
 	thread->err = thread->place ? place_apply(thread->place) : 0;
 	if (!thread->err)
 		thread->err = sandbox_drop();
+	if (!thread->err && thread->settle)
+		thread->err = thread->settle(thread->arg);
 	sem_post(&thread->placed);
 	if (!thread->err)
 		thread->fn(thread->arg);

@@ -21,6 +21,8 @@ struct thread {
 	char name[16]; /* as /proc/PID/task/TID/comm shows it */
 	bool kickable; /* vCPU threads: THREAD_KICK_SIGNAL is not blocked */
 	struct placement *place; /* where it is to run; NULL: as its creator */
+	/* On the thread, once it is placed and has no privilege left; others start after it. NULL: nothing. 0 or -errno, logged. */
+	int (*settle)(void *arg);
 	void (*fn)(void *arg);
 	void *arg;
 
@@ -28,10 +30,10 @@ struct thread {
 	int err;
 };
 
-
 /*
- * Set name, kickable, place, fn and arg, then start. Returns when the thread stands where it should (read back) and is
- * about to run fn: 0, or -errno, logged, and there is no thread. Main only; the struct lives until thread_join().
+ * Set name, kickable, place, settle, fn and arg, then start. Returns when the thread stands where it should (read back),
+ * has settled and is about to run fn: 0, or -errno, logged, and there is no thread. The struct lives until thread_join().
+ * Main, or a loop's thread for its worker.
  */
 int thread_start(struct thread *thread);
 void thread_join(struct thread *thread);

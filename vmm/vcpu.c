@@ -63,6 +63,22 @@ static void count(_Atomic uint64_t *n)
 	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+int vcpu_prime(struct vcpu *vcpu)
+{
+	int err;
+
+	vcpu->run->immediate_exit = 1;
+	err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+	vcpu->run->immediate_exit = 0;
+	count(&vcpu->user_exits);
+	return err && err != EINTR ? log_errno(-err, "vCPU %u: first KVM_RUN", vcpu->index) : 0;
+}
+
+static int settle(void *arg)
+{
+	return vcpu_prime(arg);
+}
+
 /* The guest can not go on: leave what is known in the log, and never enter it again. */
 static void fatal_exit(struct vcpu *vcpu, const char *what, uint64_t detail)
 {
@@ -201,6 +217,7 @@ int vcpu_start(struct vcpu *vcpu)
 	snprintf(vcpu->thread.name, sizeof(vcpu->thread.name), "vcpu%u", vcpu->index);
 	vcpu->thread.kickable = true;
 	vcpu->thread.place = place_find(&vcpu->guest->place, PLACE_VCPU, vcpu->index);
+	vcpu->thread.settle = vcpu->index == 0 ? settle : NULL; /* once for the VM, and first */
 	vcpu->thread.fn = vcpu_thread;
 	vcpu->thread.arg = vcpu;
 	err = thread_start(&vcpu->thread);

@@ -37,6 +37,11 @@ struct vcpu {
 
 /* Create the vCPU's descriptor (main; again for a restart after vcpu_close()). 0 or -errno, logged. */
 int vcpu_open(struct vcpu *vcpu);
+/*
+ * Enter KVM_RUN without running the guest, so that KVM makes what it makes at the first entry into a VM. Before any vCPU of
+ * a new VM runs; the vCPU's thread, or main while it is parked. 0 or -errno, logged.
+ */
+int vcpu_prime(struct vcpu *vcpu);
 void vcpu_close(struct vcpu *vcpu);
 
 /*

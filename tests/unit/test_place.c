@@ -129,7 +129,7 @@ START_TEST(narrow_rules_win_and_then_the_last)
 	sprintf(pin[3], "iothread=%d", hi);
 	configure(3, pins, 4, scheds, 2);
 	ck_assert_int_eq(place_plan(&place, &cfg), 0);
-	ck_assert_uint_eq(place.n, 6);
+	ck_assert_uint_eq(place.n, 8);
 	ck_assert_int_eq(only_cpu(&place_find(&place, PLACE_VCPU, 0)->cpus), hi);
 	ck_assert_int_eq(CPU_COUNT(&place_find(&place, PLACE_VCPU, 2)->cpus), 2);
 	ck_assert_int_eq(only_cpu(&place_find(&place, PLACE_IOTHREAD, 0)->cpus), hi);

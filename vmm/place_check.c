@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What speaks against a plan of threads: refusals (a CPU that is off line or not allowed), and doubts, which are warnings
+ * or, with --strict-placement, refusals. See place.h. Reads the host's files below `root`. Main.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/hostfile.h"
+#include "vmm/log.h"
+#include "vmm/place.h"
+
+#define CPUS_TEXT 256
+
+struct check {
+	const struct place *place;
+	const struct guest_config *cfg;
+	const char *root;
+};
+
+static int first_cpu(const cpu_set_t *set)
+{
+	int cpu = 0;
+
+	while (cpu < CPU_SETSIZE && !CPU_ISSET(cpu, set))
+		cpu++;
+	return cpu;
+}
+
+static bool is_subset(const cpu_set_t *of, const cpu_set_t *set)
+{
+	cpu_set_t both;
+
+	CPU_AND(&both, of, set);
+	return CPU_EQUAL(&both, set);
+}
+
+/* 0: none. */
+static int rt_priority(const struct placement *row)
+{
+	return row->sched_given && (row->sched.policy == SCHED_FIFO || row->sched.policy == SCHED_RR) ? row->sched.prio : 0;
+}
+
+static int __attribute__((format(printf, 2, 3))) doubt(const struct check *c, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!c->cfg->strict_placement) {
+		log_warn("%s", text);
+		return 0;
+	}
+	log_err("%s (--strict-placement)", text);
+	return -EINVAL;
+}
+
+/* ---- one row ---- */
+
+static int check_allowed(const struct check *c, const struct placement *row)
+{
+	char cpus[CPUS_TEXT], outside[CPUS_TEXT];
+	cpu_set_t online, rest;
+
+	if (is_subset(&c->place->allowed, &row->cpus))
+		return 0;
+	CPU_AND(&rest, &row->cpus, &c->place->allowed);
+	CPU_XOR(&rest, &rest, &row->cpus);
+	if (hostfile_list(c->root, "/sys/devices/system/cpu/online", &online))
+		memset(&online, 0xff, sizeof(online));
+	place_format_cpus(&rest, outside, sizeof(outside));
+	CPU_AND(&rest, &rest, &online);
+	if (!CPU_COUNT(&rest)) {
+		place_format_cpus(&online, cpus, sizeof(cpus));
+		log_err("--pin %s: CPU %s is not on line here (%s are)", row->cpus_why, outside, cpus);
+	} else {
+		place_format_cpus(&c->place->allowed, cpus, sizeof(cpus));
+		log_err("--pin %s: CPU %s is outside what this process may use (%s); widen its cpuset or taskset",
+			row->cpus_why, outside, cpus);
+	}
+	return -EINVAL;
+}
+
+static int check_row(const struct check *c, const struct placement *row)
+{
+	int err = row->pinned ? check_allowed(c, row) : 0;
+
+	if (!err && row->pinned && row->sched.policy == SCHED_DEADLINE) {
+		log_err("--sched %s: the kernel refuses SCHED_DEADLINE together with a CPU list (--pin %s); leave one of them "
+			"out",
+			row->sched_why, row->cpus_why);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/* ---- two vCPUs ---- */
+
+static int check_pair(const struct check *c, const struct placement *a, const struct placement *b)
+{
+	char path[96];
+	cpu_set_t siblings;
+	int cpu = first_cpu(&a->cpus), other = first_cpu(&b->cpus);
+
+	if (!a->pinned || !b->pinned || CPU_COUNT(&a->cpus) != 1 || CPU_COUNT(&b->cpus) != 1)
+		return 0;
+	if (cpu == other)
+		return doubt(c, "--pin: %s and %s share CPU %d: each waits while the other runs; give each a CPU of its own",
+			a->name, b->name, cpu);
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+	if (c->cfg->cpus.threads > 1 || hostfile_list(c->root, path, &siblings) || !CPU_ISSET(other, &siblings))
+		return 0;
+	return doubt(c,
+		"--pin: %s and %s sit on two threads of one core (CPUs %d and %d): they slow each other; give each a core, or "
+		"tell the guest with --cpus N,threads=2",
+		a->name, b->name, cpu, other);
+}
+
+static int check_vcpus(const struct check *c)
+{
+	const struct place *place = c->place;
+	int err = 0;
+
+	for (unsigned i = 0; i < place->n; i++)
+		for (unsigned j = 0; j < i && !err && place->row[i].role == PLACE_VCPU; j++)
+			if (place->row[j].role == PLACE_VCPU)
+				err = check_pair(c, &place->row[j], &place->row[i]);
+	return err;
+}
+
+/* ---- real-time vCPUs: they run for as long as the guest wants to, and whoever needs their CPU waits ---- */
+
+/* CPUs that real-time vCPUs of at least this priority keep to themselves. Returns how many such vCPUs there are. */
+static unsigned rt_cpus(const struct place *place, int prio, cpu_set_t *cpus)
+{
+	unsigned n = 0;
+
+	CPU_ZERO(cpus);
+	for (unsigned i = 0; i < place->n; i++) {
+		const struct placement *row = &place->row[i];
+
+		if (row->role != PLACE_VCPU || !rt_priority(row) || rt_priority(row) < prio)
+			continue;
+		CPU_OR(cpus, cpus, &row->cpus);
+		n++;
+	}
+	return n;
+}
+
+/* vCPUs that float over more CPUs than they are leave some free. */
+static bool fills(unsigned vcpus, const cpu_set_t *cpus)
+{
+	return vcpus && vcpus >= (unsigned)CPU_COUNT(cpus);
+}
+
+static int check_nothing_left(const struct check *c, bool *full)
+{
+	char text[CPUS_TEXT];
+	cpu_set_t cpus;
+	unsigned n = rt_cpus(c->place, 1, &cpus);
+
+	*full = fills(n, &cpus) && CPU_EQUAL(&cpus, &c->place->allowed);
+	if (!*full)
+		return 0;
+	place_format_cpus(&cpus, text, sizeof(text));
+	return doubt(c,
+		"--sched: real-time vCPUs take every CPU this process may use (%s): while they are busy nothing else runs "
+		"there, pinvm's own threads included; leave one CPU out with --pin",
+		text);
+}
+
+/* The guest waits for a device whose thread waits for the guest to stop running. */
+static int check_starved(const struct check *c, const struct placement *row)
+{
+	char text[CPUS_TEXT];
+	cpu_set_t cpus;
+	unsigned n = rt_cpus(c->place, rt_priority(row), &cpus);
+
+	if ((row->role != PLACE_EMULATOR && row->role != PLACE_IOTHREAD) || row->sched.policy == SCHED_DEADLINE ||
+		!fills(n, &cpus) || !is_subset(&cpus, &row->cpus))
+		return 0;
+	place_format_cpus(&row->cpus, text, sizeof(text));
+	return doubt(c,
+		"--sched: %s has only CPU %s, which real-time vCPUs keep while they are busy: the guest starves its own "
+		"devices; pin %s elsewhere, or give it the higher priority",
+		row->name, text, row->name);
+}
+
+/* The reverse: the guest stands still while its devices are served. */
+static int check_preempted(const struct check *c, const struct placement *io)
+{
+	int err = 0;
+
+	if (io->role != PLACE_IOTHREAD || !io->pinned || CPU_COUNT(&io->cpus) != 1)
+		return 0;
+	for (unsigned i = 0; i < c->place->n && !err; i++) {
+		const struct placement *vcpu = &c->place->row[i];
+
+		if (vcpu->role == PLACE_VCPU && vcpu->pinned && CPU_EQUAL(&vcpu->cpus, &io->cpus) &&
+			rt_priority(io) > rt_priority(vcpu))
+			err = doubt(c,
+				"--sched %s: %s preempts %s on CPU %d: the guest stands still while its devices are served; "
+				"give %s another CPU",
+				io->sched_why, io->name, vcpu->name, first_cpu(&io->cpus), io->name);
+	}
+	return err;
+}
+
+/* kernel.sched_rt_runtime_us = -1: no share of a CPU is kept for others. That is meant to be so on isolated CPUs. */
+static int check_rt_guard(const struct check *c)
+{
+	cpu_set_t cpus, isolated;
+	char text[CPUS_TEXT];
+
+	if (!rt_cpus(c->place, 1, &cpus) ||
+		hostfile_text(c->root, "/proc/sys/kernel/sched_rt_runtime_us", text, sizeof(text)) || strcmp(text, "-1") != 0)
+		return 0;
+	hostfile_list(c->root, "/sys/devices/system/cpu/isolated", &isolated);
+	if (is_subset(&isolated, &cpus))
+		return 0;
+	place_format_cpus(&cpus, text, sizeof(text));
+	return doubt(c,
+		"--sched: kernel.sched_rt_runtime_us is -1: a busy real-time vCPU locks up CPU %s, which the host also uses; "
+		"isolate it (isolcpus=), or sysctl kernel.sched_rt_runtime_us=950000",
+		text);
+}
+
+static int check_realtime(const struct check *c)
+{
+	bool full;
+	int err = check_nothing_left(c, &full);
+
+	for (unsigned i = 0; i < c->place->n && !err && !full; i++)
+		err = check_starved(c, &c->place->row[i]);
+	for (unsigned i = 0; i < c->place->n && !err; i++)
+		err = check_preempted(c, &c->place->row[i]);
+	return err ? err : check_rt_guard(c);
+}
+
+int place_check(const struct place *place, const struct guest_config *cfg, const char *root)
+{
+	const struct check c = {.place = place, .cfg = cfg, .root = root};
+	int err = 0;
+
+	for (unsigned i = 0; i < place->n && !err; i++)
+		err = check_row(&c, &place->row[i]);
+	if (!err)
+		err = check_vcpus(&c);
+	return err ? err : check_realtime(&c);
+}

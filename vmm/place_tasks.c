@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The look at every task of this process, those included that the kernel made in it: io_uring's workers (iou-wrk-TID) and
+ * KVM's helpers (kvm-...). See place.h. Main.
+ */
+#include "vmm/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/hostfile.h"
+#include "vmm/log.h"
+
+#define TASKS	   "/proc/self/task"
+#define IOU_WORKER "iou-wrk-"
+#define KVM_HELPER "kvm-"
+
+struct task {
+	pid_t tid;
+	char name[32];
+	cpu_set_t cpus;
+	struct place_sched sched;
+};
+
+/* Calls fn for the id of every task, until one returns other than 0. */
+static int each_task(struct place *place, int (*fn)(struct place *place, pid_t tid))
+{
+	struct dirent *entry;
+	DIR *dir = opendir(TASKS);
+	int err = 0;
+
+	if (!dir)
+		return log_errno(-errno, TASKS);
+	while (!err && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			err = fn(place, (pid_t)strtol(entry->d_name, NULL, 10));
+	closedir(dir);
+	return err;
+}
+
+static int note_foreign(struct place *place, pid_t tid)
+{
+	pid_t *more;
+
+	if (tid == gettid())
+		return 0;
+	more = realloc(place->foreign, (place->nforeign + 1) * sizeof(*more));
+	if (!more)
+		return log_errno(-ENOMEM, "placement");
+	more[place->nforeign++] = tid;
+	place->foreign = more;
+	return 0;
+}
+
+int place_foreign(struct place *place)
+{
+	return each_task(place, note_foreign);
+}
+
+static bool is_foreign(const struct place *place, pid_t tid)
+{
+	for (unsigned i = 0; i < place->nforeign; i++)
+		if (place->foreign[i] == tid)
+			return true;
+	return false;
+}
+
+/* False: it ended since its id was read. */
+static bool read_name(struct task *task)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), TASKS "/%d/comm", task->tid);
+	return !hostfile_text("", path, task->name, sizeof(task->name));
+}
+
+static bool is_subset(const cpu_set_t *of, const cpu_set_t *set)
+{
+	cpu_set_t both;
+
+	CPU_AND(&both, of, set);
+	return CPU_EQUAL(&both, set);
+}
+
+static struct placement *row_of(struct place *place, pid_t tid)
+{
+	for (unsigned i = 0; i < place->n; i++)
+		if (place->row[i].tid == tid && !place->row[i].by_kernel)
+			return &place->row[i];
+	return NULL;
+}
+
+/*
+ * The name ends with the id of the thread whose ring it serves, as the first PID namespace counts: in a container it is
+ * no id we know, and then any iothread's row will do that the worker's CPUs fit into.
+ */
+static struct placement *row_of_worker(struct place *place, const struct task *task)
+{
+	pid_t owner = (pid_t)strtol(task->name + strlen(IOU_WORKER), NULL, 10);
+	struct placement *fits = NULL, *some = NULL;
+
+	for (unsigned i = 0; i < place->planned; i++) {
+		struct placement *row = &place->row[i];
+
+		if (!row->by_kernel)
+			continue;
+		if (place_find(place, PLACE_IOTHREAD, row->index)->tid == owner)
+			return row;
+		some = row;
+		if (is_subset(&row->cpus, &task->cpus))
+			fits = row;
+	}
+	return fits ? fits : some;
+}
+
+/* NULL: there is no room left. */
+static struct placement *add_found(struct place *place, enum place_role role, const struct task *task)
+{
+	const struct placement *emulator = place_find(place, PLACE_EMULATOR, 0);
+	struct placement *row;
+
+	if (place->n == place->room)
+		return NULL;
+	row = &place->row[place->n++];
+	memset(row, 0, sizeof(*row));
+	row->role = role;
+	row->tid = task->tid;
+	row->cpus = emulator->cpus;
+	row->pinned = emulator->pinned;
+	snprintf(row->name, sizeof(row->name), "%s", task->name);
+	return row;
+}
+
+static void take_answer(struct placement *row, const struct task *task)
+{
+	if (row->by_kernel && row->tasks++) {
+		CPU_OR(&row->actual_cpus, &row->actual_cpus, &task->cpus);
+		return;
+	}
+	row->actual_cpus = task->cpus;
+	row->actual_sched = task->sched;
+	row->applied = true;
+}
+
+/* ---- before the guest runs ---- */
+
+static bool is_realtime(const struct place_sched *sched)
+{
+	return sched->policy == SCHED_FIFO || sched->policy == SCHED_RR;
+}
+
+static int move_helper(struct place *place, struct task *task)
+{
+	struct placement *row = add_found(place, PLACE_HELPER, task);
+	const struct sched_param none = {0};
+	int err;
+
+	if (!row)
+		return log_errno(-ENOSPC, "%s: KVM made more tasks than were thought of", task->name);
+	if (sched_setaffinity(task->tid, sizeof(row->cpus), &row->cpus) < 0)
+		return errno == ESRCH ? 0 : log_errno(-errno, "%s: sched_setaffinity", task->name);
+	err = place_ask(task->tid, &task->cpus, &task->sched);
+	/* pinvm itself was started as real-time: what is KVM's own business need not be. */
+	if (!err && is_realtime(&task->sched)) {
+		sched_setscheduler(task->tid, SCHED_OTHER, &none);
+		err = place_ask(task->tid, &task->cpus, &task->sched);
+	}
+	if (err)
+		return err == -ESRCH ? 0 : log_errno(err, "%s: what the kernel says of its place", task->name);
+	take_answer(row, task);
+	if (CPU_EQUAL(&row->cpus, &task->cpus) && !is_realtime(&task->sched))
+		return 0;
+	log_err("%s, a task that KVM made, does not go to the emulator's CPUs", task->name);
+	return -EXDEV;
+}
+
+static int settle_task(struct place *place, pid_t tid)
+{
+	struct task task = {.tid = tid};
+
+	if (row_of(place, tid) || is_foreign(place, tid) || !read_name(&task))
+		return 0;
+	return strncmp(task.name, KVM_HELPER, strlen(KVM_HELPER)) ? 0 : move_helper(place, &task);
+}
+
+int place_helpers(struct place *place)
+{
+	place->n = place->planned; /* a new VM has new ones */
+	return each_task(place, settle_task);
+}
+
+/* ---- at the end ---- */
+
+/* How many tasks are not where they should be: 0 or 1. */
+static unsigned look_at(struct place *place, struct task *task)
+{
+	char is[256], planned[256];
+	struct placement *row = row_of(place, task->tid);
+
+	if (!row && !strncmp(task->name, IOU_WORKER, strlen(IOU_WORKER)))
+		row = row_of_worker(place, task);
+	place_format_cpus(&task->cpus, is, sizeof(is));
+	if (!row) {
+		log_err("%s (task %d, CPUs %s): a thread of this process that nobody planned", task->name, task->tid, is);
+		row = add_found(place, PLACE_STRAY, task);
+		if (row)
+			take_answer(row, task);
+		return 1;
+	}
+	take_answer(row, task);
+	if (is_subset(&row->cpus, &task->cpus))
+		return 0;
+	place_format_cpus(&row->cpus, planned, sizeof(planned));
+	log_err("%s (task %d): planned on CPUs %s, at the end the kernel says %s", row->name, task->tid, planned, is);
+	return 1;
+}
+
+static int look_task(struct place *place, pid_t tid)
+{
+	struct task task = {.tid = tid};
+
+	if (!is_foreign(place, tid) && read_name(&task) && !place_ask(tid, &task.cpus, &task.sched))
+		place->misplaced += look_at(place, &task);
+	return 0;
+}
+
+unsigned place_look(struct place *place)
+{
+	for (unsigned i = 0; i < place->n; i++)
+		place->row[i].tasks = 0;
+	place->misplaced = 0;
+	if (each_task(place, look_task))
+		place->misplaced++;
+	return place->misplaced;
+}
