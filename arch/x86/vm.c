@@ -12,9 +12,11 @@
 #include "arch/x86/boot.h"
 #include "arch/x86/cpuid.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/topology.h"
 #include "arch/x86/vm.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
+#include "vmm/memory/nodes.h"
 #include "vmm/vm.h"
 
 #define APIC_BROADCAST 255
@@ -65,12 +67,45 @@ static int check_memory(const struct vm *vm, const struct guest_config *cfg)
 	return -EINVAL;
 }
 
+/* The first vCPU that is in the same socket as the one before it, but in another node; 0: there is none. */
+static unsigned torn_socket(const struct guest_nodes *nodes, unsigned count, unsigned per_socket)
+{
+	for (unsigned i = 1; i < count; i++)
+		if (i % per_socket && nodes->node_of_vcpu[i] != nodes->node_of_vcpu[i - 1])
+			return i;
+	return 0;
+}
+
+/* CPUs of a socket share a cache. That they do not share a node is worth a call trace to Linux. */
+static int check_nodes(const struct guest_config *cfg)
+{
+	unsigned count = cfg->cpus.count, sockets = 1, i;
+	struct x86_topology topo;
+	struct guest_nodes nodes;
+	int err = cfg->nnumas ? guest_nodes(&nodes, cfg) : 0;
+
+	if (err || !cfg->nnumas)
+		return err;
+	x86_topology(&topo, &cfg->cpus);
+	i = torn_socket(&nodes, count, topo.cores * topo.threads);
+	if (!i)
+		return 0;
+	while (count % sockets || torn_socket(&nodes, count, count / sockets))
+		sockets++;
+	log_warn("--numa: vCPUs %u and %u share a socket and its cache but not a node, of which Linux complains; smaller "
+		 "sockets avoid it, as in --cpus %u,sockets=%u",
+		i - 1, i, count, sockets);
+	return 0;
+}
+
 int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 {
 	int err = check_memory(vm, cfg);
 
 	if (!err)
 		err = check_ids(vm, cfg);
+	if (!err)
+		err = check_nodes(cfg);
 	if (err)
 		return err;
 	if (!vm_cap(vm, KVM_CAP_SPLIT_IRQCHIP)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ACPI tables: links, lengths, checksums, CPUs, nodes; and, where acpica-tools are installed, what ACPICA itself
+/* ACPI tables: links, lengths, checksums, CPUs; and, where acpica-tools are installed, what ACPICA itself
  * says of them. */
 #include <errno.h>
 #include <stdio.h>
@@ -7,99 +7,12 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "arch/x86/acpi.h"
 #include "arch/x86/cpuid.h"
-#include "arch/x86/layout.h"
 #include "devices/power.h"
 #include "dsdt.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/x86/acpi_tables.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
-
-static uint8_t buf[ADDR_ACPI_END - ADDR_RSDP];
-
-static const struct pci_layout layout = {
-	.ecam = PCI_ECAM_BASE,
-	.ecam_size = PCI_ECAM_SIZE,
-	.mem32 = PCI_MEM32_BASE,
-	.mem32_size = PCI_MEM32_SIZE,
-	.mem64 = 0x2000000000,
-	.mem64_size = PCI_MEM64_SIZE,
-	.mech1 = true,
-};
-
-static int build(const struct cpu_config *cpus, bool serial)
-{
-	struct acpi_params params = {.cpus = cpus, .pci = layout, .serial = serial};
-
-	return acpi_build(&params, ADDR_RSDP, buf, sizeof(buf));
-}
-
-static uint8_t sum(const void *p, size_t len)
-{
-	const uint8_t *b = p;
-	uint8_t s = 0;
-
-	while (len--)
-		s += *b++;
-	return s;
-}
-
-/* The table at a guest-physical address, whole and correct; used: bytes that acpi_build() wrote. */
-static const struct acpi_header *table_at(uint64_t gpa, int used)
-{
-	const struct acpi_header *h;
-
-	ck_assert_uint_ge(gpa, ADDR_ACPI);
-	ck_assert_uint_le(gpa + sizeof(*h), ADDR_RSDP + used);
-	ck_assert_uint_eq(gpa % 16, 0);
-	h = (const void *)(buf + (gpa - ADDR_RSDP));
-	ck_assert_uint_ge(h->length, sizeof(*h));
-	ck_assert_uint_le(gpa + h->length, ADDR_RSDP + used);
-	ck_assert_msg(!sum(h, h->length), "checksum of %.4s", h->signature);
-	return h;
-}
-
-static const struct acpi_header *root(int used)
-{
-	const struct acpi_rsdp *rsdp = (const void *)buf;
-
-	ck_assert_int_gt(used, 0);
-	ck_assert_mem_eq(rsdp->signature, "RSD PTR ", 8);
-	ck_assert_uint_eq(rsdp->revision, 2);
-	ck_assert_uint_eq(rsdp->length, sizeof(*rsdp));
-	ck_assert_uint_eq(sum(rsdp, 20), 0);
-	ck_assert_uint_eq(sum(rsdp, sizeof(*rsdp)), 0);
-	return table_at(rsdp->xsdt, used);
-}
-
-/* Follows RSDP and XSDT; a table that is listed is listed exactly once. NULL: it is not. */
-static const void *lookup(const char *signature, int used)
-{
-	const struct acpi_header *xsdt = root(used), *found = NULL;
-
-	ck_assert_mem_eq(xsdt->signature, "XSDT", 4);
-	for (size_t off = sizeof(*xsdt); off < xsdt->length; off += 8) {
-		const struct acpi_header *h;
-		uint64_t gpa;
-
-		memcpy(&gpa, (const uint8_t *)xsdt + off, sizeof(gpa));
-		h = table_at(gpa, used);
-		if (!memcmp(h->signature, signature, 4)) {
-			ck_assert_ptr_null(found);
-			found = h;
-		}
-	}
-	return found;
-}
-
-static const void *find(const char *signature, int used)
-{
-	const void *found = lookup(signature, used);
-
-	ck_assert_msg(found, "%s is not in the XSDT", signature);
-	return found;
-}
 
 /* The value of Name (seg, QWORD) in the DSDT. */
 static uint64_t aml_get(int used, const char *seg)
@@ -221,142 +134,6 @@ START_TEST(madt_lists_every_cpu)
 }
 END_TEST
 
-/* Three nodes; vCPU i in node i % 3 (so that node order is not vCPU order), the second node's RAM in two pieces. */
-static void three_nodes(struct guest_nodes *nodes, unsigned ncpus)
-{
-	*nodes = (struct guest_nodes){
-		.n = 3,
-		.nranges = 4,
-		.range = {{0, 1ULL << 31, 0}, {1ULL << 31, 1ULL << 30, 1}, {1ULL << 32, 1ULL << 30, 1},
-			{5ULL << 30, 4096, 2}},
-		.distance = {{10, 21, 31}, {22, 10, 32}, {254, 11, 10}},
-	};
-	for (unsigned i = 0; i < ncpus; i++)
-		nodes->node_of_vcpu[i] = i % 3;
-}
-
-static int build_nodes(const struct cpu_config *cpus, const struct guest_nodes *nodes)
-{
-	struct acpi_params params = {.cpus = cpus, .pci = layout, .serial = true, .nodes = nodes};
-
-	return acpi_build(&params, ADDR_RSDP, buf, sizeof(buf));
-}
-
-/* Zero: what the specification reserves, and what nobody uses. */
-static void zero(const void *p, size_t len)
-{
-	for (const uint8_t *b = p; len--; b++)
-		ck_assert_uint_eq(*b, 0);
-}
-
-/* The APIC id an entry is about; *node: where it puts it. */
-static uint32_t srat_cpu(const uint8_t *e, uint32_t *node)
-{
-	const struct srat_lapic *l = (const void *)e;
-	const struct srat_x2apic *x = (const void *)e;
-
-	if (e[0] == SRAT_LAPIC) {
-		ck_assert_uint_eq(l->length, 16);
-		ck_assert_uint_eq(l->flags, SRAT_ENABLED);
-		zero(&l->sapic_eid, 8); /* and domain_high, clock_domain */
-		ck_assert_uint_lt(l->apic_id, 255);
-		*node = l->domain_low;
-		return l->apic_id;
-	}
-	ck_assert_uint_eq(x->type, SRAT_X2APIC);
-	ck_assert_uint_eq(x->length, 24);
-	ck_assert_uint_eq(x->flags, SRAT_ENABLED);
-	zero(&x->reserved0, 2);
-	zero(&x->clock_domain, 8); /* and reserved1 */
-	ck_assert_uint_ge(x->apic_id, 255);
-	*node = x->domain;
-	return x->apic_id;
-}
-
-static void srat_range(const uint8_t *e, const struct node_range *want)
-{
-	const struct srat_memory *m = (const void *)e;
-
-	ck_assert_uint_eq(m->type, SRAT_MEMORY);
-	ck_assert_uint_eq(m->length, 40);
-	ck_assert_uint_eq(m->flags, SRAT_ENABLED);
-	ck_assert_uint_eq(m->domain, want->node);
-	ck_assert_uint_eq(m->base, want->gpa);
-	ck_assert_uint_eq(m->size, want->size);
-	zero(&m->reserved0, 2);
-	zero(&m->reserved1, 4);
-	zero(&m->reserved2, 8);
-}
-
-static void check_srat(const struct cpu_config *cpus)
-{
-	struct guest_nodes nodes;
-	const struct acpi_srat *srat;
-	const uint8_t *e, *end;
-	uint32_t before = 0;
-
-	three_nodes(&nodes, cpus->count);
-	srat = find("SRAT", build_nodes(cpus, &nodes));
-	ck_assert_uint_eq(srat->h.revision, 3);
-	ck_assert_uint_eq(srat->reserved0, 1);
-	zero(srat->reserved1, 8);
-	e = (const uint8_t *)(srat + 1);
-	end = (const uint8_t *)srat + srat->h.length;
-	for (unsigned n = 0; n < cpus->count; n++, e += e[1]) {
-		uint32_t node, id = srat_cpu(e, &node);
-		unsigned i = 0;
-
-		while (i < cpus->count && x86_apic_id(cpus, i) != id)
-			i++;
-		ck_assert_uint_lt(i, cpus->count);
-		ck_assert_uint_eq(node, nodes.node_of_vcpu[i]);
-		ck_assert_uint_ge(node, before);
-		before = node;
-		nodes.node_of_vcpu[i] = ~0u; /* not twice */
-	}
-	for (unsigned i = 0; i < nodes.nranges; i++, e += e[1])
-		srat_range(e, &nodes.range[i]);
-	ck_assert_ptr_eq(e, end);
-}
-
-START_TEST(srat_has_every_cpu_and_range)
-{
-	check_srat(&(struct cpu_config){.count = 3});
-	check_srat(&(struct cpu_config){.count = 255});
-	check_srat(&(struct cpu_config){.count = 256});
-	/* Ids up to 315: a socket of 12 takes 16. */
-	check_srat(&(struct cpu_config){.count = 240, .sockets = 20, .cores = 6, .threads = 2});
-}
-END_TEST
-
-START_TEST(slit_is_the_matrix)
-{
-	struct cpu_config cpus = {.count = 4};
-	const struct acpi_slit *slit;
-	struct guest_nodes nodes;
-
-	three_nodes(&nodes, cpus.count);
-	slit = find("SLIT", build_nodes(&cpus, &nodes));
-	ck_assert_uint_eq(slit->h.revision, 1);
-	ck_assert_uint_eq(slit->h.length, 44 + 9);
-	ck_assert_uint_eq(slit->domains, 3);
-	ck_assert_mem_eq(slit + 1, ((uint8_t[]){10, 21, 31, 22, 10, 32, 254, 11, 10}), 9);
-}
-END_TEST
-
-START_TEST(no_nodes_no_tables)
-{
-	struct cpu_config cpus = {.count = 4};
-	struct guest_nodes none = {.n = 0, .nranges = 1, .range = {{0, 1 << 30, 0}}};
-	int used = build_nodes(&cpus, &none);
-
-	ck_assert_ptr_null(lookup("SRAT", used));
-	ck_assert_ptr_null(lookup("SLIT", used));
-	used = build(&cpus, true);
-	ck_assert_ptr_null(lookup("SRAT", used));
-}
-END_TEST
-
 START_TEST(dsdt_gets_its_values)
 {
 	static const char *const names[] = {"M32B", "M32S", "M64B", "M64S", "UART"};
@@ -420,43 +197,6 @@ START_TEST(describes_into_guest_ram)
 	/* F000:FFF0 in real mode: mov $PIO_RESET, %dx; mov $1, %al; out %al, %dx */
 	ck_assert_mem_eq(ram + 0xffff0, "\xba\x04\x06\xb0\x01\xee", 6);
 	ck_assert_msg(ram[0x100000] == 0xee && ram[ADDR_RSDP - 1] == 0xee, "nothing outside its place");
-}
-END_TEST
-
-/* The nodes of the configuration reach the guest, their RAM cut at the hole. */
-START_TEST(describes_nodes)
-{
-	static struct guest guest;
-	struct numa_config numas[] = {
-		{.cpus = (char *)"[1,3]", .size = 2ULL << 30},
-		{.cpus = (char *)"[0,2]", .size = 2ULL << 30, .distance = (char *)"0:33"},
-	};
-	struct guest_config cfg = {.cpus = {.count = 4}, .memory = {.size = 4ULL << 30}, .numas = numas, .nnumas = 2};
-	static const struct node_range want[] = {
-		{0, 2ULL << 30, 0}, {2ULL << 30, 1ULL << 30, 1}, {RAM_HIGH, 1ULL << 30, 1}};
-	static const uint8_t apic_ids[] = {1, 3, 0, 2};
-	uint8_t *ram = unit_ram(&guest.mem, 0, 2 << 20);
-	const struct acpi_slit *slit;
-	const struct acpi_srat *srat;
-	const uint8_t *e;
-	uint32_t node;
-
-	guest.cfg = &cfg;
-	ck_assert_int_eq(arch_describe(&guest, NULL), 0);
-	memcpy(buf, ram + ADDR_RSDP, sizeof(buf));
-	srat = find("SRAT", sizeof(buf));
-	e = (const uint8_t *)(srat + 1);
-	for (unsigned i = 0; i < 4; i++, e += e[1]) {
-		ck_assert_uint_eq(srat_cpu(e, &node), apic_ids[i]);
-		ck_assert_uint_eq(node, i / 2);
-	}
-	for (unsigned i = 0; i < 3; i++, e += e[1])
-		srat_range(e, &want[i]);
-	slit = find("SLIT", sizeof(buf));
-	ck_assert_mem_eq(slit + 1, ((uint8_t[]){10, 33, 33, 10}), 4);
-	cfg.cpus.count = 5; /* one is in no node */
-	ck_assert_int_eq(log_open("/dev/null"), 0);
-	ck_assert_int_eq(arch_describe(&guest, NULL), -EINVAL);
 }
 END_TEST
 
@@ -563,6 +303,5 @@ START_TEST(acpica_evaluates_the_board)
 END_TEST
 
 UNIT_MAIN("acpi", layout_agrees, fadt_is_hardware_reduced, mcfg_is_bus_0, madt_lists_every_cpu,
-	srat_has_every_cpu_and_range, slit_is_the_matrix, no_nodes_no_tables, dsdt_gets_its_values,
-	refuses_what_does_not_fit, describes_into_guest_ram, describes_nodes, describe_needs_its_ram,
+	dsdt_gets_its_values, refuses_what_does_not_fit, describes_into_guest_ram, describe_needs_its_ram,
 	iasl_reads_every_table, acpica_evaluates_the_board)
