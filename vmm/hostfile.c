@@ -24,6 +24,7 @@ int hostfile_text(const char *root, const char *path, char *out, size_t n)
 	ssize_t got;
 	int fd, err = full_path(root, path, full);
 
+	*out = '\0';
 	if (err)
 		return err;
 	fd = open(full, O_RDONLY | O_CLOEXEC);
@@ -37,11 +38,9 @@ int hostfile_text(const char *root, const char *path, char *out, size_t n)
 		err = -errno;
 	else if (have == n)
 		err = -EFBIG;
-	else
-		out[have] = '\0';
 	close(fd);
-	if (!err && have && out[have - 1] == '\n')
-		out[have - 1] = '\0';
+	have -= !err && have && out[have - 1] == '\n';
+	out[err ? 0 : have] = '\0';
 	return err;
 }
 

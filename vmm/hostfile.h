@@ -12,7 +12,7 @@
 
 #define HOSTFILE_MAX 8192 /* bytes; the longest file of those that are read whole */
 
-/* The file as a string without the line end. 0, -errno, -EFBIG: it does not fit. */
+/* The file as a string without the line end. 0, -errno, -EFBIG: it does not fit; out is "" on failure. n > 0. */
 int hostfile_text(const char *root, const char *path, char *out, size_t n);
 /* A decimal number alone. 0, -errno, -EINVAL: something else. *out is touched on success only. */
 int hostfile_uint(const char *root, const char *path, uint64_t *out);
