@@ -232,17 +232,21 @@ static bool is_realtime(int policy)
 
 static int sched_refused(const struct placement *p, int err)
 {
-	struct rlimit rt = {0}, nice = {0};
+	struct rlimit rt = {0};
+	char cpus[CPUS_TEXT];
 
 	getrlimit(RLIMIT_RTPRIO, &rt);
-	getrlimit(RLIMIT_NICE, &nice);
+	place_format_cpus(&p->cpus, cpus, sizeof(cpus));
 	if (err == -EPERM && is_realtime(p->sched.policy))
 		log_err("--sched %s: not permitted: RLIMIT_RTPRIO is %lu; raise it to %d (ulimit -r, limits.conf) or give "
 			"CAP_SYS_NICE",
 			p->sched_why, (unsigned long)rt.rlim_cur, p->sched.prio);
+	else if (err == -EPERM && p->sched.policy == SCHED_DEADLINE)
+		log_err("--sched %s: not permitted: it needs CAP_SYS_NICE, and every CPU of the host or of its cpuset partition "
+			"(%s is what this process may use)",
+			p->sched_why, cpus);
 	else if (err == -EPERM || err == -EACCES)
-		log_err("--sched %s: not permitted: it needs CAP_SYS_NICE%s", p->sched_why,
-			p->sched.policy == SCHED_DEADLINE ? "" : ", or RLIMIT_NICE (ulimit -e)");
+		log_err("--sched %s: not permitted: it needs CAP_SYS_NICE, or RLIMIT_NICE (ulimit -e)", p->sched_why);
 	else if (err == -EBUSY)
 		log_err("--sched %s: the CPUs have no bandwidth left for it (sched_rt_runtime_us)", p->sched_why);
 	else

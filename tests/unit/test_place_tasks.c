@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The look at every task of the process: what is where it was planned, what is not, and what nobody planned. Tasks that the
+ * kernel would make are played by threads of the same name. Each test is a process of its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/log.h"
+#include "vmm/loop.h"
+#include "vmm/place.h"
+#include "vmm/thread.h"
+
+static struct guest_config cfg;
+static struct place place;
+static int lo, hi; /* CPUs of this process; the same where it has one */
+
+static void plan(char **pins, unsigned npins, enum io_engine engine)
+{
+	memset(&cfg, 0, sizeof(cfg));
+	cfg.cpus.count = cfg.cpus.threads = 1;
+	cfg.pins = pins;
+	cfg.npins = npins;
+	cfg.io_engine = engine;
+	ck_assert_int_eq(place_plan(&place, &cfg), 0);
+}
+
+static void find_cpus(void)
+{
+	cpu_set_t set;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	lo = hi = -1;
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set)) {
+			lo = lo < 0 ? i : lo;
+			hi = hi <= lo ? i : hi;
+		}
+}
+
+static bool two_cpus(void)
+{
+	find_cpus();
+	if (lo == hi)
+		puts("skip: one CPU is allowed here, placement needs two to tell apart");
+	return lo != hi;
+}
+
+static cpu_set_t only(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return set;
+}
+
+/* A thread that waits, as a task the kernel made would. */
+struct stranger {
+	const char *name;
+	pthread_t id;
+	pid_t tid;
+	sem_t started, end;
+};
+
+static void *wait_for_end(void *arg)
+{
+	struct stranger *s = arg;
+
+	pthread_setname_np(pthread_self(), s->name);
+	s->tid = gettid();
+	sem_post(&s->started);
+	while (sem_wait(&s->end))
+		;
+	return NULL;
+}
+
+static void stranger_start(struct stranger *s, const char *name)
+{
+	s->name = name;
+	sem_init(&s->started, 0, 0);
+	sem_init(&s->end, 0, 0);
+	ck_assert_int_eq(pthread_create(&s->id, NULL, wait_for_end, s), 0);
+	while (sem_wait(&s->started))
+		;
+}
+
+static void stranger_end(struct stranger *s)
+{
+	sem_post(&s->end);
+	pthread_join(s->id, NULL);
+}
+
+START_TEST(planned_threads_are_found_where_they_are)
+{
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	ck_assert_uint_eq(place_look(&place), 0);
+	ck_assert_uint_eq(place.n, place.planned);
+	ck_assert_str_eq(log_first_error(), "");
+	place_free(&place);
+}
+END_TEST
+
+START_TEST(a_task_nobody_planned_is_an_error_and_gets_a_row)
+{
+	struct stranger s;
+
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	stranger_start(&s, "nobody");
+	ck_assert_uint_eq(place_look(&place), 1);
+	ck_assert_uint_eq(place.misplaced, 1);
+	ck_assert_uint_eq(place.n, place.planned + 1);
+	ck_assert_int_eq(place.row[place.planned].role, PLACE_STRAY);
+	ck_assert_str_eq(place.row[place.planned].name, "nobody");
+	ck_assert_msg(strstr(log_first_error(), "nobody planned"), "%s", log_first_error());
+	stranger_end(&s);
+	place_free(&place);
+}
+END_TEST
+
+START_TEST(more_strangers_than_rows_are_counted_all_the_same)
+{
+	struct stranger s[20];
+
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	for (int i = 0; i < 20; i++)
+		stranger_start(&s[i], "many");
+	ck_assert_uint_eq(place_look(&place), 20);
+	ck_assert_uint_eq(place.n, place.room);
+	for (int i = 0; i < 20; i++)
+		stranger_end(&s[i]);
+	place_free(&place);
+}
+END_TEST
+
+START_TEST(an_embedder_s_own_threads_are_its_business)
+{
+	struct stranger s;
+
+	stranger_start(&s, "embedder");
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	ck_assert_uint_eq(place_look(&place), 0);
+	stranger_end(&s);
+	place_free(&place);
+}
+END_TEST
+
+START_TEST(a_thread_that_was_moved_away_is_an_error)
+{
+	char pin[32], *pins[] = {pin};
+	cpu_set_t away;
+
+	if (!two_cpus())
+		return;
+	snprintf(pin, sizeof(pin), "emulator=%d", lo);
+	plan(pins, 1, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	ck_assert_uint_eq(place_look(&place), 0);
+	away = only(hi);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(away), &away), 0);
+	ck_assert_uint_eq(place_look(&place), 1);
+	ck_assert_msg(CPU_EQUAL(&place_find(&place, PLACE_EMULATOR, 0)->actual_cpus, &away), "the report says the truth");
+	ck_assert_msg(strstr(log_first_error(), "at the end the kernel says"), "%s", log_first_error());
+	place_free(&place);
+}
+END_TEST
+
+/* 0: named after its iothread; 1: after an id of another PID namespace. */
+START_TEST(workers_of_io_uring_belong_to_their_iothread)
+{
+	char pin[32], name[16], *pins[] = {pin};
+	struct placement *io, *worker;
+	struct stranger s, thread;
+	cpu_set_t set;
+
+	if (!two_cpus())
+		return;
+	snprintf(pin, sizeof(pin), "iothread=%d", lo);
+	plan(pins, 1, IO_URING);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	io = place_find(&place, PLACE_IOTHREAD, 0);
+	worker = place_find(&place, PLACE_WORKER, 0);
+	ck_assert_str_eq(worker->name, "iou-wrk io:main");
+	ck_assert(worker->by_kernel && CPU_EQUAL(&worker->cpus, &io->cpus));
+	stranger_start(&thread, "io:main");
+	io->tid = thread.tid;
+	set = only(lo);
+	sched_setaffinity(thread.tid, sizeof(set), &set);
+	ck_assert_uint_eq(place_look(&place), 0);
+	ck_assert_uint_eq(worker->tasks, 0);
+
+	snprintf(name, sizeof(name), "iou-wrk-%d", _i ? 1 : thread.tid);
+	stranger_start(&s, name);
+	sched_setaffinity(s.tid, sizeof(set), &set);
+	ck_assert_uint_eq(place_look(&place), 0);
+	ck_assert_uint_eq(worker->tasks, 1);
+	ck_assert(CPU_EQUAL(&worker->actual_cpus, &set));
+	set = only(hi);
+	sched_setaffinity(s.tid, sizeof(set), &set);
+	ck_assert_uint_eq(place_look(&place), 1);
+	ck_assert_msg(strstr(log_first_error(), "iou-wrk io:main"), "%s", log_first_error());
+	stranger_end(&s);
+	stranger_end(&thread);
+	place_free(&place);
+}
+END_TEST
+
+START_TEST(what_kvm_makes_goes_to_the_emulator)
+{
+	char pin[32], *pins[] = {pin};
+	struct stranger s;
+	cpu_set_t set;
+
+	if (!two_cpus())
+		return;
+	snprintf(pin, sizeof(pin), "emulator=%d", lo);
+	plan(pins, 1, IO_PLAIN);
+	stranger_start(&s, "kvm-helper");
+	set = only(hi);
+	sched_setaffinity(s.tid, sizeof(set), &set);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	for (int again = 0; again < 2; again++) { /* as after a restart */
+		ck_assert_int_eq(place_helpers(&place), 0);
+		ck_assert_uint_eq(place.n, place.planned + 1);
+		ck_assert_str_eq(place.row[place.planned].name, "kvm-helper");
+		ck_assert_int_eq(place.row[place.planned].role, PLACE_HELPER);
+	}
+	sched_getaffinity(s.tid, sizeof(set), &set);
+	ck_assert(CPU_COUNT(&set) == 1 && CPU_ISSET(lo, &set));
+	ck_assert_uint_eq(place_look(&place), 0);
+	stranger_end(&s);
+	place_free(&place);
+}
+END_TEST
+
+static struct place_sched child_sched;
+
+static void *child(void *arg)
+{
+	cpu_set_t cpus;
+
+	place_ask(0, &cpus, &child_sched);
+	return NULL;
+}
+
+static void have_child(void *arg)
+{
+	pthread_t id;
+
+	*(int *)arg = -pthread_create(&id, NULL, child, NULL);
+	if (!*(int *)arg)
+		pthread_join(id, NULL);
+}
+
+/* KVM's task is a child of a vCPU's thread: not real-time, and possible under a deadline. */
+START_TEST(children_of_vcpus_are_ordinary)
+{
+	static char *const policy[] = {"vcpu=fifo:1", "vcpu=deadline=[1ms,100ms,100ms]"};
+	char *scheds[] = {policy[_i]};
+	int err = 1;
+	struct thread thread = {.name = "vcpu0", .fn = have_child, .arg = &err};
+
+	if (getuid() != 0) {
+		puts("skip: not root, real-time policies may be refused");
+		return;
+	}
+	memset(&cfg, 0, sizeof(cfg));
+	cfg.cpus.count = cfg.cpus.threads = 1;
+	cfg.scheds = scheds;
+	cfg.nscheds = 1;
+	ck_assert_int_eq(place_plan(&place, &cfg), 0);
+	thread.place = place_find(&place, PLACE_VCPU, 0);
+	if (thread_start(&thread)) {
+		puts("skip: this host lets nobody have that policy (a container, or no bandwidth left)");
+		return;
+	}
+	thread_join(&thread);
+	ck_assert_int_eq(thread.place->actual_sched.policy, _i ? SCHED_DEADLINE : SCHED_FIFO);
+	ck_assert_int_eq(err, 0);
+	ck_assert_int_eq(child_sched.policy, SCHED_OTHER);
+	place_free(&place);
+}
+END_TEST
+
+static int own(void *arg)
+{
+	return loop_own(arg);
+}
+
+static void run(void *arg)
+{
+	loop_run(arg);
+}
+
+/* The plain engine's worker: started by the loop's thread, on CPUs of its own row, read back. */
+START_TEST(the_plain_engine_s_worker_is_placed)
+{
+	char pin[32], *pins[] = {pin};
+	struct thread thread = {.name = "io:main", .settle = own, .fn = run};
+	struct placement *worker;
+	struct loop *loop;
+
+	find_cpus();
+	snprintf(pin, sizeof(pin), "iothread=%d", hi);
+	plan(pins, 1, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	ck_assert_int_eq(loop_create(&loop, "io:main", IO_PLAIN, 4), 0);
+	worker = place_worker(&place, 0, false);
+	ck_assert_str_eq(worker->name, "io:main-w");
+	loop_place_worker(loop, worker);
+	thread.arg = loop;
+	thread.place = place_find(&place, PLACE_IOTHREAD, 0);
+	ck_assert_int_eq(thread_start(&thread), 0);
+	ck_assert_msg(worker->applied, "read back before the loop runs");
+	ck_assert(CPU_COUNT(&worker->actual_cpus) == 1 && CPU_ISSET(hi, &worker->actual_cpus));
+	ck_assert_int_ne(worker->tid, thread.place->tid);
+	ck_assert_uint_eq(place_look(&place), 0);
+	loop_stop(loop);
+	thread_join(&thread);
+	loop_destroy(loop);
+	place_free(&place);
+}
+END_TEST
+
+static int refuse(void *arg)
+{
+	return -ECANCELED;
+}
+
+START_TEST(a_thread_that_can_not_settle_does_not_run)
+{
+	int err = 1;
+	struct thread thread = {.name = "t", .settle = refuse, .fn = have_child, .arg = &err};
+
+	ck_assert_int_eq(thread_start(&thread), -ECANCELED);
+	ck_assert_int_eq(err, 1);
+}
+END_TEST
+
+int main(void)
+{
+	static const TTest *const *const once[] = {&planned_threads_are_found_where_they_are,
+		&a_task_nobody_planned_is_an_error_and_gets_a_row, &more_strangers_than_rows_are_counted_all_the_same,
+		&an_embedder_s_own_threads_are_its_business, &a_thread_that_was_moved_away_is_an_error,
+		&what_kvm_makes_goes_to_the_emulator, &the_plain_engine_s_worker_is_placed,
+		&a_thread_that_can_not_settle_does_not_run};
+	Suite *s = suite_create("place_tasks");
+	TCase *tc = tcase_create("place_tasks");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+		tcase_add_test(tc, *once[i]);
+	tcase_add_loop_test(tc, workers_of_io_uring_belong_to_their_iothread, 0, 2);
+	tcase_add_loop_test(tc, children_of_vcpus_are_ordinary, 0, 2);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
