@@ -75,6 +75,19 @@ static int check_topology(struct cpu_config *cpus)
 	return 0;
 }
 
+/* A policy is one of nodes. */
+static int check_policy(const struct guest_config *cfg)
+{
+	bool bound = cfg->memory.host_node;
+
+	for (unsigned i = 0; i < cfg->nnumas; i++)
+		bound = bound || cfg->numas[i].host_node;
+	if (!cfg->memory.policy || bound)
+		return 0;
+	log_err("--memory policy: of which nodes? Add host-node=LIST");
+	return -EINVAL;
+}
+
 static bool iothread_exists(const struct guest_config *cfg, const char *name, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -126,7 +139,7 @@ static int check_memory(struct guest_config *cfg)
 		log_err("--memory: must be a multiple of 4K");
 		return -EINVAL;
 	}
-	return 0;
+	return check_policy(cfg);
 }
 
 int config_check(struct guest_config *cfg)
@@ -152,7 +165,7 @@ int config_check(struct guest_config *cfg)
 			return -EINVAL;
 		}
 	ret = check_topology(&cfg->cpus);
-	if (!ret)
+	if (!ret && cfg->nnumas) /* without, what can fail is this host's doing: mem_plan() */
 		ret = guest_nodes(&nodes, cfg);
 	return ret ? ret : check_iothreads(cfg);
 }

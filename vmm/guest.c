@@ -23,6 +23,7 @@
 #include "vmm/iothread.h"
 #include "vmm/disk.h"
 #include "vmm/log.h"
+#include "vmm/memory/fill.h"
 #include "vmm/sandbox.h"
 #include "vmm/util.h"
 
@@ -279,6 +280,16 @@ static int vcpus_start(struct guest *guest)
 	return err;
 }
 
+/* RAM. Much of it takes long to fill, so a signal or the time limit ends that. */
+static int memory_open(struct guest *guest)
+{
+	struct fill_limits limits = {.stop_fd = guest->signal_fd};
+
+	if (guest->cfg->timeout_ns)
+		limits.deadline_ns = guest->start_ns + guest->cfg->timeout_ns;
+	return mem_create(&guest->mem, &guest->memory, &limits);
+}
+
 static int build(struct guest *guest)
 {
 	int err;
@@ -286,10 +297,19 @@ static int build(struct guest *guest)
 	err = place_plan(&guest->place, guest->cfg);
 	if (err)
 		return err;
+	err = mem_plan(&guest->memory, guest->cfg, "");
+	if (err)
+		return err;
 	err = arch_boot_open(&guest->boot, guest->cfg);
 	if (err)
 		return err;
-	err = mem_create(&guest->mem, &guest->cfg->memory);
+	err = loop_create(&guest->loop, "emulator", IO_PLAIN, 0);
+	if (err)
+		return err;
+	err = signals_open(guest);
+	if (err)
+		return err;
+	err = memory_open(guest);
 	if (err)
 		return err;
 	err = vm_init(&guest->vm, guest->cfg, &guest->mem);
@@ -302,12 +322,6 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	err = machine_open(guest);
-	if (err)
-		return err;
-	err = loop_create(&guest->loop, "emulator", IO_PLAIN, 0);
-	if (err)
-		return err;
-	err = signals_open(guest);
 	if (err)
 		return err;
 	err = iothreads_open(guest);

@@ -15,6 +15,7 @@
 #include "vmm/irq.h"
 #include "vmm/loop.h"
 #include "vmm/mem.h"
+#include "vmm/memory/plan.h"
 #include "vmm/place.h"
 #include "vmm/thread.h"
 #include "vmm/vcpu.h"
@@ -57,6 +58,7 @@ struct guest {
 	struct arch_boot *boot;
 	struct place place;
 	struct guest_mem mem;
+	struct mem_plan memory; /* what RAM was wanted to be, and is */
 	struct vm vm;
 	struct bus bus;
 	struct loop *loop; /* main's own: signals, timers, console */

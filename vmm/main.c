@@ -44,10 +44,10 @@ static int cmd_completion(int argc, char **argv)
 	return 0;
 }
 
-/* With -v: every thread as the kernel says it is placed. */
+/* With -v: every thread and every piece of memory as the kernel says it is placed. */
 static void say_placement(const struct guest *guest)
 {
-	char line[256];
+	char line[1024];
 
 	place_head(line, sizeof(line), true);
 	log_info("%s", line);
@@ -55,20 +55,48 @@ static void say_placement(const struct guest *guest)
 		place_line(&guest->place.row[i], true, line, sizeof(line));
 		log_info("%s", line);
 	}
+	mem_plan_head(line, sizeof(line), true);
+	log_info("%s", line);
+	for (unsigned i = 0; i < guest->memory.n; i++) {
+		mem_plan_line(&guest->memory, i, true, line, sizeof(line));
+		log_info("%s", line);
+	}
+	if (guest->memory.fill_ns)
+		log_info("memory: %.1f GiB preallocated in %.2f s by %u threads", guest->memory.filled / 0x1p30,
+			guest->memory.fill_ns / 1e9, guest->memory.fill_threads);
+}
+
+/* The status of a set-up that ended early. */
+static int setup_status(int err, const char **cause)
+{
+	*cause = log_first_error();
+	if (err == -ECANCELED) {
+		*cause = "stopped on request while memory was prepared";
+		return END_STOPPED;
+	}
+	if (err == -ETIME) {
+		*cause = "time limit reached while memory was prepared";
+		return END_TIMEOUT;
+	}
+	return END_SETUP;
 }
 
 /* Build the guest and run it to its end; the report gets what is known at each way out. */
 static int run_guest(const struct guest_config *cfg, struct report *report)
 {
 	struct guest *guest;
+	const char *cause;
 	int status, err;
 
 	err = guest_create(&guest, cfg);
 	if (err) {
-		if (!*log_first_error())
+		status = setup_status(err, &cause);
+		if (!*cause)
 			log_errno(err, "the guest could not be built");
-		report_close(report, END_SETUP, log_first_error());
-		return END_SETUP;
+		else if (status != END_SETUP)
+			log_note("%s (status %d)", cause, status);
+		report_close(report, status, cause);
+		return status;
 	}
 	say_placement(guest);
 	status = guest_run(guest);
@@ -81,11 +109,12 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 	return status;
 }
 
-/* The plan: every option, and where each thread would run. */
+/* The plan: every option, where each thread would run, and what each piece of memory would be. */
 static int dry_run(const struct guest_config *cfg)
 {
 	struct place place;
-	char line[256];
+	struct mem_plan memory;
+	char line[1024];
 
 	options_print(stdout, cfg);
 	if (place_plan(&place, cfg))
@@ -97,6 +126,14 @@ static int dry_run(const struct guest_config *cfg)
 		puts(line);
 	}
 	place_free(&place);
+	if (mem_plan(&memory, cfg, ""))
+		return END_SETUP;
+	mem_plan_head(line, sizeof(line), false);
+	printf("\n%s\n", line);
+	for (unsigned i = 0; i < memory.n; i++) {
+		mem_plan_line(&memory, i, false, line, sizeof(line));
+		puts(line);
+	}
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM: what it is made of, and the only translation from guest-physical to host addresses.
+ * Guest RAM, and the only translation from guest-physical to host addresses. What it is to be made of, and whether the
+ * host can give it, is planned in vmm/memory/.
  * Built by main before any other thread starts and not changed until they have ended, so look-ups need no lock.
  */
 #ifndef PINVM_MEM_H
@@ -9,8 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "vmm/config.h"
 
 #define MEM_MAX_REGIONS 32
 
@@ -26,11 +25,15 @@ struct guest_mem {
 	struct mem_region region[MEM_MAX_REGIONS];
 };
 
+struct fill_limits;
+struct mem_plan;
+
 /*
- * Allocate RAM as cfg says and lay it over the architecture's RAM ranges (arch_ram_ranges()).
- * Returns 0 or -errno, after one logged line that names --memory.
+ * Make RAM as the plan says: mapped, its pages from where they should come, preallocated and locked where that is
+ * wanted, and proven (vmm/memory/proof.h). Fills in what the plan keeps of it. limits: of preallocation
+ * (vmm/memory/fill.h). 0 or -errno after one logged line; -ECANCELED and -ETIME as mem_fill(), nothing logged.
  */
-int mem_create(struct guest_mem *mem, const struct memory_config *cfg);
+int mem_create(struct guest_mem *mem, struct mem_plan *plan, const struct fill_limits *limits);
 void mem_destroy(struct guest_mem *mem);
 
 /*

@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "vmm/memory/nodes.h"
+#include "vmm/memory/plan.h"
 #include "vmm/options_values.h"
 #include "vmm/place.h"
 
@@ -45,6 +46,7 @@ static const char *const irqchip_names[] = {"split", NULL};
 static const char *const transport_names[] = {"pci", NULL};
 static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
+static const char *const policy_names[] = {"bind", "preferred", "interleave", NULL};
 static const char *const engine_names[] = {"auto", "io_uring", "plain", NULL};
 
 static const char *check_pin(const char *text)
@@ -59,6 +61,14 @@ static const char *check_sched(const char *text)
 	struct place_rule rule;
 
 	return place_parse_sched(text, &rule);
+}
+
+static const char *check_hugepages(const char *text)
+{
+	enum mem_pages pages;
+	uint64_t size;
+
+	return mem_parse_hugepages(text, &pages, &size);
 }
 
 static const char *check_vcpus(const char *text)
@@ -93,7 +103,16 @@ static const struct opt_key cpu_keys[] = {
 };
 
 static const struct opt_key memory_keys[] = {
-	{"shared", ONOFF, "RAM that other processes can map (memfd)", BOOL(G, memory.shared)},
+	{"hugepages", "off|thp|2M|1G|/DIR", "pages it is made of: small, transparent huge, of a size, of a hugetlbfs mount",
+		STRING(G, memory.hugepages, 1, PATH_MAX - 1), .check = check_hugepages},
+	{"prealloc", ONOFF, "all pages are there before the start; without: on with huge pages and lock",
+		TRI(G, memory.prealloc)},
+	{"lock", ONOFF, "never swapped (mlock)", BOOL(G, memory.lock)},
+	{"shared", ONOFF, "RAM that other processes can map (memfd, or the mount's file)", BOOL(G, memory.shared)},
+	{"host-node", "LIST", "host nodes its pages come from", STRING(G, memory.host_node, 1, 255),
+		.check = check_host_nodes},
+	{"policy", "bind|preferred|interleave", "only those nodes, those if they can, or those in turn",
+		CHOICE(G, memory.policy, policy_names)},
 };
 
 static const struct opt_key numa_keys[] = {

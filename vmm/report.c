@@ -167,17 +167,58 @@ static json_t *vcpus_json(const struct guest *guest)
 	return list;
 }
 
+static json_t *policy_json(enum mem_policy policy, const node_set *nodes)
+{
+	char text[256];
+
+	mem_format_policy(policy, nodes, text, sizeof(text));
+	return json_string(text);
+}
+
+/* Bytes on each node, by its number; empty where nobody asked. */
+static json_t *on_nodes_json(const struct mem_block *b)
+{
+	json_t *nodes = json_object();
+	char number[16];
+
+	for (unsigned i = 0; i < NODES_MAX; i++) {
+		if (!b->on_node[i])
+			continue;
+		snprintf(number, sizeof(number), "%u", i);
+		json_object_set_new(nodes, number, json_integer(b->on_node[i]));
+	}
+	return nodes;
+}
+
+static json_t *block_json(const struct mem_plan *plan, const struct mem_block *b)
+{
+	json_t *actual = json_null();
+
+	if (b->proven)
+		actual = json_pack("{s:I, s:o, s:o, s:I, s:I}", "page_size", (json_int_t)b->actual_page, "policy",
+			b->nodes_why ? policy_json(b->actual_policy, &b->actual_nodes) : json_null(), "bytes_on_node",
+			on_nodes_json(b), "huge_bytes", (json_int_t)b->huge, "locked_bytes", (json_int_t)b->locked);
+	return json_pack("{s:I, s:I, s:i, s:s, s:{s:I, s:o}, s:o}", "gpa", (json_int_t)b->gpa, "size", (json_int_t)b->size,
+		"guest_node", b->guest_node, "backing", mem_plan_backing(plan), "wanted", "page_size", (json_int_t)plan->page,
+		"policy", b->nodes_why ? policy_json(b->policy, &b->nodes) : json_null(), "actual", actual);
+}
+
 static json_t *memory_json(const struct guest *guest)
 {
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < guest->mem.n; i++) {
-		const struct mem_region *r = &guest->mem.region[i];
-
-		json_array_append_new(list, json_pack("{s:I, s:I, s:s}", "gpa", (json_int_t)r->gpa, "size",
-						    (json_int_t)r->size, "backing", r->fd >= 0 ? "memfd" : "anonymous"));
-	}
+	for (unsigned i = 0; i < guest->memory.n; i++)
+		json_array_append_new(list, block_json(&guest->memory, &guest->memory.block[i]));
 	return list;
+}
+
+/* How RAM was filled before the start; null: it was not. */
+static json_t *prealloc_json(const struct mem_plan *plan)
+{
+	if (!plan->fill_ns)
+		return json_null();
+	return json_pack("{s:I, s:f, s:i}", "bytes", (json_int_t)plan->filled, "seconds", plan->fill_ns / 1e9, "threads",
+		plan->fill_threads);
 }
 
 static json_t *queues_json(const struct virtio_dev *dev)
@@ -222,6 +263,7 @@ void report_guest(struct report *report, const struct guest *guest)
 		json_pack("{s:s, s:o, s:i}", "mode", "default", "ceiling_ns",
 			file_number("/sys/module/kvm/parameters/halt_poll_ns"), "decisions", 0));
 	json_object_set_new(report->root, "memory", memory_json(guest));
+	json_object_set_new(report->root, "prealloc", prealloc_json(&guest->memory));
 	json_object_set_new(report->root, "devices", devices_json(guest));
 	json_object_set_new(report->root, "serial", json_pack("{s:I}", "dropped", (json_int_t)console_drops(guest->console)));
 	json_object_set_new(report->root, "routing_writes", json_integer(guest->vm.route_writes));

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Guest RAM: the one translation, at every edge. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 #include "vmm/mem.h"
+#include "vmm/memory/fill.h"
+#include "vmm/memory/plan.h"
+#include "vmm/memory/proof.h"
 
 #define GIB (1ULL << 30)
 
@@ -43,13 +49,23 @@ START_TEST(copies_are_bounded)
 }
 END_TEST
 
+static struct mem_plan plan;
+
+static int create(struct guest_mem *mem, const struct guest_config *cfg)
+{
+	struct fill_limits limits = {.stop_fd = -1};
+	int err = mem_plan(&plan, cfg, "");
+
+	return err ? err : mem_create(mem, &plan, &limits);
+}
+
 static void check_layout(uint64_t size, bool shared)
 {
-	struct memory_config cfg = {.size = size, .shared = shared};
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = size, .shared = shared}};
 	struct guest_mem mem;
 	uint64_t sum = 0;
 
-	ck_assert_int_eq(mem_create(&mem, &cfg), 0);
+	ck_assert_int_eq(create(&mem, &cfg), 0);
 	for (unsigned i = 0; i < mem.n; i++) {
 		sum += mem.region[i].size;
 		ck_assert_uint_eq((uintptr_t)mem.region[i].host % (2 << 20), mem.region[i].gpa % (2 << 20));
@@ -74,18 +90,141 @@ END_TEST
 
 START_TEST(shared_ram_is_the_file)
 {
-	struct memory_config cfg = {.size = 64 << 20, .shared = true};
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 << 20, .shared = true}};
 	struct guest_mem mem;
 	uint8_t *again;
 
-	ck_assert_int_eq(mem_create(&mem, &cfg), 0);
+	ck_assert_int_eq(create(&mem, &cfg), 0);
 	memcpy(mem_at(&mem, 0x5000, 4), "ping", 4);
 	again = mmap(NULL, 0x1000, PROT_READ, MAP_SHARED, mem.region[0].fd, mem.region[0].fd_offset + 0x5000);
 	ck_assert_ptr_ne(again, MAP_FAILED);
 	ck_assert_mem_eq(again, "ping", 4);
 	munmap(again, 0x1000);
+	/* Nobody it is shared with can take a page away from under the guest. */
+	ck_assert_int_lt(ftruncate(mem.region[0].fd, 4096), 0);
 	mem_destroy(&mem);
 }
 END_TEST
 
-UNIT_MAIN("mem", translates_only_inside_one_region, copies_are_bounded, lays_ram_around_the_hole, shared_ram_is_the_file)
+static long minor_faults(void)
+{
+	struct rusage use;
+
+	getrusage(RUSAGE_SELF, &use);
+	return use.ru_minflt;
+}
+
+/* Touch every page of RAM; returns the faults that took. */
+static long touch_all(struct guest_mem *mem)
+{
+	long before = minor_faults();
+
+	for (unsigned i = 0; i < mem->n; i++)
+		for (uint64_t off = 0; off < mem->region[i].size; off += 4096)
+			((volatile uint8_t *)mem->region[i].host)[off] = 1;
+	return minor_faults() - before;
+}
+
+START_TEST(preallocated_ram_takes_no_fault)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 << 20}};
+	char off[] = "off";
+	struct guest_mem mem;
+
+	cfg.memory.hugepages = off;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert_int_ge(touch_all(&mem), (64 << 20) / 4096);
+	mem_destroy(&mem);
+	ck_assert_uint_eq(plan.filled, 0);
+
+	cfg.memory.prealloc = TRI_ON;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert_int_le(touch_all(&mem), 2); /* of this program's own */
+	mem_destroy(&mem);
+	ck_assert_uint_eq(plan.filled, 64 << 20);
+}
+END_TEST
+
+START_TEST(locked_ram_is_locked)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 16 << 20, .lock = true}};
+	struct guest_mem mem;
+
+	if (geteuid() && setrlimit(RLIMIT_MEMLOCK, &limit) < 0) {
+		puts("skip: RLIMIT_MEMLOCK is too low here to lock 16 MiB");
+		return;
+	}
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert_uint_eq(plan.block[0].locked, 16 << 20);
+	ck_assert(plan.block[0].proven);
+	mem_destroy(&mem);
+}
+END_TEST
+
+START_TEST(bound_ram_lies_where_it_should)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 32 << 20, .prealloc = TRI_ON}};
+	char zero[] = "0";
+	struct guest_mem mem;
+	char line[1024];
+
+	cfg.memory.host_node = zero;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert(plan.block[0].proven);
+	ck_assert_int_eq(plan.block[0].actual_policy, MEM_POLICY_BIND);
+	ck_assert_uint_eq(plan.block[0].on_node[0], 32 << 20);
+	mem_plan_line(&plan, 0, true, line, sizeof(line));
+	ck_assert_msg(strstr(line, "bind:0 node0=32M") != NULL, "%s", line);
+	mem_destroy(&mem);
+}
+END_TEST
+
+/* A wish that the memory does not fulfil is an error, whatever the plan's check thought. */
+START_TEST(a_difference_is_an_error)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 4 << 20, .prealloc = TRI_ON}};
+	struct fill_limits limits = {.stop_fd = -1};
+	char zero[] = "0", off[] = "off";
+	struct guest_mem mem;
+
+	cfg.memory.host_node = zero;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, ""), 0);
+	ck_assert_int_eq(mem_create(&mem, &plan, &limits), 0);
+	ck_assert_int_eq(mem_prove(&plan, &mem), 0);
+	CPU_SET(1, &plan.block[0].nodes);
+	ck_assert_int_eq(mem_prove(&plan, &mem), -EXDEV);
+	mem_destroy(&mem);
+
+	cfg.memory.host_node = NULL;
+	cfg.memory.hugepages = off;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	plan.page = 2 << 20;
+	ck_assert_int_eq(mem_prove(&plan, &mem), -EXDEV);
+	mem_destroy(&mem);
+}
+END_TEST
+
+/* Somebody takes the last page between the check and the mapping. */
+START_TEST(pages_gone_meanwhile_are_no_sigbus)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 << 20}};
+	struct fill_limits limits = {.stop_fd = -1};
+	char size[] = "2M";
+	struct guest_mem mem;
+
+	cfg.memory.hugepages = size;
+	if (mem_plan(&plan, &cfg, "") != -ENOMEM) {
+		puts("skip: this host has huge pages free, or none at all; the test wants a pool that is empty");
+		return;
+	}
+	plan.pages = MEM_PAGES_HUGETLB;
+	plan.prealloc = true;
+	ck_assert_int_eq(mem_create(&mem, &plan, &limits), -ENOMEM);
+	ck_assert_uint_eq(mem.n, 0);
+}
+END_TEST
+
+UNIT_MAIN("mem", translates_only_inside_one_region, copies_are_bounded, lays_ram_around_the_hole, shared_ram_is_the_file,
+	preallocated_ram_takes_no_fault, locked_ram_is_locked, bound_ram_lies_where_it_should, a_difference_is_an_error,
+	pages_gone_meanwhile_are_no_sigbus)

@@ -82,8 +82,8 @@ static int lay_ram(struct guest_nodes *nodes, const struct guest_config *cfg)
 	unsigned node = 0;
 
 	if (nram < 0)
-		return refuse("--memory: no RAM of %llu bytes fits into the address map",
-			(unsigned long long)cfg->memory.size);
+		return refuse("--memory %lluM: more than this host's CPU can address (%u bits); give less",
+			(unsigned long long)cfg->memory.size >> 20, arch_phys_bits());
 	for (int i = 0; i < nram; i++)
 		for (uint64_t at = 0; at < ram[i].size;) {
 			uint64_t take = ram[i].size - at < left ? ram[i].size - at : left;

@@ -117,9 +117,16 @@ uint64_t numa_available(const char *root, unsigned node)
 	snprintf(path, sizeof(path), NODES_DIR "/node%u/meminfo", node);
 	if (!hostfile_text(root, path, text, sizeof(text)))
 		return strstr(text, " MemFree:") ? node_available(root, text) : UINT64_MAX;
-	if (node || has_nodes(root) || hostfile_text(root, "/proc/meminfo", text, sizeof(text)))
+	return node || has_nodes(root) ? UINT64_MAX : numa_available_all(root);
+}
+
+uint64_t numa_available_all(const char *root)
+{
+	char text[HOSTFILE_MAX];
+
+	if (hostfile_text(root, "/proc/meminfo", text, sizeof(text)) || !strstr(text, "MemAvailable:"))
 		return UINT64_MAX;
-	return strstr(text, "MemAvailable:") ? meminfo(text, "MemAvailable:") : UINT64_MAX;
+	return meminfo(text, "MemAvailable:");
 }
 
 /* ---- policies ---- */

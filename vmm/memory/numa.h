@@ -30,6 +30,8 @@ void numa_cpus(const char *root, unsigned node, cpu_set_t *out);
  * estimate, as the kernel's MemAvailable is). UINT64_MAX: not known.
  */
 uint64_t numa_available(const char *root, unsigned node);
+/* The same of the host as a whole, in the kernel's own words (MemAvailable). */
+uint64_t numa_available_all(const char *root);
 
 /* Set the policy of pages not yet there. MEM_POLICY_DEFAULT: nothing is done. 0 or -errno. */
 int numa_bind(void *addr, uint64_t len, enum mem_policy policy, const node_set *nodes);

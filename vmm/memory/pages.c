@@ -58,17 +58,27 @@ uint64_t pages_usable(const struct page_pool *pool)
 	return here > UINT64_MAX - beyond ? UINT64_MAX : here + beyond;
 }
 
-uint64_t pages_free_on(const char *root, uint64_t size, unsigned node)
+static uint64_t on_node(const char *root, uint64_t size, unsigned node, const char *name)
 {
 	uint64_t n = 0;
 	node_set online;
 
-	if (!pool_file(root, size, node, "free_hugepages", &n))
+	if (!pool_file(root, size, node, name, &n))
 		return n;
 	/* A kernel without NUMA has no files for its one node. */
 	if (!node && hostfile_list(root, "/sys/devices/system/node/online", &online) == -ENOENT)
-		pool_file(root, size, -1, "free_hugepages", &n);
+		pool_file(root, size, -1, name, &n);
 	return n;
+}
+
+uint64_t pages_free_on(const char *root, uint64_t size, unsigned node)
+{
+	return on_node(root, size, node, "free_hugepages");
+}
+
+uint64_t pages_total_on(const char *root, uint64_t size, unsigned node)
+{
+	return on_node(root, size, node, "nr_hugepages");
 }
 
 /* "hugepages-2048kB" to bytes; 0: another name. */

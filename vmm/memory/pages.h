@@ -26,6 +26,7 @@ int pages_pool(const char *root, uint64_t size, struct page_pool *pool);
 uint64_t pages_usable(const struct page_pool *pool);
 /* Free pages of a node; 0 where there is no such pool. */
 uint64_t pages_free_on(const char *root, uint64_t size, unsigned node);
+uint64_t pages_total_on(const char *root, uint64_t size, unsigned node); /* free or not */
 /* Page sizes this kernel has, ascending, in bytes; returns how many. */
 unsigned pages_sizes(const char *root, uint64_t *out, unsigned max);
 

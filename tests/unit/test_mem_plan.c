@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The plan of guest RAM against hosts of its own making: what is refused, in which words, and what is not. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/log.h"
+#include "vmm/memory/plan.h"
+
+#define GIB (1ULL << 30)
+#define MIB (1ULL << 20)
+
+static char root[64];
+static struct mem_plan plan;
+
+/* One file of the made-up host, its directories too. */
+static void put(const char *path, const char *text)
+{
+	char full[512];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	for (char *p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		mkdir(full, 0700);
+		*p = '/';
+	}
+	f = fopen(full, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void put_number(const char *dir, const char *file, unsigned n)
+{
+	char path[256], text[16];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	snprintf(text, sizeof(text), "%u\n", n);
+	put(path, text);
+}
+
+static void put_node(unsigned node, unsigned free_2m, unsigned free_1g, unsigned free_mib)
+{
+	char dir[128], path[192], text[512];
+
+	snprintf(dir, sizeof(dir), "/sys/devices/system/node/node%u", node);
+	snprintf(path, sizeof(path), "%s/hugepages/hugepages-2048kB", dir);
+	put_number(path, "free_hugepages", free_2m);
+	put_number(path, "nr_hugepages", free_2m + 5);
+	snprintf(path, sizeof(path), "%s/hugepages/hugepages-1048576kB", dir);
+	put_number(path, "free_hugepages", free_1g);
+	put_number(path, "nr_hugepages", free_1g);
+	snprintf(path, sizeof(path), "%s/cpulist", dir);
+	snprintf(text, sizeof(text), "%u\n", node);
+	put(path, text);
+	snprintf(path, sizeof(path), "%s/meminfo", dir);
+	snprintf(text, sizeof(text),
+		"Node %u MemTotal:       9000000 kB\nNode %u MemFree:        %u kB\nNode %u Active(file):   0 kB\n"
+		"Node %u Inactive(file): 0 kB\nNode %u FilePages:      0 kB\nNode %u Shmem:          0 kB\n"
+		"Node %u SReclaimable:   0 kB\nNode %u Dirty:   0 kB\n",
+		node, node, free_mib << 10, node, node, node, node, node, node);
+	put(path, text);
+}
+
+static void put_pool(const char *kib, unsigned total, unsigned free)
+{
+	char dir[128];
+
+	snprintf(dir, sizeof(dir), "/sys/kernel/mm/hugepages/hugepages-%skB", kib);
+	put_number(dir, "nr_hugepages", total);
+	put_number(dir, "free_hugepages", free);
+	put_number(dir, "resv_hugepages", 0);
+	put_number(dir, "surplus_hugepages", 0);
+	put_number(dir, "nr_overcommit_hugepages", 0);
+}
+
+/* Two nodes with 100 and 300 free pages of 2M, none and two of 1G, 4 and 8 GiB of memory. */
+static void make_host(void)
+{
+	strcpy(root, "/tmp/pinvm-host-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	put("/sys/devices/system/node/online", "0-1\n");
+	put("/sys/devices/system/node/has_memory", "0-1\n");
+	put("/proc/self/status", "Name:\tx\nMems_allowed_list:\t0-1\n");
+	put("/proc/self/cgroup", "0::/box\n");
+	put_node(0, 100, 0, 4 << 10);
+	put_node(1, 300, 2, 8 << 10);
+	put_pool("2048", 410, 400);
+	put_pool("1048576", 2, 2);
+	put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+	put("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "always within_size advise [never] deny force\n");
+}
+
+static void remove_host(void)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", root);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+static int try(uint64_t size, const char *hugepages, const char *nodes)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = size}};
+
+	cfg.memory.hugepages = (char *)hugepages;
+	cfg.memory.host_node = (char *)nodes;
+	return mem_plan(&plan, &cfg, root);
+}
+
+static void fails(int err, uint64_t size, const char *hugepages, const char *nodes, const char *words)
+{
+	ck_assert_int_eq(try(size, hugepages, nodes), err);
+	ck_assert_msg(strstr(log_first_error(), words) != NULL, "'%s' does not say '%s'", log_first_error(), words);
+}
+
+START_TEST(what_fits_is_planned)
+{
+	make_host();
+	ck_assert_int_eq(try(800 * MIB, "2M", NULL), 0);
+	ck_assert_uint_eq(plan.page, 2 * MIB);
+	ck_assert(plan.prealloc);
+	ck_assert_int_eq(try(600 * MIB, "2M", "1"), 0);
+	ck_assert_int_eq(plan.block[0].policy, MEM_POLICY_BIND);
+	ck_assert(CPU_ISSET(1, &plan.block[0].nodes));
+	ck_assert_int_eq(try(800 * MIB, "2M", "0-1"), 0);
+	ck_assert_int_eq(try(2 * GIB, "1G", "1"), 0);
+	ck_assert_int_eq(try(6 * GIB, NULL, NULL), 0);
+	ck_assert(!plan.prealloc);
+	ck_assert_int_eq(try(1 * GIB, "thp", NULL), 0);
+	remove_host();
+}
+END_TEST
+
+/* Each in a process of its own: the first error is what is looked at. */
+static const struct {
+	uint64_t size;
+	const char *hugepages, *nodes;
+	int err;
+	const char *words;
+} refused[] = {
+	{802 * MIB, "2M", NULL, -ENOMEM, "needs 401 pages of 2M, 400 are free (node 0: 100, node 1: 300); reserve them: echo 411 >"},
+	{202 * MIB, "2M", "0", -ENOMEM, "needs 101 pages of 2M there, 100 are free (node 0: 100, node 1: 300)"},
+	{202 * MIB, "2M", "0", -ENOMEM, "echo 106 > /sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"},
+	{1 * GIB, "1G", "0", -ENOMEM, "needs 1 pages of 1G there, 0 are free (node 0: 0, node 1: 2); reserve them: echo 1 > "
+		"/sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages, or at boot: hugepagesz=1G hugepages=1"},
+	{1536 * MIB, "1G", NULL, -EINVAL, "1536M: not a whole number of 1G pages"},
+	{4 * MIB, "4M", NULL, -EINVAL, "no pages of that size; it has 2M 1G"},
+	{512 * MIB, NULL, "2", -EINVAL, "this host has no node 2; it has 0-1"},
+	{512 * MIB, "/tmp", NULL, -ENOTSUP, "not on a hugetlbfs mount"},
+	{512 * MIB, "/nonexistent", NULL, -ENOENT, "--memory hugepages=/nonexistent: No such file"},
+};
+
+START_TEST(what_does_not_fit_is_refused)
+{
+	make_host();
+	fails(refused[_i].err, refused[_i].size, refused[_i].hugepages, refused[_i].nodes, refused[_i].words);
+	remove_host();
+}
+END_TEST
+
+START_TEST(the_cpuset_has_a_say)
+{
+	make_host();
+	put("/proc/self/status", "Mems_allowed_list:\t0\n");
+	fails(-EINVAL, 64 * MIB, NULL, "1", "memory of node 1 is outside what this process may use (0)");
+	remove_host();
+}
+END_TEST
+
+START_TEST(the_hugetlb_cgroup_has_a_say)
+{
+	make_host();
+	put("/sys/fs/cgroup/box/hugetlb.2MB.max", "67108864\n");
+	put("/sys/fs/cgroup/box/hugetlb.2MB.current", "0\n");
+	ck_assert_int_eq(try(64 * MIB, "2M", NULL), 0);
+	fails(-ENOMEM, 66 * MIB, "2M", NULL, "needs 66M, the hugetlb cgroup");
+	remove_host();
+}
+END_TEST
+
+/* What could fail only while the guest runs is refused before. */
+START_TEST(late_failures_are_refused)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 * MIB, .prealloc = TRI_OFF}};
+	char size[] = "2M", node[] = "1";
+
+	make_host();
+	cfg.memory.hugepages = size;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	cfg.memory.host_node = node;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -EINVAL);
+	ck_assert_msg(strstr(log_first_error(), "prealloc=off") != NULL, "%s", log_first_error());
+	cfg.memory.policy = MEM_POLICY_INTERLEAVE - MEM_POLICY_BIND;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	remove_host();
+}
+END_TEST
+
+START_TEST(ordinary_memory_is_asked_for_too)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 6 * GIB, .prealloc = TRI_ON}};
+	char node[] = "0";
+
+	make_host();
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	cfg.memory.host_node = node;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -ENOMEM);
+	ck_assert_msg(strstr(log_first_error(), "6G is wanted from there, about 4G is to be had") != NULL, "%s",
+		log_first_error());
+	cfg.memory.host_node = NULL;
+	cfg.memory.size = 13 * GIB;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -ENOMEM);
+	remove_host();
+}
+END_TEST
+
+START_TEST(transparent_huge_pages_must_be_on)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 * MIB}};
+	char thp[] = "thp";
+
+	make_host();
+	cfg.memory.hugepages = thp;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	cfg.memory.shared = true;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -EINVAL);
+	ck_assert_msg(strstr(log_first_error(), "shmem_enabled") != NULL, "%s", log_first_error());
+	cfg.memory.shared = false;
+	put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -EINVAL);
+	remove_host();
+}
+END_TEST
+
+START_TEST(locking_needs_the_limit)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 * MIB, .lock = true}};
+	struct rlimit low = {1 << 20, 1 << 20};
+
+	make_host();
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &low), 0);
+	if (!geteuid()) {
+		ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0); /* CAP_IPC_LOCK */
+		chmod(root, 0755);
+		ck_assert_int_eq(system("true"), 0);
+		ck_assert_int_eq(setuid(65534), 0);
+	}
+	ck_assert_int_eq(mem_plan(&plan, &cfg, ""), -EPERM);
+	ck_assert_msg(strstr(log_first_error(), "RLIMIT_MEMLOCK is 1M; raise it (ulimit -l 65536") != NULL, "%s",
+		log_first_error());
+}
+END_TEST
+
+/* Two guest nodes, each on a host node of its own, on pages that only one of them has enough of. */
+START_TEST(guest_nodes_take_from_their_own)
+{
+	static struct numa_config numa[2];
+	struct guest_config cfg = {.cpus.count = 2, .memory = {.size = 400 * MIB}, .numas = numa, .nnumas = 2};
+	char size[] = "2M", a[] = "0", b[] = "1";
+
+	make_host();
+	cfg.memory.hugepages = size;
+	numa[0] = (struct numa_config){.cpus = a, .size = 200 * MIB, .host_node = a};
+	numa[1] = (struct numa_config){.cpus = b, .size = 200 * MIB, .host_node = b};
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	ck_assert_uint_eq(plan.n, 2);
+	ck_assert(CPU_ISSET(0, &plan.block[0].nodes) && CPU_ISSET(1, &plan.block[1].nodes));
+	ck_assert_uint_eq(plan.block[1].gpa, 200 * MIB);
+	numa[0].size = 202 * MIB;
+	numa[1].size = 198 * MIB;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -ENOMEM);
+	ck_assert_msg(strstr(log_first_error(), "--numa host-node=0: needs 101 pages") != NULL, "%s", log_first_error());
+	remove_host();
+}
+END_TEST
+
+START_TEST(spellings)
+{
+	static const char *const good[] = {"off", "thp", "2M", "1G", "64K", "/dev/hugepages"};
+	static const char *const bad[] = {"", "on", "3M", "4K", "2", "huge", "-1", "2MB"};
+	enum mem_pages pages;
+	uint64_t size;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		ck_assert_msg(!mem_parse_hugepages(good[i], &pages, &size), "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(mem_parse_hugepages(bad[i], &pages, &size) != NULL, "accepted: %s", bad[i]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("mem_plan");
+	TCase *tc = tcase_create("mem_plan");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_test(tc, what_fits_is_planned);
+	tcase_add_loop_test(tc, what_does_not_fit_is_refused, 0, sizeof(refused) / sizeof(refused[0]));
+	tcase_add_test(tc, the_cpuset_has_a_say);
+	tcase_add_test(tc, the_hugetlb_cgroup_has_a_say);
+	tcase_add_test(tc, late_failures_are_refused);
+	tcase_add_test(tc, ordinary_memory_is_asked_for_too);
+	tcase_add_test(tc, transparent_huge_pages_must_be_on);
+	tcase_add_test(tc, locking_needs_the_limit);
+	tcase_add_test(tc, guest_nodes_take_from_their_own);
+	tcase_add_test(tc, spellings);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
