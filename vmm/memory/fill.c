@@ -232,6 +232,7 @@ static void start_threads(struct fill *f)
 		}
 	pthread_attr_destroy(&attr);
 	atomic_store(&f->running, f->nworkers);
+	f->alone = !f->nworkers;
 	/* All at once: a new thread's stack needs the address space that those who fill keep locked. */
 	pthread_mutex_lock(&f->lock);
 	f->go = true;
@@ -297,7 +298,6 @@ static void run(struct fill *f)
 	if (atomic_load(&f->stop) || !f->total)
 		return;
 	start_threads(f);
-	f->alone = !f->nworkers;
 	if (f->alone)
 		fill_lanes(f, 0);
 	while (atomic_load(&f->running))
