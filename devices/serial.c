@@ -9,6 +9,7 @@
 
 #include "vmm/console.h"
 #include "vmm/irq.h"
+#include "vmm/pi_mutex.h"
 
 enum { /* registers; the first two are the divisor latch while LCR_DLAB is set */
 	REG_DATA = 0,
@@ -441,20 +442,13 @@ void serial_reset(struct serial *s)
 int serial_create(struct serial **out, struct irq_src *irq, struct console *con)
 {
 	struct serial *s = calloc(1, sizeof(*s));
-	pthread_mutexattr_t attr;
 	int ret;
 
 	if (!s)
 		return -ENOMEM;
 	s->irq = irq;
 	s->con = con;
-	ret = -pthread_mutexattr_init(&attr);
-	if (ret)
-		goto out_free;
-	ret = -pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	if (!ret)
-		ret = -pthread_mutex_init(&s->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
+	ret = pi_mutex_init(&s->lock);
 	if (ret)
 		goto out_free;
 	serial_reset(s);

@@ -14,6 +14,7 @@
 
 #include "vmm/console_priv.h"
 #include "vmm/log.h"
+#include "vmm/pi_mutex.h"
 
 #define MS	       1000000ull
 #define PACE_NS	       (2 * MS)	  /* output is gathered for this long after the first byte was written */
@@ -238,20 +239,6 @@ void console_out_flush(struct console *c)
 
 /* ---- life ---- */
 
-static int lock_init(pthread_mutex_t *lock)
-{
-	pthread_mutexattr_t attr;
-	int ret = -pthread_mutexattr_init(&attr);
-
-	if (ret)
-		return ret;
-	ret = -pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	if (!ret)
-		ret = -pthread_mutex_init(lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return ret;
-}
-
 int console_out_init(struct console *c)
 {
 	int ret;
@@ -262,7 +249,7 @@ int console_out_init(struct console *c)
 	c->ring = mmap(NULL, CONSOLE_RING, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (c->ring == MAP_FAILED)
 		return -errno;
-	ret = lock_init(&c->lock);
+	ret = pi_mutex_init(&c->lock);
 	if (ret)
 		munmap(c->ring, CONSOLE_RING);
 	return ret;

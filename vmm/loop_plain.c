@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/pi_mutex.h"
 #include "vmm/thread.h"
 
 #define EVENTS_PER_STEP 64
@@ -179,7 +180,9 @@ static int plain_create(struct loop *loop, unsigned depth)
 	p->loop = loop;
 	list_init(&p->queued);
 	list_init(&p->given);
-	pthread_mutex_init(&p->lock, NULL);
+	ret = pi_mutex_init(&p->lock);
+	if (ret)
+		goto out_free;
 	pthread_cond_init(&p->work, NULL);
 	p->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (p->epfd < 0) {

@@ -15,6 +15,7 @@
 #include "arch/arch.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
+#include "vmm/pi_mutex.h"
 
 /* Say what would help: the usual reasons why /dev/kvm can not be opened each have a cure of their own. */
 static int open_failed(int err)
@@ -51,7 +52,6 @@ static const struct {
 
 int vm_init(struct vm *vm, const struct guest_config *cfg, const struct guest_mem *mem)
 {
-	pthread_mutexattr_t attr;
 	int err;
 
 	memset(vm, 0, sizeof(*vm));
@@ -86,11 +86,12 @@ int vm_init(struct vm *vm, const struct guest_config *cfg, const struct guest_me
 		err = -ENOMEM;
 		goto out;
 	}
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&vm->irq_lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return 0;
+	err = pi_mutex_init(&vm->irq_lock);
+	if (!err)
+		return 0;
+	log_errno(err, "mutexes with priority inheritance; this kernel needs CONFIG_FUTEX_PI");
+	free(vm->table);
+	vm->table = NULL;
 out:
 	close(vm->kvm_fd);
 	vm->kvm_fd = -1;

@@ -9,6 +9,7 @@
 
 #include "arch/x86/layout.h"
 #include "vmm/irq.h"
+#include "vmm/pi_mutex.h"
 
 #define REG_SELECT 0x00
 #define REG_WINDOW 0x10
@@ -40,14 +41,15 @@ struct ioapic {
 int ioapic_create(struct ioapic **out)
 {
 	struct ioapic *ioapic = calloc(1, sizeof(*ioapic));
-	pthread_mutexattr_t attr;
+	int err;
 
 	if (!ioapic)
 		return -ENOMEM;
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-	pthread_mutex_init(&ioapic->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
+	err = pi_mutex_init(&ioapic->lock);
+	if (err) {
+		free(ioapic);
+		return err;
+	}
 	ioapic_reset(ioapic);
 	*out = ioapic;
 	return 0;
