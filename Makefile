@@ -210,6 +210,7 @@ check-lab: lab-files ## stock guests in the lab: one short test a feature; TESTS
 lab: lab-files ## stock guests in the lab: the full matrix
 	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"
 	$(Q)tests/lab/hosts $(B)/lab/out $(LAB_LIMIT) $(TESTS)
+	$(Q)$(if $(TESTS),:,LAB_HOST=--nested-paging tests/lab/hosts $(B)/lab/out-npt 900 pages.truth)
 .PHONY: lab-files check-lab lab
 
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request

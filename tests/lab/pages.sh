@@ -5,7 +5,7 @@
 # kernel says so too, it is refused where it can not, and it is given back.
 
 # shellcheck disable=SC2034
-tests='huge_2m huge_1g mount thp spread preferred two_nodes no_fault locked refused refused_user given_back'
+tests='truth huge_2m huge_1g mount thp spread preferred two_nodes no_fault locked refused refused_user given_back'
 # shellcheck disable=SC2034
 quick='huge_2m no_fault refused'
 
@@ -232,6 +232,38 @@ case_no_fault()
 	reserve 0 128
 	touch_and_count -m 256M,hugepages=2M
 	is "host faults on huge pages" 0 "$(cat "$work/faults")"
+}
+
+# Leaves of KVM's own page tables, by size, of the one guest that runs.
+leaves()	# 4k|2m|1g
+{
+	cat "/sys/kernel/debug/kvm/$pid-"*"/pages_$1"
+}
+
+# Nested paging maps huge pages as such; where KVM keeps shadows instead, sizes are the guest's as much as the host's.
+case_truth()
+{
+	[ "$(cat /sys/module/kvm_amd/parameters/npt 2>/dev/null || cat /sys/module/kvm_intel/parameters/ept 2>/dev/null)" = Y ] ||
+		skip "this host has no nested paging (make lab runs the test in one that has)"
+	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+	reserve 0 128
+	guest_does <<-'END'
+		mkdir -p /fill
+		mount -t tmpfs -o size=200M none /fill
+		dd if=/dev/zero of=/fill/all bs=1M count=160 2>/dev/null
+		fact here yes
+		sleep 10000
+	END
+	start -c 1 -m 256M,hugepages=2M --grace 0
+	wait_for 'fact: here yes'
+	echo "note: leaves: $(leaves 4k) of 4K, $(leaves 2m) of 2M, $(leaves 1g) of 1G"
+	[ "$(leaves 2m)" -ge 80 ] || fail "only $(leaves 2m) leaves of 2M"
+	[ "$(leaves 4k)" -le 1 ] || fail "$(leaves 4k) leaves of 4K; the APIC page alone may be one"
+	stop_guest
+	start -c 1 -m 256M,hugepages=off --grace 0
+	wait_for 'fact: here yes'
+	[ "$(leaves 4k)" -ge 40000 ] || fail "on small pages only $(leaves 4k) leaves of 4K: this counts nothing"
+	stop_guest
 }
 
 case_locked()
