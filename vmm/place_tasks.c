@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +57,33 @@ static int note_foreign(struct place *place, pid_t tid)
 	return 0;
 }
 
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__
+#endif
+#endif
+
+#ifdef __SANITIZE_THREAD__
+static void *nothing(void *arg)
+{
+	return NULL;
+}
+#endif
+
+/* ThreadSanitizer has a thread of its own, from the first pthread_create() on. */
+static void wake_sanitizer(void)
+{
+#ifdef __SANITIZE_THREAD__
+	pthread_t id;
+
+	if (!pthread_create(&id, NULL, nothing, NULL))
+		pthread_join(id, NULL);
+#endif
+}
+
 int place_foreign(struct place *place)
 {
+	wake_sanitizer();
 	return each_task(place, note_foreign);
 }
 
