@@ -125,7 +125,9 @@ case_thp()
 {
 	echo madvise >/sys/kernel/mm/transparent_hugepage/enabled
 	quiet_guest
+	echo "note: $(grep -E 'Node 0.*(DMA32|Normal)' /proc/buddyinfo | tr '\n' ' ')"
 	boot 0 -m 256M,hugepages=thp,prealloc=on
+	echo "note: $(grep -E 'thp_fault|compact_(fail|success)' /proc/vmstat | tr '\n' ' ')"
 	[ "$(jq '.memory[0].actual.huge_bytes' "$work/report")" -ge $((200 << 20)) ] ||
 		fail "on huge pages: $(jq -c .memory "$work/report")"
 	boot 0 -m 256M,hugepages=off,prealloc=on
@@ -198,16 +200,17 @@ faults()
 # The guest touches 160 MiB of its 256 between two looks at the host's fault counters; prints how many there were.
 touch_and_count()	# OPTIONS...
 {
-	truncate -s 1M "$work/go"
+	rm -f "$work/go"
+	truncate -s 64K "$work/go"
 	guest_does <<-'END'
 		go() { blockdev --flushbufs /dev/vda; [ "$(tr -d '\0' </dev/vda)" = "$1" ]; }
 		mkdir -p /fill
 		mount -t tmpfs -o size=200M none /fill
 		fact ready yes
-		until go 1; do sleep 0.1; done
+		until go 1; do sleep 0.5; done
 		dd if=/dev/zero of=/fill/all bs=1M count=160 2>/dev/null
 		fact touched "$(stat -c %s /fill/all)"
-		until go 12; do sleep 0.1; done
+		until go 12; do sleep 0.5; done
 		off
 	END
 	start "$@" -d "$work/go"
@@ -314,12 +317,13 @@ case_refused_user()
 	need setpriv
 	: | guest_does
 	chmod 0666 /dev/kvm
-	chmod 0755 "$work"
+	chmod 0755 "$work" "${work%/*}"
+	cp "$kernel" "$work/kernel"
 	for try in 'RLIMIT_MEMLOCK is 64K@-m 128M,lock=on' 'RLIMIT_RTPRIO is 0; raise it to 3@-m 128M --sched vcpu=fifo:3'; do
 		rc=0
 		# shellcheck disable=SC2086 # words
 		prlimit --memlock=65536 --rtprio=0 setpriv --reuid 65534 --regid 65534 --clear-groups \
-			"$pinvm" run "$kernel" -i "$work/initrd" --serial off --timeout 60 ${try#*@} >"$work/said" 2>&1 || rc=$?
+			"$pinvm" run "$work/kernel" -i "$work/initrd" --serial off --timeout 60 ${try#*@} >"$work/said" 2>&1 || rc=$?
 		is "status of ${try#*@}" 4 "$rc"
 		grep -q "${try%%@*}" "$work/said" || fail "not refused with '${try%%@*}': $(cat "$work/said")"
 	done

@@ -119,9 +119,11 @@ case_user()
 	END
 	sum=$(make_disk "$work/disk" 4)
 	chmod 0666 /dev/kvm
+	cp "$kernel" "$work/kernel"
+	chmod 0755 "${work%/*}"
 	chown -R 65534:65534 "$work"
 	rc=0
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$pinvm" run "$kernel" -i "$work/initrd" -p 'console=ttyS0 quiet' \
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$pinvm" run "$work/kernel" -i "$work/initrd" -p 'console=ttyS0 quiet' \
 		-c 2 -m 256M,prealloc=on -d "$work/disk" --rng --pin vcpu=0-1/each --timeout "$limit" \
 		--serial "file=$work/serial" --report "$work/report" >"$work/log" 2>&1 </dev/null || rc=$?
 	is "exit status" 0 "$rc"
