@@ -66,6 +66,7 @@ static void keep_least(uint64_t *least, uint64_t ns)
 int main(int argc, char **argv)
 {
 	struct times best[MAX_STEPS] = {0};
+	unsigned cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t size = argc > 2 ? strtoull(argv[1], NULL, 10) << 20 : 0;
 	unsigned rounds = argc > 2 ? atoi(argv[2]) : 0;
 
@@ -74,7 +75,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (unsigned i = 0; i < rounds; i++)
-		for (unsigned step = 0; step < MAX_STEPS; step++) {
+		for (unsigned step = 0; step < MAX_STEPS && 1u << step <= 2 * cpus; step++) {
 			struct times t = measure(step, size);
 
 			if (!t.ns)
