@@ -303,7 +303,8 @@ static int read_back(struct placement *p)
 
 	if (err)
 		return log_errno(err, "%s: what the kernel says of its place", p->name);
-	p->tid = gettid();
+	if (p->role != PLACE_EMULATOR) /* main's is asked for when it is needed */
+		p->tid = gettid();
 	p->applied = true;
 	return 0;
 }
@@ -339,9 +340,9 @@ int place_apply(struct placement *p)
 {
 	int err = 0;
 
-	if (sched_setaffinity(0, sizeof(p->cpus), &p->cpus) < 0)
-		return log_errno(-errno, "%s: sched_setaffinity%s%s", p->name, p->cpus_why ? ", --pin " : "",
-			p->cpus_why ? p->cpus_why : "");
+	/* Who is not pinned inherited the process's CPUs, as the read-back shows. */
+	if (p->pinned && sched_setaffinity(0, sizeof(p->cpus), &p->cpus) < 0)
+		return log_errno(-errno, "%s: sched_setaffinity, --pin %s", p->name, p->cpus_why);
 	if (p->sched_given)
 		err = set_sched(p);
 	if (!err)

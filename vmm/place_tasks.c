@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/hostfile.h"
@@ -83,7 +84,11 @@ static void wake_sanitizer(void)
 
 int place_foreign(struct place *place)
 {
+	struct stat st;
+
 	wake_sanitizer();
+	if (!stat(TASKS, &st) && st.st_nlink == 3) /* ., .. and the calling thread */
+		return 0;
 	return each_task(place, note_foreign);
 }
 
@@ -213,9 +218,20 @@ static int settle_task(struct place *place, pid_t tid)
 	return strncmp(task.name, KVM_HELPER, strlen(KVM_HELPER)) ? 0 : move_helper(place, &task);
 }
 
+/* What a vCPU that stands like the emulator makes need not be moved: it is born where it belongs. */
+static bool is_born_right(struct place *place)
+{
+	const struct placement *vcpu = place_find(place, PLACE_VCPU, 0), *emulator = place_find(place, PLACE_EMULATOR, 0);
+
+	return CPU_EQUAL(&vcpu->cpus, &emulator->cpus) && !vcpu->sched_given;
+}
+
 int place_helpers(struct place *place)
 {
 	place->n = place->planned; /* a new VM has new ones */
+	place_find(place, PLACE_EMULATOR, 0)->tid = gettid();
+	if (is_born_right(place))
+		return 0;
 	return each_task(place, settle_task);
 }
 
@@ -229,6 +245,8 @@ static unsigned look_at(struct place *place, struct task *task)
 
 	if (!row && !strncmp(task->name, IOU_WORKER, strlen(IOU_WORKER)))
 		row = row_of_worker(place, task);
+	else if (!row && !strncmp(task->name, KVM_HELPER, strlen(KVM_HELPER)))
+		row = add_found(place, PLACE_HELPER, task);
 	place_format_cpus(&task->cpus, is, sizeof(is));
 	if (!row) {
 		log_err("%s (task %d, CPUs %s): a thread of this process that nobody planned", task->name, task->tid, is);
@@ -259,6 +277,7 @@ unsigned place_look(struct place *place)
 	for (unsigned i = 0; i < place->n; i++)
 		place->row[i].tasks = 0;
 	place->misplaced = 0;
+	place_find(place, PLACE_EMULATOR, 0)->tid = gettid();
 	if (each_task(place, look_task))
 		place->misplaced++;
 	return place->misplaced;

@@ -279,9 +279,13 @@ START_TEST(what_the_kernel_refuses_ends_the_thread)
 	thread.place = &p;
 	ck_assert_int_eq(thread_start(&thread), -EPERM);
 	ck_assert_msg(!ran, "a thread that could not be placed does not run");
-	CPU_ZERO(&p.cpus);
 	p.sched_given = false;
+	p.pinned = true;
+	p.cpus_why = "vcpu=";
+	CPU_ZERO(&p.cpus);
 	ck_assert_int_eq(thread_start(&thread), -EINVAL);
+	p.pinned = false;
+	ck_assert_int_eq(thread_start(&thread), -EXDEV); /* not where the plan has it */
 	ck_assert(!ran);
 }
 END_TEST
