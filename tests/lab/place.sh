@@ -69,7 +69,9 @@ case_threads()
 case_cpuset()
 {
 	waiting_guest
-	taskset -p -c 1 "$$" >/dev/null || skip "no taskset"
+	printf '#!/bin/sh\nexec taskset -c 1 "%s" "$@"\n' "$pinvm" >"$work/narrow"
+	chmod +x "$work/narrow"
+	pinvm=$work/narrow
 	start -c 2 --grace 0
 	wait_for 'fact: here yes'
 	! tasks | grep -v ' 1 policy=' || fail "threads outside CPU 1"
