@@ -47,6 +47,11 @@ int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max)
 	return n;
 }
 
+unsigned arch_phys_bits(void)
+{
+	return 46;
+}
+
 static struct numa_config numas[NODES_MAX + 1];
 
 /* A guest with as many nodes as there are sizes before a 0; one vCPU in each. */
