@@ -105,7 +105,7 @@ privileges()
 case_privileges()
 {
 	waiting_guest
-	start -c 2 --rng --grace 0 --sched vcpu=fifo:1 --pin vcpu=1
+	start -c 1 --rng --grace 0 --sched vcpu=fifo:1 --pin vcpu=1
 	wait_for 'fact: here yes'
 	is "capabilities and no_new_privs" "0000000000000000 0000000000000000 0000000000000000 0000000000000000 1 " "$(privileges)"
 	stop_guest
