@@ -316,7 +316,9 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 {
 	struct guest_config cfg;
 	char arg[256], text[64];
+	bool of_nodes = key->name && !strcmp(key->name, "policy"); /* refused without them */
 	const char *first = !strcmp(row->name, "numa")	  ? "cpus=0,"
+			    : of_nodes			  ? "64,host-node=0,"
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"
 							  : "64,";
