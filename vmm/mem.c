@@ -156,6 +156,23 @@ static int advise(const struct mem_plan *plan, void *host, uint64_t size)
 	return 0;
 }
 
+/* Whoever says where memory is to be, or that it is to be there, wants no page of it unmapped to look who touches it. */
+static void stay(const struct mem_plan *plan)
+{
+	bool asked = plan->prealloc || plan->lock;
+	int ret;
+
+	for (unsigned i = 0; i < plan->n; i++)
+		asked = asked || plan->block[i].nodes_why;
+	ret = asked ? numa_stay("") : 0;
+	if (ret < 0)
+		log_warn("--memory: automatic NUMA balancing will cause host faults and can not be kept away (%s); echo 0 > "
+			 "/proc/sys/kernel/numa_balancing",
+			strerror(-ret));
+	else if (ret)
+		log_debug("automatic NUMA balancing is kept off this process");
+}
+
 static int bind_block(const struct mem_block *b, void *host)
 {
 	int err = numa_bind(host, b->size, b->policy, &b->nodes);
@@ -211,6 +228,7 @@ int mem_create(struct guest_mem *mem, struct mem_plan *plan, const struct fill_l
 	n = arch_ram_ranges(plan->cfg->memory.size, range, MEM_MAX_REGIONS);
 	if (n < 0)
 		return log_errno(n, "--memory");
+	stay(plan);
 	err = map(mem, plan, range, n);
 	for (unsigned i = 0; !err && i < plan->n; i++)
 		err = bind_block(&plan->block[i], mem_at(mem, plan->block[i].gpa, plan->block[i].size));

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/fake_root.h"
 #include "tests/unit/unit.h"
 #include "vmm/log.h"
 #include "vmm/memory/plan.h"
@@ -14,26 +14,7 @@
 #define GIB (1ULL << 30)
 #define MIB (1ULL << 20)
 
-static char root[64];
 static struct mem_plan plan;
-
-/* One file of the made-up host, its directories too. */
-static void put(const char *path, const char *text)
-{
-	char full[512];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (char *p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 static void put_number(const char *dir, const char *file, unsigned n)
 {
@@ -41,7 +22,7 @@ static void put_number(const char *dir, const char *file, unsigned n)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, file);
 	snprintf(text, sizeof(text), "%u\n", n);
-	put(path, text);
+	fake_root_put(path, text);
 }
 
 static void put_node(unsigned node, unsigned free_2m, unsigned free_1g, unsigned free_mib)
@@ -57,14 +38,14 @@ static void put_node(unsigned node, unsigned free_2m, unsigned free_1g, unsigned
 	put_number(path, "nr_hugepages", free_1g);
 	snprintf(path, sizeof(path), "%s/cpulist", dir);
 	snprintf(text, sizeof(text), "%u\n", node);
-	put(path, text);
+	fake_root_put(path, text);
 	snprintf(path, sizeof(path), "%s/meminfo", dir);
 	snprintf(text, sizeof(text),
 		"Node %u MemTotal:       9000000 kB\nNode %u MemFree:        %u kB\nNode %u Active(file):   0 kB\n"
 		"Node %u Inactive(file): 0 kB\nNode %u FilePages:      0 kB\nNode %u Shmem:          0 kB\n"
 		"Node %u SReclaimable:   0 kB\nNode %u Dirty:   0 kB\n",
 		node, node, free_mib << 10, node, node, node, node, node, node);
-	put(path, text);
+	fake_root_put(path, text);
 }
 
 static void put_pool(const char *kib, unsigned total, unsigned free)
@@ -82,26 +63,17 @@ static void put_pool(const char *kib, unsigned total, unsigned free)
 /* Two nodes with 100 and 300 free pages of 2M, none and two of 1G, 4 and 8 GiB of memory. */
 static void make_host(void)
 {
-	strcpy(root, "/tmp/pinvm-host-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(root));
-	put("/sys/devices/system/node/online", "0-1\n");
-	put("/sys/devices/system/node/has_memory", "0-1\n");
-	put("/proc/self/status", "Name:\tx\nMems_allowed_list:\t0-1\n");
-	put("/proc/self/cgroup", "0::/box\n");
+	fake_root_open();
+	fake_root_put("/sys/devices/system/node/online", "0-1\n");
+	fake_root_put("/sys/devices/system/node/has_memory", "0-1\n");
+	fake_root_put("/proc/self/status", "Name:\tx\nMems_allowed_list:\t0-1\n");
+	fake_root_put("/proc/self/cgroup", "0::/box\n");
 	put_node(0, 100, 0, 4 << 10);
 	put_node(1, 300, 2, 8 << 10);
 	put_pool("2048", 410, 400);
 	put_pool("1048576", 2, 2);
-	put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
-	put("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "always within_size advise [never] deny force\n");
-}
-
-static void remove_host(void)
-{
-	char cmd[128];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", root);
-	ck_assert_int_eq(system(cmd), 0);
+	fake_root_put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+	fake_root_put("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "always within_size advise [never] deny force\n");
 }
 
 static int try(uint64_t size, const char *hugepages, const char *nodes)
@@ -110,7 +82,7 @@ static int try(uint64_t size, const char *hugepages, const char *nodes)
 
 	cfg.memory.hugepages = (char *)hugepages;
 	cfg.memory.host_node = (char *)nodes;
-	return mem_plan(&plan, &cfg, root);
+	return mem_plan(&plan, &cfg, fake_root);
 }
 
 static void fails(int err, uint64_t size, const char *hugepages, const char *nodes, const char *words)
@@ -133,7 +105,7 @@ START_TEST(what_fits_is_planned)
 	ck_assert_int_eq(try(6 * GIB, NULL, NULL), 0);
 	ck_assert(!plan.prealloc);
 	ck_assert_int_eq(try(1 * GIB, "thp", NULL), 0);
-	remove_host();
+	fake_root_close();
 }
 END_TEST
 
@@ -160,27 +132,27 @@ START_TEST(what_does_not_fit_is_refused)
 {
 	make_host();
 	fails(refused[_i].err, refused[_i].size, refused[_i].hugepages, refused[_i].nodes, refused[_i].words);
-	remove_host();
+	fake_root_close();
 }
 END_TEST
 
 START_TEST(the_cpuset_has_a_say)
 {
 	make_host();
-	put("/proc/self/status", "Mems_allowed_list:\t0\n");
+	fake_root_put("/proc/self/status", "Mems_allowed_list:\t0\n");
 	fails(-EINVAL, 64 * MIB, NULL, "1", "memory of node 1 is outside what this process may use (0)");
-	remove_host();
+	fake_root_close();
 }
 END_TEST
 
 START_TEST(the_hugetlb_cgroup_has_a_say)
 {
 	make_host();
-	put("/sys/fs/cgroup/box/hugetlb.2MB.max", "67108864\n");
-	put("/sys/fs/cgroup/box/hugetlb.2MB.current", "0\n");
+	fake_root_put("/sys/fs/cgroup/box/hugetlb.2MB.max", "67108864\n");
+	fake_root_put("/sys/fs/cgroup/box/hugetlb.2MB.current", "0\n");
 	ck_assert_int_eq(try(64 * MIB, "2M", NULL), 0);
 	fails(-ENOMEM, 66 * MIB, "2M", NULL, "needs 66M, the hugetlb cgroup");
-	remove_host();
+	fake_root_close();
 }
 END_TEST
 
@@ -192,13 +164,13 @@ START_TEST(late_failures_are_refused)
 
 	make_host();
 	cfg.memory.hugepages = size;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
 	cfg.memory.host_node = node;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -EINVAL);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -EINVAL);
 	ck_assert_msg(strstr(log_first_error(), "prealloc=off") != NULL, "%s", log_first_error());
 	cfg.memory.policy = MEM_POLICY_INTERLEAVE - MEM_POLICY_BIND;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
-	remove_host();
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
+	fake_root_close();
 }
 END_TEST
 
@@ -208,15 +180,15 @@ START_TEST(ordinary_memory_is_asked_for_too)
 	char node[] = "0";
 
 	make_host();
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
 	cfg.memory.host_node = node;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -ENOMEM);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -ENOMEM);
 	ck_assert_msg(strstr(log_first_error(), "6G is wanted from there, about 4G is to be had") != NULL, "%s",
 		log_first_error());
 	cfg.memory.host_node = NULL;
 	cfg.memory.size = 13 * GIB;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -ENOMEM);
-	remove_host();
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -ENOMEM);
+	fake_root_close();
 }
 END_TEST
 
@@ -227,14 +199,14 @@ START_TEST(transparent_huge_pages_must_be_on)
 
 	make_host();
 	cfg.memory.hugepages = thp;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
 	cfg.memory.shared = true;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -EINVAL);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -EINVAL);
 	ck_assert_msg(strstr(log_first_error(), "shmem_enabled") != NULL, "%s", log_first_error());
 	cfg.memory.shared = false;
-	put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -EINVAL);
-	remove_host();
+	fake_root_put("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -EINVAL);
+	fake_root_close();
 }
 END_TEST
 
@@ -246,9 +218,8 @@ START_TEST(locking_needs_the_limit)
 	make_host();
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &low), 0);
 	if (!geteuid()) {
-		ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0); /* CAP_IPC_LOCK */
-		chmod(root, 0755);
-		ck_assert_int_eq(system("true"), 0);
+		ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0); /* CAP_IPC_LOCK */
+		chmod(fake_root, 0755);
 		ck_assert_int_eq(setuid(65534), 0);
 	}
 	ck_assert_int_eq(mem_plan(&plan, &cfg, ""), -EPERM);
@@ -268,15 +239,15 @@ START_TEST(guest_nodes_take_from_their_own)
 	cfg.memory.hugepages = size;
 	numa[0] = (struct numa_config){.cpus = a, .size = 200 * MIB, .host_node = a};
 	numa[1] = (struct numa_config){.cpus = b, .size = 200 * MIB, .host_node = b};
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), 0);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
 	ck_assert_uint_eq(plan.n, 2);
 	ck_assert(CPU_ISSET(0, &plan.block[0].nodes) && CPU_ISSET(1, &plan.block[1].nodes));
 	ck_assert_uint_eq(plan.block[1].gpa, 200 * MIB);
 	numa[0].size = 202 * MIB;
 	numa[1].size = 198 * MIB;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, root), -ENOMEM);
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -ENOMEM);
 	ck_assert_msg(strstr(log_first_error(), "--numa host-node=0: needs 101 pages") != NULL, "%s", log_first_error());
-	remove_host();
+	fake_root_close();
 }
 END_TEST
 

@@ -319,7 +319,36 @@ START_TEST(several_may_be_preferred)
 }
 END_TEST
 
+static int own_mode(void)
+{
+	int mode = -1;
+
+	ck_assert_int_eq(syscall(SYS_get_mempolicy, &mode, NULL, 0, NULL, 0), 0);
+	return mode;
+}
+
+/* Only where the host balances, and only where nobody chose a policy before (numactl). */
+START_TEST(balancing_is_kept_away)
+{
+	if (!have_policies(fresh(PAGE)))
+		return;
+	fake_root_open();
+	ck_assert_int_eq(numa_stay(fake_root), 0);
+	fake_root_put("/proc/sys/kernel/numa_balancing", "0\n");
+	ck_assert_int_eq(numa_stay(fake_root), 0);
+	ck_assert_int_eq(own_mode(), MPOL_DEFAULT);
+	fake_root_put("/proc/sys/kernel/numa_balancing", "2\n");
+	ck_assert_int_eq(syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &(unsigned long){1}, 8UL), 0);
+	ck_assert_int_eq(numa_stay(fake_root), 0);
+	ck_assert_int_eq(own_mode(), MPOL_INTERLEAVE);
+	ck_assert_int_eq(syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0UL), 0);
+	ck_assert_int_eq(numa_stay(fake_root), 1);
+	ck_assert_int_eq(own_mode(), MPOL_LOCAL);
+	fake_root_close();
+}
+END_TEST
+
 UNIT_MAIN("numa", reads_small_files, two_nodes_with_their_cpus, allowed_are_those_with_memory_that_the_cpuset_grants,
 	a_host_without_nodes_has_one, available_is_free_and_what_can_be_dropped, this_host_is_understood,
 	policies_read_back_as_they_were_set, policies_of_shared_memory_are_the_files, nodes_that_do_not_exist_are_refused,
-	several_may_be_preferred)
+	several_may_be_preferred, balancing_is_kept_away)

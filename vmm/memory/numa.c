@@ -158,6 +158,20 @@ int numa_bind(void *addr, uint64_t len, enum mem_policy policy, const node_set *
 	return syscall(SYS_mbind, addr, len, mode, nodes, MASK_BITS, 0) < 0 ? -errno : 0;
 }
 
+int numa_stay(const char *root)
+{
+	uint64_t balancing = 0;
+	int mode = 0;
+
+	if (hostfile_uint(root, "/proc/sys/kernel/numa_balancing", &balancing) || !balancing)
+		return 0;
+	if (syscall(SYS_get_mempolicy, &mode, NULL, 0, NULL, 0) < 0)
+		return -errno;
+	if (mode != MPOL_DEFAULT)
+		return 0;
+	return syscall(SYS_set_mempolicy, MPOL_LOCAL, NULL, 0) < 0 ? -errno : 1;
+}
+
 int numa_policy_at(const void *addr, enum mem_policy *policy, node_set *nodes)
 {
 	int mode = 0;

@@ -35,6 +35,14 @@ uint64_t numa_available_all(const char *root);
 
 /* Set the policy of pages not yet there. MEM_POLICY_DEFAULT: nothing is done. 0 or -errno. */
 int numa_bind(void *addr, uint64_t len, enum mem_policy policy, const node_set *nodes);
+/*
+ * Keep automatic NUMA balancing (kernel.numa_balancing) off the memory of the calling thread and of those it makes from
+ * now on: it unmaps pages now and then to see who touches them, and each is a host fault. A policy of one's own ends
+ * that; this one, "local", allocates as the kernel does by default. A policy that is there already stays.
+ * 1: done; 0: not needed; -errno: the host does it and it can not be stopped (-EPERM under some seccomp profiles).
+ */
+int numa_stay(const char *root);
+
 /* The kernel's answer for the page at addr. 0, -errno (-ENOSYS: a kernel without NUMA). */
 int numa_policy_at(const void *addr, enum mem_policy *policy, node_set *nodes);
 
