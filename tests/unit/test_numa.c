@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The host's nodes as its files tell them, and policies as the kernel gives them back. */
 #include <errno.h>
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tests/unit/fake_root.h"
 #include "vmm/hostfile.h"
