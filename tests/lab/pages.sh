@@ -125,9 +125,7 @@ case_thp()
 {
 	echo madvise >/sys/kernel/mm/transparent_hugepage/enabled
 	quiet_guest
-	echo "note: $(grep -E 'Node 0.*(DMA32|Normal)' /proc/buddyinfo | tr '\n' ' ')"
 	boot 0 -m 256M,hugepages=thp,prealloc=on
-	echo "note: $(grep -E 'thp_fault|compact_(fail|success)' /proc/vmstat | tr '\n' ' ')"
 	[ "$(jq '.memory[0].actual.huge_bytes' "$work/report")" -ge $((200 << 20)) ] ||
 		fail "on huge pages: $(jq -c .memory "$work/report")"
 	boot 0 -m 256M,hugepages=off,prealloc=on
