@@ -126,8 +126,9 @@ case_eoi()
 
 case_ipi()
 {
-	count on shoot,50 -c 4
-	count off shoot,50 -c 4 --kvm pv-ipi=off
+	# A call to all others is a shorthand of the APIC; the hypercall is for some of many.
+	count on shoot,200 -c 6
+	count off shoot,200 -c 6 --kvm pv-ipi=off
 	for r in on off; do
 		echo "pv-ipi $r: $(hits $r kvm_hypercall 'nr: *10') hypercalls," \
 			"$(hits $r kvm_msr 'write: *1, ecx: *830') ICR writes"
