@@ -285,6 +285,9 @@ static int memory_open(struct guest *guest)
 {
 	struct fill_limits limits = {.stop_fd = guest->signal_fd};
 
+	for (unsigned i = 0; i < guest->place.n; i++)
+		if (guest->place.row[i].role == PLACE_VCPU && guest->place.row[i].pinned)
+			CPU_OR(&limits.users, &limits.users, &guest->place.row[i].cpus);
 	if (guest->cfg->timeout_ns)
 		limits.deadline_ns = guest->start_ns + guest->cfg->timeout_ns;
 	return mem_create(&guest->mem, &guest->memory, &limits);

@@ -198,6 +198,7 @@ static int fill(const struct guest_mem *mem, struct mem_plan *plan, const struct
 			.size = plan->block[i].size,
 			.page = plan->page,
 			.nodes = plan->block[i].nodes,
+			.policy = plan->block[i].policy,
 		};
 	err = mem_fill(area, plan->n, limits, &result, &where);
 	plan->filled = result.bytes;

@@ -361,6 +361,92 @@ START_TEST(no_more_threads_than_the_nodes_have_cpus)
 }
 END_TEST
 
+/* What nobody bound to a node lies where it is filled: near those who will use it. */
+START_TEST(unbound_areas_are_filled_near_their_users)
+{
+	struct fill_area area[2] = {map(6 * FILL_CHUNK, PAGE, 0), map(6 * FILL_CHUNK, PAGE, 0)};
+	char text[16];
+	cpu_set_t set;
+	int cpu = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	fake_root_open();
+	snprintf(text, sizeof(text), "%d,900\n", cpu);
+	fake_root_put("/sys/devices/system/node/online", "0-1\n");
+	fake_root_put("/sys/devices/system/node/node0/cpulist", "901\n");
+	fake_root_put("/sys/devices/system/node/node1/cpulist", text);
+	ways.root = fake_root;
+	CPU_SET(900, &limits.users);
+	ck_assert_int_eq(fill(area, 2), 0);
+	ck_assert_int_eq(result.threads, 1);
+	ck_assert_uint_eq(result.bytes, 12 * FILL_CHUNK);
+	/* No CPU of theirs may be used: any will do. */
+	CPU_ZERO(&limits.users);
+	CPU_SET(901, &limits.users);
+	ck_assert_int_eq(fill(area, 2), 0);
+	ck_assert_int_eq(result.threads, CPU_COUNT(&set) < 12 ? CPU_COUNT(&set) : 12);
+	/* One thread for two groups does the work of both, whatever it would rather do. */
+	CPU_SET(900, &limits.users);
+	CPU_SET(0, &area[0].nodes);
+	limits.threads = 1;
+	ck_assert_int_eq(fill(area, 2), 0);
+	ck_assert_uint_eq(result.bytes, 12 * FILL_CHUNK);
+	fake_root_close();
+}
+END_TEST
+
+START_TEST(choice_is_what_the_policy_leaves)
+{
+	static const struct {
+		enum mem_policy policy;
+		unsigned nodes, choice;
+	} t[] = {
+		{MEM_POLICY_BIND, 1, 1}, {MEM_POLICY_BIND, 2, 2}, {MEM_POLICY_BIND, 5, 5}, {MEM_POLICY_INTERLEAVE, 3, 1},
+		{MEM_POLICY_PREFERRED, 1, FILL_LAST}, {MEM_POLICY_PREFERRED, 2, FILL_LAST}, {MEM_POLICY_DEFAULT, 0, FILL_LAST},
+		{MEM_POLICY_BIND, 0, FILL_LAST},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct fill_area area = {.policy = t[i].policy};
+
+		for (unsigned n = 0; n < t[i].nodes; n++)
+			CPU_SET(3 * n, &area.nodes);
+		ck_assert_msg(fill_choice(&area) == t[i].choice, "row %zu: %u", i, fill_choice(&area));
+	}
+}
+END_TEST
+
+/*
+ * Who can only have pages of one node gets them before somebody with a choice takes them. The one with more choice comes
+ * first in the list, and its first page can not be had: the other is filled to the end all the same.
+ */
+START_TEST(areas_with_less_choice_come_first)
+{
+	for (unsigned more = 2; more < 4; more++)
+		for (unsigned threads = 1; threads < 3; threads++) {
+			struct fill_area area[2] = {map(3 * FILL_CHUNK, PAGE, 0), map(FILL_CHUNK + PAGE, PAGE, 0)};
+
+			area[0].policy = more == 2 ? MEM_POLICY_BIND : MEM_POLICY_PREFERRED;
+			area[1].policy = MEM_POLICY_BIND;
+			CPU_SET(0, &area[0].nodes);
+			CPU_SET(1, &area[0].nodes);
+			CPU_SET(1, &area[1].nodes);
+			ck_assert_int_eq(munmap(area[0].host, PAGE), 0);
+			limits.threads = threads;
+			ck_assert_int_eq(fill(area, 2), -ENOMEM);
+			ck_assert_ptr_eq(where, area[0].host);
+			ck_assert_uint_eq(present(&area[1]), area[1].size / PAGE);
+			ck_assert_uint_ge(result.bytes, area[1].size);
+			ck_assert_uint_ge(result.threads, 1);
+			no_thread_is_left();
+			munmap(area[0].host + PAGE, area[0].size - PAGE);
+			munmap(area[1].host, area[1].size);
+		}
+}
+END_TEST
+
 static struct fill_group group_of_cpus(unsigned first, unsigned last, uint64_t chunks)
 {
 	struct fill_group group = {.bytes = chunks * FILL_CHUNK, .chunks = chunks};
@@ -623,6 +709,7 @@ END_TEST
 
 UNIT_MAIN("fill", every_page_is_there_afterwards, what_was_there_stays, nothing_to_fill, many_areas,
 	tells_which_page_could_not_be_had, an_empty_pool_is_an_error_and_no_signal, huge_pages_are_filled,
-	as_many_threads_as_are_of_use, no_more_threads_than_the_nodes_have_cpus, threads_are_shared_out_by_bytes_and_cpus,
+	as_many_threads_as_are_of_use, no_more_threads_than_the_nodes_have_cpus,
+	unbound_areas_are_filled_near_their_users, choice_is_what_the_policy_leaves, areas_with_less_choice_come_first, threads_are_shared_out_by_bytes_and_cpus,
 	chunks_are_whole_pages, without_threads_main_fills, a_stop_that_is_there_already, a_deadline_that_is_past,
 	a_deadline_ends_what_runs, threads_are_where_they_should_be_and_stop_when_told, progress_in_words)

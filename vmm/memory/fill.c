@@ -37,6 +37,7 @@ struct lane {
 	const struct fill_area *area;
 	uint64_t chunk;
 	unsigned group;
+	unsigned choice; /* fill_choice() */
 	atomic_uint_fast64_t next; /* offset of the next chunk that nobody has taken; runs past the end */
 };
 
@@ -47,6 +48,7 @@ struct fill {
 	unsigned n;
 	struct fill_group group[MAX_GROUPS];
 	unsigned ngroups;
+	unsigned choice; /* lanes of this one are filled now */
 	uint64_t total, start_ns, redraw_ns;
 	bool read_zeros, alone, drawn;
 	int zero_fd;
@@ -67,7 +69,7 @@ struct fill {
 		const struct fill_group *group;
 		pthread_t id;
 	} worker[FILL_MAX_THREADS];
-	unsigned nworkers;
+	unsigned nworkers, most; /* now, and at most so far */
 };
 
 static void give_up(struct fill *f, int err, const void *where)
@@ -174,12 +176,21 @@ static void fill_lane(struct fill *f, struct lane *lane)
 	}
 }
 
-/* First what comes from the thread's own nodes, then what others have not got round to. */
+/* Whether a group's threads fill a lane, in the round of their own ones or of what others have not got round to. */
+static bool is_for(const struct fill *f, const struct lane *lane, unsigned group, bool own)
+{
+	const struct fill_group *its = &f->group[lane->group];
+
+	if (lane->choice != f->choice || (lane->group == group) != own)
+		return false;
+	return own || !its->alone || !its->started;
+}
+
 static void fill_lanes(struct fill *f, unsigned group)
 {
 	for (int own = 1; own >= 0; own--)
 		for (unsigned i = 0; i < f->n && !atomic_load(&f->stop); i++)
-			if ((f->lane[i].group == group) == own)
+			if (is_for(f, &f->lane[i], group, own))
 				fill_lane(f, &f->lane[i]);
 }
 
@@ -228,9 +239,14 @@ static void start_threads(struct fill *f)
 
 			w->fill = f;
 			w->group = &f->group[g];
-			f->nworkers += !pthread_create(&w->id, &attr, work, w);
+			if (pthread_create(&w->id, &attr, work, w))
+				continue;
+			f->nworkers++;
+			f->group[g].started++;
 		}
 	pthread_attr_destroy(&attr);
+	if (f->nworkers > f->most)
+		f->most = f->nworkers;
 	atomic_store(&f->running, f->nworkers);
 	f->alone = !f->nworkers;
 	/* All at once: a new thread's stack needs the address space that those who fill keep locked. */
@@ -292,11 +308,36 @@ static void look_for_end(struct fill *f, bool wait)
 		draw(f, now);
 }
 
-static void run(struct fill *f)
+/* Share threads out for the lanes of the choice that is next. False: all lanes are filled. */
+static bool next_choice(struct fill *f)
 {
-	look_for_end(f, false);
-	if (atomic_load(&f->stop) || !f->total)
-		return;
+	unsigned most = f->limits->threads, last = f->choice, next = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->lane[i].choice > last && (!next || f->lane[i].choice < next))
+			next = f->lane[i].choice;
+	f->choice = next;
+	for (unsigned g = 0; g < f->ngroups; g++)
+		f->group[g].bytes = f->group[g].chunks = f->group[g].threads = f->group[g].started = 0;
+	for (unsigned i = 0; i < f->n; i++) {
+		const struct lane *lane = &f->lane[i];
+		struct fill_group *group = &f->group[lane->group];
+
+		if (lane->choice != next)
+			continue;
+		group->bytes += lane->area->size;
+		group->chunks += (lane->area->size + lane->chunk - 1) / lane->chunk;
+	}
+	fill_share(f->group, f->ngroups, most && most < FILL_MAX_THREADS ? most : FILL_MAX_THREADS);
+	return next;
+}
+
+static void run_choice(struct fill *f)
+{
+	eventfd_t ended;
+
+	f->go = false;
+	f->nworkers = 0;
 	start_threads(f);
 	if (f->alone)
 		fill_lanes(f, 0);
@@ -304,21 +345,52 @@ static void run(struct fill *f)
 		look_for_end(f, true);
 	for (unsigned i = 0; i < f->nworkers; i++)
 		pthread_join(f->worker[i].id, NULL);
+	eventfd_read(f->ended_fd, &ended);
+}
+
+static void run(struct fill *f)
+{
+	look_for_end(f, false);
+	while (f->total && !atomic_load(&f->stop) && next_choice(f))
+		run_choice(f);
 }
 
 /* ---- before and after ---- */
 
+/* The CPUs of the nodes that have any of `users`. */
+static void cpus_near(const char *root, const cpu_set_t *users, cpu_set_t *out)
+{
+	cpu_set_t cpus, both;
+	node_set online;
+
+	CPU_ZERO(out);
+	if (!CPU_COUNT(users))
+		return;
+	numa_online(root, &online);
+	for (unsigned node = 0; node < CPU_SETSIZE; node++) {
+		if (!CPU_ISSET(node, &online))
+			continue;
+		numa_cpus(root, node, &cpus);
+		CPU_AND(&both, &cpus, users);
+		if (CPU_COUNT(&both))
+			CPU_OR(out, out, &cpus);
+	}
+}
+
 /* The CPUs of a group's nodes that this process may use; a node can have none, and memory all the same. */
-static void group_cpus(struct fill_group *group, const char *root)
+static void group_cpus(const struct fill *f, struct fill_group *group)
 {
 	cpu_set_t allowed, cpus;
 
-	CPU_ZERO(&group->cpus);
 	CPU_ZERO(&allowed);
 	sched_getaffinity(0, sizeof(allowed), &allowed);
+	cpus_near(f->ways->root, &f->limits->users, &group->cpus);
+	group->alone = !CPU_COUNT(&group->nodes) && CPU_COUNT(&group->cpus);
+	if (CPU_COUNT(&group->nodes))
+		CPU_ZERO(&group->cpus);
 	for (unsigned node = 0; node < CPU_SETSIZE; node++)
 		if (CPU_ISSET(node, &group->nodes)) {
-			numa_cpus(root, node, &cpus);
+			numa_cpus(f->ways->root, node, &cpus);
 			CPU_OR(&group->cpus, &group->cpus, &cpus);
 		}
 	CPU_AND(&group->cpus, &group->cpus, &allowed);
@@ -337,7 +409,7 @@ static unsigned group_of(struct fill *f, const node_set *nodes)
 	if (i == f->ngroups) {
 		f->ngroups++;
 		f->group[i].nodes = *nodes;
-		group_cpus(&f->group[i], f->ways->root);
+		group_cpus(f, &f->group[i]);
 	}
 	return i;
 }
@@ -345,28 +417,22 @@ static unsigned group_of(struct fill *f, const node_set *nodes)
 static void add_area(struct fill *f, const struct fill_area *area)
 {
 	struct lane *lane = &f->lane[f->n++];
-	struct fill_group *group;
 
 	lane->area = area;
 	lane->chunk = fill_chunk(area);
+	lane->choice = fill_choice(area);
 	lane->group = group_of(f, &area->nodes);
-	group = &f->group[lane->group];
-	group->bytes += area->size;
-	group->chunks += (area->size + lane->chunk - 1) / lane->chunk;
 	f->total += area->size;
 }
 
 static int prepare(struct fill *f, const struct fill_area *area, unsigned n)
 {
-	unsigned most = f->limits->threads;
-
 	f->lane = calloc(n + 1, sizeof(*f->lane));
 	f->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!f->lane || f->ended_fd < 0)
 		return f->lane ? -errno : -ENOBUFS; /* not -ENOMEM: that is said of the guest's pages */
 	for (unsigned i = 0; i < n; i++)
 		add_area(f, &area[i]);
-	fill_share(f->group, f->ngroups, most && most < FILL_MAX_THREADS ? most : FILL_MAX_THREADS);
 	/* Whether the kernel knows the advice: it looks at that before it looks at the (empty) range. */
 	f->read_zeros = f->ways->read_zeros || madvise(NULL, 0, MADV_POPULATE_WRITE) < 0;
 	if (f->read_zeros)
@@ -395,7 +461,7 @@ int fill_with(const struct fill_area *area, unsigned n, const struct fill_limits
 	}
 	*where = f.where;
 	*result = (struct fill_result){
-		.bytes = atomic_load(&f.done), .ns = now_ns() - f.start_ns, .threads = f.nworkers};
+		.bytes = atomic_load(&f.done), .ns = now_ns() - f.start_ns, .threads = f.most};
 	if (f.zero_fd >= 0)
 		close(f.zero_fd);
 	if (f.ended_fd >= 0)

@@ -16,6 +16,7 @@ struct fill_area {
 	uint8_t *host;
 	uint64_t size, page; /* bytes; the page size the area is made of */
 	node_set nodes;	     /* where its pages come from; empty: anywhere */
+	enum mem_policy policy; /* how strictly they do */
 };
 
 struct fill_result {
@@ -27,6 +28,11 @@ struct fill_limits {
 	unsigned threads; /* at most; 0: as many as CPUs are allowed, up to FILL_MAX_THREADS */
 	int stop_fd;	  /* readable: stop; -1: none */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0: none */
+	/*
+	 * CPUs that will use the memory: areas without nodes are filled by the CPUs of their nodes, because that is where the
+	 * kernel then takes the pages from. Empty: by any CPU.
+	 */
+	cpu_set_t users;
 };
 
 #define FILL_MAX_THREADS 32
@@ -34,7 +40,7 @@ struct fill_limits {
 /*
  * Fill the areas. Takes longer than a second on a terminal (stderr): a progress line. 0; -ENOMEM: the host ran out of
  * pages (nothing logged, *where is the address that failed), -ECANCELED: stop_fd, -ETIME: the deadline; -errno.
- * What was filled stays.
+ * What was filled stays. Areas with little choice come first, so that others do not take their nodes' pages.
  */
 int mem_fill(const struct fill_area *area, unsigned n, const struct fill_limits *limits, struct fill_result *result,
 	const void **where);

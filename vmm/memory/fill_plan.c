@@ -12,6 +12,15 @@ uint64_t fill_chunk(const struct fill_area *area)
 	return area->page > FILL_CHUNK ? area->page : FILL_CHUNK / area->page * area->page;
 }
 
+unsigned fill_choice(const struct fill_area *area)
+{
+	unsigned nodes = CPU_COUNT(&area->nodes);
+
+	if (nodes && area->policy == MEM_POLICY_INTERLEAVE)
+		return 1;
+	return nodes && area->policy == MEM_POLICY_BIND ? nodes : FILL_LAST;
+}
+
 static bool takes_more(const struct fill_group *group)
 {
 	return group->threads < group->chunks && group->threads < (unsigned)CPU_COUNT(&group->cpus);

@@ -3,6 +3,8 @@
 #ifndef PINVM_MEMORY_FILL_PRIV_H
 #define PINVM_MEMORY_FILL_PRIV_H
 
+#include <limits.h>
+
 #include "vmm/memory/fill.h"
 
 #define FILL_CHUNK (32ULL << 20) /* bytes: small enough to share out and to stop between, large enough to cost nothing */
@@ -18,9 +20,18 @@ struct fill_ways {
 struct fill_group {
 	node_set nodes;
 	cpu_set_t cpus; /* of those nodes, as far as this process may use them; all it may use where that is none */
-	uint64_t bytes, chunks;
-	unsigned threads;
+	bool alone;	/* who fills decides where the pages come from: no other group's threads help */
+	uint64_t bytes, chunks; /* of the areas that are being filled now */
+	unsigned threads, started;
 };
+
+#define FILL_LAST UINT_MAX
+
+/*
+ * How much choice an area has: those with less are filled before those with more. 1: each page has its node (bound to one,
+ * interleaved); more: bound to so many nodes; FILL_LAST: whatever is left will do. Pure.
+ */
+unsigned fill_choice(const struct fill_area *area);
 
 /* Bytes of a chunk of an area: whole pages. Pure. */
 uint64_t fill_chunk(const struct fill_area *area);
