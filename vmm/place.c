@@ -321,7 +321,7 @@ static int mismatch(const struct placement *p)
 {
 	char wanted[CPUS_TEXT], actual[CPUS_TEXT];
 
-	if (!CPU_EQUAL(&p->cpus, &p->actual_cpus)) {
+	if (p->pinned && !CPU_EQUAL(&p->cpus, &p->actual_cpus)) {
 		place_format_cpus(&p->cpus, wanted, sizeof(wanted));
 		place_format_cpus(&p->actual_cpus, actual, sizeof(actual));
 		log_err("%s: wanted on CPUs %s, the kernel says %s", p->name, wanted, actual);
@@ -336,17 +336,33 @@ static int mismatch(const struct placement *p)
 	return 0;
 }
 
+/*
+ * Who is not pinned has what this process may use, and that can change after the plan: CPUs come on line and go, a cpuset
+ * is widened. More than planned is right, then. Fewer may also come from a parent that is pinned: ask for all.
+ */
+static int spread(struct placement *p)
+{
+	cpu_set_t both;
+
+	CPU_AND(&both, &p->cpus, &p->actual_cpus);
+	if (CPU_EQUAL(&both, &p->cpus))
+		return 0;
+	sched_setaffinity(0, sizeof(p->cpus), &p->cpus); /* refused: none of them is left */
+	return read_back(p);
+}
+
 int place_apply(struct placement *p)
 {
 	int err = 0;
 
-	/* Who is not pinned inherited the process's CPUs, as the read-back shows. */
 	if (p->pinned && sched_setaffinity(0, sizeof(p->cpus), &p->cpus) < 0)
 		return log_errno(-errno, "%s: sched_setaffinity, --pin %s", p->name, p->cpus_why);
 	if (p->sched_given)
 		err = set_sched(p);
 	if (!err)
 		err = read_back(p);
+	if (!err && !p->pinned)
+		err = spread(p);
 	return err ? err : mismatch(p);
 }
 

@@ -60,7 +60,8 @@ struct placement {
 };
 
 struct place {
-	cpu_set_t allowed; /* this process's CPUs when the plan was made */
+	cpu_set_t allowed;     /* this process's CPUs when the plan was made */
+	cpu_set_t allowed_now; /* those, and what unpinned threads had at the last look */
 	/* Emulator, each iothread (main first) and its worker, vCPUs; behind them what place_tasks() found. */
 	struct placement *row;
 	unsigned n, planned, room; /* rows in use, of them planned ones, and allocated ones */
@@ -84,14 +85,17 @@ struct placement *place_find(struct place *place, enum place_role role, unsigned
 /* An iothread's engine is chosen now: its worker is the kernel's, or a thread of ours. Returns the worker's row. Main. */
 struct placement *place_worker(struct place *place, unsigned iothread, bool by_kernel);
 
-/* Put the calling thread where its row says, and read back. 0 or -errno, logged. The thread itself. */
+/*
+ * Put the calling thread where its row says, and read back; without a pin that is at least the plan's CPUs, of those that
+ * this process may still use. 0 or -errno, logged. The thread itself.
+ */
 int place_apply(struct placement *p);
 
 /*
  * Look at every task of this process (place_tasks.c). A task that KVM made inherits the place of the thread that first
  * entered the guest: place_helpers() moves it to the emulator's CPUs and reads back; before the guest runs, 0 or -errno,
  * logged. place_look() is for the end: each row gets the kernel's latest answer, one error line for each task outside its
- * row's CPUs or without a row (which gets one), and returns how many those were. Main.
+ * row's CPUs (without a pin: outside what this process may use by then) or without a row (which gets one), and returns how many those were. Main.
  */
 int place_helpers(struct place *place);
 unsigned place_look(struct place *place);

@@ -117,6 +117,12 @@ static bool is_subset(const cpu_set_t *of, const cpu_set_t *set)
 	return CPU_EQUAL(&both, set);
 }
 
+/* Who is not pinned may be wherever this process may now, which can be more than when the plan was made. */
+static bool stands_right(const struct place *place, const struct placement *row, const cpu_set_t *cpus)
+{
+	return is_subset(&row->cpus, cpus) || (!row->pinned && is_subset(&place->allowed_now, cpus));
+}
+
 static struct placement *row_of(struct place *place, pid_t tid)
 {
 	for (unsigned i = 0; i < place->n; i++)
@@ -142,7 +148,7 @@ static struct placement *row_of_worker(struct place *place, const struct task *t
 		if (place_find(place, PLACE_IOTHREAD, row->index)->tid == owner)
 			return row;
 		some = row;
-		if (is_subset(&row->cpus, &task->cpus))
+		if (stands_right(place, row, &task->cpus))
 			fits = row;
 	}
 	return fits ? fits : some;
@@ -203,7 +209,7 @@ static int move_helper(struct place *place, struct task *task)
 	if (err)
 		return err == -ESRCH ? 0 : log_errno(err, "%s: what the kernel says of its place", task->name);
 	take_answer(row, task);
-	if (CPU_EQUAL(&row->cpus, &task->cpus) && !is_realtime(&task->sched))
+	if ((!row->pinned || CPU_EQUAL(&row->cpus, &task->cpus)) && !is_realtime(&task->sched))
 		return 0;
 	log_err("%s, a task that KVM made, does not go to the emulator's CPUs", task->name);
 	return -EXDEV;
@@ -256,7 +262,7 @@ static unsigned look_at(struct place *place, struct task *task)
 		return 1;
 	}
 	take_answer(row, task);
-	if (is_subset(&row->cpus, &task->cpus))
+	if (stands_right(place, row, &task->cpus))
 		return 0;
 	place_format_cpus(&row->cpus, planned, sizeof(planned));
 	log_err("%s (task %d): planned on CPUs %s, at the end the kernel says %s", row->name, task->tid, planned, is);
@@ -272,12 +278,28 @@ static int look_task(struct place *place, pid_t tid)
 	return 0;
 }
 
+/* What the kernel lets our threads have that were never given CPUs, beside what it was when the plan was made. */
+static void see_allowed(struct place *place)
+{
+	struct place_sched sched;
+	cpu_set_t cpus;
+
+	place->allowed_now = place->allowed;
+	for (unsigned i = 0; i < place->planned; i++) {
+		const struct placement *row = &place->row[i];
+
+		if (!row->pinned && !row->by_kernel && row->tid && !place_ask(row->tid, &cpus, &sched))
+			CPU_OR(&place->allowed_now, &place->allowed_now, &cpus);
+	}
+}
+
 unsigned place_look(struct place *place)
 {
 	for (unsigned i = 0; i < place->n; i++)
 		place->row[i].tasks = 0;
 	place->misplaced = 0;
 	place_find(place, PLACE_EMULATOR, 0)->tid = gettid();
+	see_allowed(place);
 	if (each_task(place, look_task))
 		place->misplaced++;
 	return place->misplaced;

@@ -231,6 +231,7 @@ START_TEST(shared_cpus_are_a_warning_unless_strict)
 END_TEST
 
 static int seen_cpu;
+static cpu_set_t seen_cpus;
 static bool ran;
 
 static void look(void *arg)
@@ -240,6 +241,11 @@ static void look(void *arg)
 	ran = true;
 	sched_getaffinity(0, sizeof(set), &set);
 	seen_cpu = only_cpu(&set);
+}
+
+static void look_at_all(void *arg)
+{
+	sched_getaffinity(0, sizeof(seen_cpus), &seen_cpus);
 }
 
 START_TEST(a_thread_stands_where_planned_before_it_runs)
@@ -284,12 +290,57 @@ START_TEST(what_the_kernel_refuses_ends_the_thread)
 	p.cpus_why = "vcpu=";
 	CPU_ZERO(&p.cpus);
 	ck_assert_int_eq(thread_start(&thread), -EINVAL);
-	p.pinned = false;
-	ck_assert_int_eq(thread_start(&thread), -EXDEV); /* not where the plan has it */
+	sched_getaffinity(0, sizeof(p.cpus), &p.cpus);
+	CPU_SET(CPU_SETSIZE - 1, &p.cpus); /* the kernel leaves out what this host does not have */
+	ck_assert_int_eq(thread_start(&thread), -EXDEV);
 	ck_assert(!ran);
 }
 END_TEST
 
-UNIT_MAIN("place", reads_pins, reads_policies_and_writes_them_back, narrow_rules_win_and_then_the_last, each_spreads,
-	refuses_what_can_not_be, a_cpu_outside_the_allowed_set_is_refused, shared_cpus_are_a_warning_unless_strict,
-	a_thread_stands_where_planned_before_it_runs, what_the_kernel_refuses_ends_the_thread)
+/* 0: the process may use more CPUs than when the plan was made. 1: who starts the thread stands on fewer. */
+START_TEST(who_is_not_pinned_has_all_cpus_there_are)
+{
+	struct thread thread = {.name = "vcpu0", .fn = look_at_all};
+	struct place place;
+	cpu_set_t one, two;
+	int lo, hi;
+
+	if (!two_cpus(&lo, &hi))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(lo, &one);
+	two = one;
+	CPU_SET(hi, &two);
+	configure(1, NULL, 0, NULL, 0);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), _i ? &two : &one), 0);
+	ck_assert_int_eq(place_plan(&place, &cfg), 0);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(two), _i ? &one : &two), 0);
+	thread.place = place_find(&place, PLACE_VCPU, 0);
+	ck_assert_int_eq(thread_start(&thread), 0);
+	thread_join(&thread);
+	ck_assert(CPU_EQUAL(&seen_cpus, &two));
+	ck_assert(CPU_EQUAL(&thread.place->actual_cpus, &two));
+	place_free(&place);
+}
+END_TEST
+
+int main(void)
+{
+	static const TTest *const *const once[] = {&reads_pins, &reads_policies_and_writes_them_back,
+		&narrow_rules_win_and_then_the_last, &each_spreads, &refuses_what_can_not_be,
+		&a_cpu_outside_the_allowed_set_is_refused, &shared_cpus_are_a_warning_unless_strict,
+		&a_thread_stands_where_planned_before_it_runs, &what_the_kernel_refuses_ends_the_thread};
+	Suite *s = suite_create("place");
+	TCase *tc = tcase_create("place");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	for (size_t i = 0; i < COUNT(once); i++)
+		tcase_add_test(tc, *once[i]);
+	tcase_add_loop_test(tc, who_is_not_pinned_has_all_cpus_there_are, 0, 2);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -175,6 +175,30 @@ START_TEST(a_thread_that_was_moved_away_is_an_error)
 }
 END_TEST
 
+/* A CPU came on line, or the cpuset grew: that is no wrong place for a thread that was never given one. */
+START_TEST(more_cpus_are_no_error_for_who_is_not_pinned)
+{
+	struct stranger s;
+	cpu_set_t set;
+
+	if (!two_cpus())
+		return;
+	set = only(lo);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(set), &set), 0);
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	CPU_SET(hi, &set);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(set), &set), 0);
+	stranger_start(&s, "kvm-helper"); /* stands as the emulator */
+	ck_assert_uint_eq(place_look(&place), 0);
+	ck_assert_str_eq(log_first_error(), "");
+	ck_assert_msg(CPU_EQUAL(&place_find(&place, PLACE_EMULATOR, 0)->actual_cpus, &set),
+		"the report says the truth");
+	stranger_end(&s);
+	place_free(&place);
+}
+END_TEST
+
 /* 0: named after its iothread; 1: after an id of another PID namespace. */
 START_TEST(workers_of_io_uring_belong_to_their_iothread)
 {
@@ -352,8 +376,8 @@ int main(void)
 	static const TTest *const *const once[] = {&planned_threads_are_found_where_they_are,
 		&a_task_nobody_planned_is_an_error_and_gets_a_row, &more_strangers_than_rows_are_counted_all_the_same,
 		&an_embedder_s_own_threads_are_its_business, &a_thread_that_was_moved_away_is_an_error,
-		&what_kvm_makes_goes_to_the_emulator, &the_plain_engine_s_worker_is_placed,
-		&a_thread_that_can_not_settle_does_not_run};
+		&more_cpus_are_no_error_for_who_is_not_pinned, &what_kvm_makes_goes_to_the_emulator,
+		&the_plain_engine_s_worker_is_placed, &a_thread_that_can_not_settle_does_not_run};
 	Suite *s = suite_create("place_tasks");
 	TCase *tc = tcase_create("place_tasks");
 	SRunner *sr = srunner_create(s);
