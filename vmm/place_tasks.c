@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,10 +191,26 @@ static bool is_realtime(const struct place_sched *sched)
 	return sched->policy == SCHED_FIFO || sched->policy == SCHED_RR;
 }
 
+/*
+ * It inherits from the vCPU what reset-on-fork does not reset (batch, idle, a nice value), and all when pinvm itself was
+ * started so. The kernel's housekeeping is to be neither urgent nor put off. Who may not give it nice 0 gives it the
+ * policy at least, and who may not even do that leaves it.
+ */
+static int make_ordinary(struct task *task)
+{
+	const struct sched_param none = {0};
+
+	if (task->sched.policy != SCHED_OTHER)
+		sched_setscheduler(task->tid, SCHED_OTHER, &none);
+	else if (!task->sched.prio)
+		return 0;
+	setpriority(PRIO_PROCESS, task->tid, 0);
+	return place_ask(task->tid, &task->cpus, &task->sched);
+}
+
 static int move_helper(struct place *place, struct task *task)
 {
 	struct placement *row = add_found(place, PLACE_HELPER, task);
-	const struct sched_param none = {0};
 	int err;
 
 	if (!row)
@@ -201,11 +218,8 @@ static int move_helper(struct place *place, struct task *task)
 	if (sched_setaffinity(task->tid, sizeof(row->cpus), &row->cpus) < 0)
 		return errno == ESRCH ? 0 : log_errno(-errno, "%s: sched_setaffinity", task->name);
 	err = place_ask(task->tid, &task->cpus, &task->sched);
-	/* pinvm itself was started as real-time: what is KVM's own business need not be. */
-	if (!err && is_realtime(&task->sched)) {
-		sched_setscheduler(task->tid, SCHED_OTHER, &none);
-		err = place_ask(task->tid, &task->cpus, &task->sched);
-	}
+	if (!err)
+		err = make_ordinary(task);
 	if (err)
 		return err == -ESRCH ? 0 : log_errno(err, "%s: what the kernel says of its place", task->name);
 	take_answer(row, task);
@@ -224,20 +238,10 @@ static int settle_task(struct place *place, pid_t tid)
 	return strncmp(task.name, KVM_HELPER, strlen(KVM_HELPER)) ? 0 : move_helper(place, &task);
 }
 
-/* What a vCPU that stands like the emulator makes need not be moved: it is born where it belongs. */
-static bool is_born_right(struct place *place)
-{
-	const struct placement *vcpu = place_find(place, PLACE_VCPU, 0), *emulator = place_find(place, PLACE_EMULATOR, 0);
-
-	return CPU_EQUAL(&vcpu->cpus, &emulator->cpus) && !vcpu->sched_given;
-}
-
 int place_helpers(struct place *place)
 {
 	place->n = place->planned; /* a new VM has new ones */
 	place_find(place, PLACE_EMULATOR, 0)->tid = gettid();
-	if (is_born_right(place))
-		return 0;
 	return each_task(place, settle_task);
 }
 

@@ -9,6 +9,7 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -267,6 +268,60 @@ START_TEST(what_kvm_makes_goes_to_the_emulator)
 }
 END_TEST
 
+/* Whoever made it, under whatever policy: it has a row, and is nobody's real-time thread. */
+START_TEST(what_kvm_makes_is_ordinary)
+{
+	static const struct {
+		int policy, prio, nice;
+	} born[] = {{SCHED_OTHER, 0, 0}, {SCHED_FIFO, 1, 0}, {SCHED_BATCH, 0, 5}, {SCHED_IDLE, 0, 0}, {SCHED_OTHER, 0, 5}};
+	struct sched_param param = {.sched_priority = born[_i].prio};
+	struct placement *row;
+	struct stranger s;
+
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	stranger_start(&s, "kvm-helper");
+	if (getuid() != 0 || sched_setscheduler(s.tid, born[_i].policy, &param) < 0 ||
+		setpriority(PRIO_PROCESS, s.tid, born[_i].nice) < 0) {
+		puts("skip: this user may not give and take policies");
+		return;
+	}
+	ck_assert_int_eq(place_helpers(&place), 0);
+	ck_assert_uint_eq(place.n, place.planned + 1);
+	row = &place.row[place.planned];
+	ck_assert_str_eq(row->name, "kvm-helper");
+	ck_assert_int_eq(row->actual_sched.policy, SCHED_OTHER);
+	ck_assert_int_eq(row->actual_sched.prio, 0);
+	ck_assert_int_eq(sched_getscheduler(s.tid), SCHED_OTHER);
+	stranger_end(&s);
+	place_free(&place);
+}
+END_TEST
+
+/* Without the right to raise it, it stays as it is. */
+START_TEST(what_kvm_makes_may_stay_humble)
+{
+	struct sched_param none = {0};
+	struct rlimit zero = {0};
+	struct stranger s;
+
+	plan(NULL, 0, IO_PLAIN);
+	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
+	stranger_start(&s, "kvm-helper");
+	ck_assert_int_eq(sched_setscheduler(s.tid, _i ? SCHED_BATCH : SCHED_IDLE, &none), 0);
+	ck_assert_int_eq(setpriority(PRIO_PROCESS, s.tid, 19), 0);
+	setrlimit(RLIMIT_NICE, &zero);
+	if (getuid() == 0 && setuid(65534) < 0)
+		ck_abort_msg("setuid");
+	ck_assert_msg(place_helpers(&place) == 0, "%s", log_first_error());
+	ck_assert_uint_eq(place.n, place.planned + 1);
+	ck_assert_int_eq(place.row[place.planned].actual_sched.policy, _i ? SCHED_OTHER : SCHED_IDLE);
+	ck_assert_int_eq(place.row[place.planned].actual_sched.prio, 19);
+	stranger_end(&s);
+	place_free(&place);
+}
+END_TEST
+
 static struct place_sched child_sched;
 
 static void *child(void *arg)
@@ -387,6 +442,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
 		tcase_add_test(tc, *once[i]);
 	tcase_add_loop_test(tc, workers_of_io_uring_belong_to_their_iothread, 0, 2);
+	tcase_add_loop_test(tc, what_kvm_makes_is_ordinary, 0, 5);
+	tcase_add_loop_test(tc, what_kvm_makes_may_stay_humble, 0, 2);
 	tcase_add_loop_test(tc, children_of_vcpus_are_ordinary, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
