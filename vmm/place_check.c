@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What speaks against a plan of threads: refusals (a CPU that is off line or not allowed), and doubts, which are warnings
- * or, with --strict-placement, refusals. See place.h. Reads the host's files below `root`. Main.
+ * What speaks against a plan of threads: refusals (a CPU that is off line or not allowed; some give way to --force), and
+ * doubts, which are warnings or, with --strict-placement, refusals. See place.h. Reads the host's files below `root`. Main.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -18,6 +18,7 @@ struct check {
 	const struct place *place;
 	const struct guest_config *cfg;
 	const char *root;
+	int inherited, inherited_prio; /* what a thread starts with that is given no policy */
 };
 
 static int first_cpu(const cpu_set_t *set)
@@ -43,6 +44,15 @@ static int rt_priority(const struct placement *row)
 	return row->sched_given && (row->sched.policy == SCHED_FIFO || row->sched.policy == SCHED_RR) ? row->sched.prio : 0;
 }
 
+/* The policy of a thread whether it was asked for or is inherited: 0: none that is real-time. */
+static int rt_policy(const struct check *c, const struct placement *row, int *prio)
+{
+	int policy = row->sched_given ? row->sched.policy : c->inherited;
+
+	*prio = row->sched_given ? row->sched.prio : c->inherited_prio;
+	return policy == SCHED_FIFO || policy == SCHED_RR ? policy : 0;
+}
+
 static int __attribute__((format(printf, 2, 3))) doubt(const struct check *c, const char *fmt, ...)
 {
 	char text[512];
@@ -56,6 +66,21 @@ static int __attribute__((format(printf, 2, 3))) doubt(const struct check *c, co
 		return 0;
 	}
 	log_err("%s (--strict-placement)", text);
+	return -EINVAL;
+}
+
+/* One that --force turns into a doubt. */
+static int __attribute__((format(printf, 2, 3))) refuse(const struct check *c, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (c->cfg->force)
+		return doubt(c, "%s", text);
+	log_err("%s; --force starts it all the same", text);
 	return -EINVAL;
 }
 
@@ -130,6 +155,55 @@ static int check_vcpus(const struct check *c)
 			if (place->row[j].role == PLACE_VCPU)
 				err = check_pair(c, &place->row[j], &place->row[i]);
 	return err;
+}
+
+/* ---- vCPUs that may never run again ---- */
+
+/*
+ * Those that keep `row` waiting for as long as they are busy, where it has no other CPU to go to: of a higher priority, or
+ * of the same one and with no slice of time that ends. Returns how many there are.
+ */
+static unsigned in_the_way(const struct check *c, const struct placement *row, cpu_set_t *who)
+{
+	int prio, other;
+
+	CPU_ZERO(who);
+	if (row->role != PLACE_VCPU || !rt_policy(c, row, &prio))
+		return 0;
+	for (unsigned i = 0; i < c->place->n; i++) {
+		const struct placement *b = &c->place->row[i];
+		int policy = b->role == PLACE_VCPU && b != row ? rt_policy(c, b, &other) : 0;
+
+		if (policy && is_subset(&row->cpus, &b->cpus) && (other > prio || (other == prio && policy == SCHED_FIFO)))
+			CPU_SET(b->index, who);
+	}
+	return (unsigned)CPU_COUNT(who);
+}
+
+static int refuse_hang(const struct check *c, const struct placement *row, cpu_set_t *who)
+{
+	char vcpus[CPUS_TEXT], cpus[CPUS_TEXT];
+	int prio;
+
+	rt_policy(c, row, &prio);
+	CPU_SET(row->index, who);
+	place_format_cpus(who, vcpus, sizeof(vcpus));
+	place_format_cpus(&row->cpus, cpus, sizeof(cpus));
+	return refuse(c,
+		"%s%s: vcpu%s have only CPU %s, where a busy one may keep %s waiting for ever: a guest whose vCPUs wait for each "
+		"other hangs; give each a CPU of its own, or let them take turns (--sched vcpu=rr:%d)",
+		row->sched_given ? "--sched " : "the policy pinvm was started with", row->sched_given ? row->sched_why : "", vcpus,
+		cpus, row->name, prio);
+}
+
+static int check_hang(const struct check *c)
+{
+	cpu_set_t who;
+
+	for (unsigned i = 0; i < c->place->n; i++)
+		if (in_the_way(c, &c->place->row[i], &who) >= (unsigned)CPU_COUNT(&c->place->row[i].cpus))
+			return refuse_hang(c, &c->place->row[i], &who);
+	return 0;
 }
 
 /* ---- real-time vCPUs: they run for as long as the guest wants to, and whoever needs their CPU waits ---- */
@@ -243,11 +317,16 @@ static int check_realtime(const struct check *c)
 
 int place_check(const struct place *place, const struct guest_config *cfg, const char *root)
 {
-	const struct check c = {.place = place, .cfg = cfg, .root = root};
+	struct check c = {.place = place, .cfg = cfg, .root = root, .inherited = sched_getscheduler(0)};
+	struct sched_param param = {0};
 	int err = 0;
 
+	sched_getparam(0, &param);
+	c.inherited_prio = param.sched_priority;
 	for (unsigned i = 0; i < place->n && !err; i++)
 		err = check_row(&c, &place->row[i]);
+	if (!err)
+		err = check_hang(&c);
 	if (!err)
 		err = check_vcpus(&c);
 	return err ? err : check_realtime(&c);

@@ -116,7 +116,7 @@ END_TEST
 
 START_TEST(narrow_rules_win_and_then_the_last)
 {
-	char pin[4][32], sched_all[] = "vcpu=fifo:1", sched_one[] = "vcpu1=rr:2";
+	char pin[4][32], sched_all[] = "vcpu=batch", sched_one[] = "vcpu1=rr:2";
 	char *pins[] = {pin[0], pin[1], pin[2], pin[3]}, *scheds[] = {sched_one, sched_all};
 	struct place place;
 	int lo, hi;
@@ -137,7 +137,7 @@ START_TEST(narrow_rules_win_and_then_the_last)
 	ck_assert(!place_find(&place, PLACE_EMULATOR, 0)->pinned);
 	ck_assert(CPU_EQUAL(&place_find(&place, PLACE_EMULATOR, 0)->cpus, &place.allowed));
 	ck_assert_int_eq(place_find(&place, PLACE_VCPU, 1)->sched.policy, SCHED_RR);
-	ck_assert_int_eq(place_find(&place, PLACE_VCPU, 2)->sched.policy, SCHED_FIFO);
+	ck_assert_int_eq(place_find(&place, PLACE_VCPU, 2)->sched.policy, SCHED_BATCH);
 	ck_assert_str_eq(place_find(&place, PLACE_VCPU, 1)->sched_why, sched_one);
 	place_free(&place);
 }

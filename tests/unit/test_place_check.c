@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What speaks against a plan of threads, on hosts made up for it; the CPUs are this process's own. */
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,8 @@ static char *spell(const char *rule, char *out, size_t n)
 
 #define RULES 6
 
+static bool forced;
+
 static int plan(bool strict, unsigned vcpus, const char *const rule[RULES])
 {
 	char text[RULES][64], *pins[RULES], *scheds[RULES];
@@ -57,6 +60,7 @@ static int plan(bool strict, unsigned vcpus, const char *const rule[RULES])
 	cfg.cpus.count = vcpus;
 	cfg.cpus.threads = 1;
 	cfg.strict_placement = strict;
+	cfg.force = forced;
 	cfg.pins = pins;
 	cfg.scheds = scheds;
 	for (unsigned i = 0; i < RULES && rule[i]; i++) {
@@ -123,6 +127,81 @@ START_TEST(doubts_are_refusals_only_when_strict)
 	ck_assert_int_eq(plan(true, doubts[_i].vcpus, doubts[_i].rule), says ? -EINVAL : 0);
 	ck_assert_msg(strstr(log_first_error(), says ? says : ""), "%s", log_first_error());
 	ck_assert_msg(!says == !strstr(log_first_error(), "(--strict-placement)"), "%s", log_first_error());
+	fake_root_close();
+}
+END_TEST
+
+/* A busy real-time vCPU never gives way to another of no higher priority, except in rr to its equals. */
+static const struct {
+	const char *says;
+	unsigned vcpus;
+	const char *rule[RULES];
+} hangs[] = {
+	{"--sched vcpu=fifo:1: vcpu0-1 have only CPU A,", 2, {"pvcpu=A", "svcpu=fifo:1"}},
+	{"--sched vcpu0=fifo:1: vcpu0-1 have only CPU A,", 2, {"pvcpu=A", "svcpu0=fifo:1", "svcpu1=fifo:2"}},
+	{"--sched vcpu1=rr:1: vcpu0-1 have only CPU A, where a busy one may keep vcpu1 waiting for ever", 2,
+		{"pvcpu=A", "svcpu0=fifo:1", "svcpu1=rr:1"}},
+	{"take turns .--sched vcpu=rr:3", 2, {"pvcpu=A", "svcpu0=rr:5", "svcpu1=rr:3"}},
+	{"vcpu0,2 have only CPU A,", 3, {"pvcpu0=A", "pvcpu1=B", "pvcpu2=A", "svcpu=fifo:1"}},
+	{"vcpu0-2 have only CPU A-B,", 3, {"svcpu=fifo:1"}},
+	{"vcpu0-2 have only CPU A-B,", 3, {"pvcpu0=A", "svcpu=fifo:1"}},
+	{NULL, 2, {"pvcpu=A", "svcpu=rr:1"}},
+	{NULL, 2, {"pvcpu=A", "svcpu0=fifo:1"}}, /* slow, and the kernel keeps a share for the other */
+	{NULL, 2, {"svcpu=fifo:1"}},
+	{NULL, 2, {"pvcpu=A,B/each", "svcpu=fifo:1"}},
+	{NULL, 3, {"svcpu0=fifo:2", "svcpu1=rr:1", "svcpu2=rr:1"}},
+};
+
+static void check_hang(int i, const char *says)
+{
+	char text[128];
+
+	forced = false;
+	ck_assert_int_eq(plan(false, hangs[i].vcpus, hangs[i].rule), says ? -EINVAL : 0);
+	if (says) {
+		regex_t re;
+
+		ck_assert_int_eq(regcomp(&re, spell(says, text, sizeof(text)), REG_NOSUB), 0);
+		ck_assert_msg(!regexec(&re, log_first_error(), 0, NULL, 0), "%s", log_first_error());
+		ck_assert_msg(strstr(log_first_error(), "--force"), "%s", log_first_error());
+		regfree(&re);
+	}
+	forced = true;
+	ck_assert_int_eq(plan(false, hangs[i].vcpus, hangs[i].rule), 0);
+}
+
+START_TEST(real_time_vcpus_that_never_give_way_are_refused_unless_forced)
+{
+	const char *says = hangs[_i].says;
+
+	if (!two_cpus())
+		return;
+	if (cpu[1] != cpu[0] + 1 && says && strstr(says, "A-B")) {
+		puts("skip: the list of these two CPUs is written in another way");
+		return;
+	}
+	host("950000\n", "\n");
+	check_hang(_i, says);
+	fake_root_close();
+}
+END_TEST
+
+/* 0: as it was started. 1: what it starts is ordinary again. */
+START_TEST(a_real_time_policy_may_be_inherited)
+{
+	struct sched_param one = {.sched_priority = 1};
+
+	if (!two_cpus())
+		return;
+	host("950000\n", "\n");
+	if (sched_setscheduler(0, SCHED_FIFO | (_i ? SCHED_RESET_ON_FORK : 0), &one) < 0) {
+		puts("skip: this user may not have a real-time policy");
+	} else {
+		forced = false;
+		ck_assert_int_eq(plan(false, 2, (const char *[RULES]){"pvcpu=A"}), _i ? 0 : -EINVAL);
+		ck_assert_msg(strstr(log_first_error(), _i ? "" : "the policy pinvm was started with: vcpu0-1 have only CPU"), "%s",
+			log_first_error());
+	}
 	fake_root_close();
 }
 END_TEST
@@ -198,6 +277,9 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, doubts_are_refusals_only_when_strict, 0, sizeof(doubts) / sizeof(doubts[0]));
+	tcase_add_loop_test(tc, real_time_vcpus_that_never_give_way_are_refused_unless_forced, 0,
+		sizeof(hangs) / sizeof(hangs[0]));
+	tcase_add_loop_test(tc, a_real_time_policy_may_be_inherited, 0, 2);
 	tcase_add_test(tc, two_threads_of_a_core);
 	tcase_add_test(tc, a_guest_that_knows_of_the_threads_may_have_them);
 	tcase_add_loop_test(tc, says_why_a_cpu_can_not_be_had, 0, 2);
