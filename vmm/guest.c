@@ -24,8 +24,11 @@
 #include "vmm/disk.h"
 #include "vmm/log.h"
 #include "vmm/memory/fill.h"
+#include "vmm/memory/proof.h"
 #include "vmm/sandbox.h"
 #include "vmm/util.h"
+
+#define MEMORY_LOOK_NS 1000000000ULL /* nobody waits longer for the end because of it */
 
 void guest_end(struct guest *guest, int status, const char *cause, ...)
 {
@@ -458,6 +461,15 @@ static void settle(struct guest *guest)
 	}
 }
 
+/* Where RAM lies at the end, for whoever asked where it is to lie, or for a report. A second signal cuts it short. */
+static void memory_look(struct guest *guest)
+{
+	struct fill_limits limits = {.stop_fd = guest->signal_fd, .deadline_ns = now_ns() + MEMORY_LOOK_NS};
+
+	if (guest->cfg->report || guest->memory.prealloc || mem_is_bound(&guest->memory))
+		mem_look(&guest->memory, &guest->mem, &limits);
+}
+
 int guest_run(struct guest *guest)
 {
 	int err;
@@ -480,6 +492,7 @@ int guest_run(struct guest *guest)
 	}
 	settle(guest);
 	place_look(&guest->place);
+	memory_look(guest);
 	return guest->status;
 }
 

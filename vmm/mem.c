@@ -14,12 +14,13 @@
 #include "arch/arch.h"
 #include "vmm/log.h"
 #include "vmm/memory/fill.h"
+#include "vmm/memory/pages.h"
 #include "vmm/memory/plan.h"
 #include "vmm/memory/proof.h"
 #include "vmm/options_values.h"
 
 #define MIB	   (1ULL << 20)
-#define HUGE_ALIGN (2 * MIB) /* transparent huge pages need guest and host addresses congruent modulo this */
+#define LOCK_CHUNK (1024 * MIB) /* between two of these, a signal or the time limit is heard */
 
 /* ---- the mapping ---- */
 
@@ -115,7 +116,8 @@ static int not_mapped(const struct mem_plan *plan, int err)
 /* All of RAM as one mapping, cut into the address map's ranges. */
 static int map(struct guest_mem *mem, const struct mem_plan *plan, const struct ram_range *range, int n)
 {
-	uint64_t at = 0, size = plan->cfg->memory.size, align = plan->page > HUGE_ALIGN ? plan->page : HUGE_ALIGN;
+	/* Transparent huge pages need guest and host addresses that are congruent modulo their size. */
+	uint64_t at = 0, size = plan->cfg->memory.size, thp = pages_thp_size(""), align = plan->page > thp ? plan->page : thp;
 	bool anonymous;
 	int fd = backing_open(plan, &anonymous);
 	uint8_t *base;
@@ -159,12 +161,8 @@ static int advise(const struct mem_plan *plan, void *host, uint64_t size)
 /* Whoever says where memory is to be, or that it is to be there, wants no page of it unmapped to look who touches it. */
 static void stay(const struct mem_plan *plan)
 {
-	bool asked = plan->prealloc || plan->lock;
-	int ret;
+	int ret = plan->prealloc || plan->lock || mem_is_bound(plan) ? numa_stay("") : 0;
 
-	for (unsigned i = 0; i < plan->n; i++)
-		asked = asked || plan->block[i].nodes_why;
-	ret = asked ? numa_stay("") : 0;
 	if (ret < 0)
 		log_warn("--memory: automatic NUMA balancing will cause host faults and can not be kept away (%s); echo 0 > "
 			 "/proc/sys/kernel/numa_balancing",
@@ -213,11 +211,20 @@ static int fill(const struct guest_mem *mem, struct mem_plan *plan, const struct
 	return err;
 }
 
-static int lock(const struct mem_plan *plan, const struct mem_region *r)
+static int lock(const struct mem_plan *plan, const struct mem_region *r, const struct fill_limits *limits)
 {
+	int err = 0;
+
 	if (!plan->lock || plan->pages == MEM_PAGES_HUGETLB) /* huge pages are never swapped */
 		return 0;
-	return mlock2(r->host, r->size, plan->prealloc ? 0 : MLOCK_ONFAULT) < 0 ? log_errno(-errno, "--memory lock=on: mlock2") : 0;
+	for (uint64_t off = 0; !err && off < r->size; off += LOCK_CHUNK) {
+		uint64_t len = r->size - off < LOCK_CHUNK ? r->size - off : LOCK_CHUNK;
+
+		err = fill_is_over(limits);
+		if (!err && mlock2(r->host + off, len, plan->prealloc ? 0 : MLOCK_ONFAULT) < 0)
+			err = log_errno(-errno, "--memory lock=on: mlock2");
+	}
+	return err;
 }
 
 int mem_create(struct guest_mem *mem, struct mem_plan *plan, const struct fill_limits *limits)
@@ -238,9 +245,9 @@ int mem_create(struct guest_mem *mem, struct mem_plan *plan, const struct fill_l
 	if (!err && plan->prealloc)
 		err = fill(mem, plan, limits);
 	for (unsigned i = 0; !err && i < mem->n; i++)
-		err = lock(plan, &mem->region[i]);
+		err = lock(plan, &mem->region[i], limits);
 	if (!err)
-		err = mem_prove(plan, mem);
+		err = mem_prove(plan, mem, limits);
 	if (err)
 		mem_destroy(mem);
 	return err;

@@ -175,13 +175,13 @@ static json_t *policy_json(enum mem_policy policy, const node_set *nodes)
 	return json_string(text);
 }
 
-/* Bytes on each node, by its number; empty where nobody asked. */
+/* Bytes on each node, by its number; empty where the kernel did not tell. */
 static json_t *on_nodes_json(const struct mem_block *b)
 {
 	json_t *nodes = json_object();
 	char number[16];
 
-	for (unsigned i = 0; i < NODES_MAX; i++) {
+	for (unsigned i = 0; i < MEM_HOST_NODES; i++) {
 		if (!b->on_node[i])
 			continue;
 		snprintf(number, sizeof(number), "%u", i);
@@ -195,9 +195,11 @@ static json_t *block_json(const struct mem_plan *plan, const struct mem_block *b
 	json_t *actual = json_null();
 
 	if (b->proven)
-		actual = json_pack("{s:I, s:o, s:o, s:I, s:I}", "page_size", (json_int_t)b->actual_page, "policy",
+		actual = json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "page_size", (json_int_t)b->actual_page, "policy",
 			b->nodes_why ? policy_json(b->actual_policy, &b->actual_nodes) : json_null(), "bytes_on_node",
-			on_nodes_json(b), "huge_bytes", (json_int_t)b->huge, "locked_bytes", (json_int_t)b->locked);
+			on_nodes_json(b), "huge_bytes", (json_int_t)b->huge, "locked_bytes", (json_int_t)b->locked,
+			"present_bytes", (json_int_t)b->present, "checked_bytes", (json_int_t)b->checked, "misplaced_bytes",
+			(json_int_t)b->misplaced);
 	return json_pack("{s:I, s:I, s:i, s:s, s:{s:I, s:o}, s:o}", "gpa", (json_int_t)b->gpa, "size", (json_int_t)b->size,
 		"guest_node", b->guest_node, "backing", mem_plan_backing(plan), "wanted", "page_size", (json_int_t)plan->page,
 		"policy", b->nodes_why ? policy_json(b->policy, &b->nodes) : json_null(), "actual", actual);

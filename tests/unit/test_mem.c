@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
+#include "vmm/log.h"
 #include "vmm/mem.h"
 #include "vmm/memory/fill.h"
+#include "vmm/memory/pages.h"
 #include "vmm/memory/plan.h"
 #include "vmm/memory/proof.h"
 
@@ -162,6 +166,187 @@ START_TEST(locked_ram_is_locked)
 }
 END_TEST
 
+/* Whether the kernel has memory policies, and lets this process set one (a container's seccomp profile may not). */
+static bool have_policies(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	node_set zero;
+	int err;
+
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	CPU_ZERO(&zero);
+	CPU_SET(0, &zero);
+	err = numa_bind(p, 4096, MEM_POLICY_BIND, &zero);
+	munmap(p, 4096);
+	if (err)
+		printf("skip: memory can not be bound to node 0 here: %s\n", strerror(-err));
+	return !err;
+}
+
+static uint64_t on_all_nodes(const struct mem_block *b)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < MEM_HOST_NODES; i++)
+		sum += b->on_node[i];
+	return sum;
+}
+
+/* Nobody asked for a node; where it is now is known all the same. */
+START_TEST(preallocated_ram_is_read_back)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 32 << 20, .prealloc = TRI_ON}};
+	struct guest_mem mem;
+	char line[1024];
+
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert(plan.block[0].proven);
+	mem_plan_line(&plan, 0, true, line, sizeof(line));
+	ck_assert_msg(strstr(line, "4K any") != NULL, "%s", line);
+	mem_destroy(&mem);
+	if (!plan.block[0].checked) {
+		puts("skip: the kernel does not tell where pages are here (move_pages)");
+		return;
+	}
+	ck_assert_uint_eq(plan.block[0].present, 32 << 20);
+	ck_assert_uint_eq(on_all_nodes(&plan.block[0]), 32 << 20);
+	ck_assert_msg(strstr(line, " node") != NULL, "%s", line);
+}
+END_TEST
+
+/* A node for each page is asked for only where there are pages, and the question is not longer than it may be. */
+START_TEST(asking_has_an_end)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 32 << 20, .prealloc = TRI_ON}};
+	struct fill_limits limits = {.stop_fd = eventfd(1, EFD_CLOEXEC)}, late = {.stop_fd = -1, .deadline_ns = 1};
+	struct guest_mem mem;
+
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &limits), -ECANCELED);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &late), -ETIME);
+	ck_assert_uint_eq(mem_look(&plan, &mem, &late), 0);
+	ck_assert_uint_eq(plan.block[0].checked, 0);
+	mem_destroy(&mem);
+	cfg.memory.prealloc = TRI_OFF;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert(!plan.block[0].proven);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &limits), 0);
+	mem_destroy(&mem);
+	if (!have_policies())
+		return;
+	cfg.memory.host_node = (char[]){"0"};
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert(plan.block[0].proven);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &limits), 0);
+	ck_assert_uint_eq(plan.block[0].checked, 0);
+	mem_destroy(&mem);
+}
+END_TEST
+
+/* Memory that came with its use: where it went is seen at the end. */
+START_TEST(the_end_shows_where_memory_went)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 32 << 20}};
+	struct fill_limits limits = {.stop_fd = -1};
+	struct mem_block *b = &plan.block[0];
+	char zero[] = "0", off[] = "off";
+	struct guest_mem mem;
+
+	if (!have_policies())
+		return;
+	cfg.memory.host_node = zero;
+	cfg.memory.hugepages = off;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert_uint_eq(b->present, 0);
+	memset(mem_at(&mem, 5 << 20, 3 << 20), 1, 3 << 20);
+	ck_assert_uint_eq(mem_look(&plan, &mem, &limits), 0);
+	ck_assert_uint_eq(b->checked, 32 << 20);
+	ck_assert_uint_eq(b->present, 3 << 20);
+	ck_assert_uint_eq(b->on_node[0], 3 << 20);
+	ck_assert_uint_eq(b->actual_page, 4096);
+	ck_assert_str_eq(log_first_error(), "");
+	/* As if it had been meant for another node. */
+	CPU_ZERO(&b->nodes);
+	CPU_SET(1, &b->nodes);
+	b->policy = MEM_POLICY_PREFERRED;
+	ck_assert_uint_eq(mem_look(&plan, &mem, &limits), 0);
+	b->policy = MEM_POLICY_BIND;
+	ck_assert_uint_eq(mem_look(&plan, &mem, &limits), 3 << 20);
+	ck_assert_uint_eq(b->misplaced, 3 << 20);
+	ck_assert_msg(strstr(log_first_error(), "wanted on bind:1, at the end 3072 KiB lie on other nodes") != NULL, "%s",
+		log_first_error());
+	mem_destroy(&mem);
+}
+END_TEST
+
+/* A block of 512 MiB on nodes 0 and 17 as it was read back, in MiB on each of them and on node 2. */
+static int compare(enum mem_policy policy, unsigned on0, unsigned on17, unsigned on2)
+{
+	static struct guest_config cfg;
+	struct mem_block *b = &plan.block[0];
+
+	plan = (struct mem_plan){.cfg = &cfg, .pages = MEM_PAGES_HUGETLB, .page = 2 << 20, .prealloc = true, .n = 1};
+	b->size = b->checked = 512 << 20;
+	b->policy = b->actual_policy = policy;
+	b->nodes_why = "[0,17]";
+	CPU_SET(0, &b->nodes);
+	CPU_SET(17, &b->nodes);
+	b->actual_nodes = b->nodes;
+	b->actual_page = plan.page;
+	b->on_node[0] = (uint64_t)on0 << 20;
+	b->on_node[17] = (uint64_t)on17 << 20;
+	b->on_node[2] = (uint64_t)on2 << 20;
+	b->present = on_all_nodes(b);
+	b->misplaced = policy == MEM_POLICY_PREFERRED ? 0 : b->on_node[2];
+	return mem_compare(&plan, b);
+}
+
+START_TEST(each_node_has_its_share)
+{
+	char line[1024];
+
+	ck_assert_int_eq(compare(MEM_POLICY_BIND, 512, 0, 0), 0);
+	ck_assert_int_eq(compare(MEM_POLICY_BIND, 510, 0, 2), -EXDEV);
+	ck_assert_int_eq(compare(MEM_POLICY_BIND, 510, 0, 0), -EXDEV);
+	ck_assert_int_eq(compare(MEM_POLICY_PREFERRED, 256, 0, 256), 0);
+	ck_assert_int_eq(compare(MEM_POLICY_INTERLEAVE, 256, 256, 0), 0);
+	ck_assert_int_eq(compare(MEM_POLICY_INTERLEAVE, 258, 254, 0), 0);
+	ck_assert_int_eq(compare(MEM_POLICY_INTERLEAVE, 512, 0, 0), -EXDEV);
+	ck_assert_int_eq(compare(MEM_POLICY_INTERLEAVE, 240, 272, 0), -EXDEV);
+	ck_assert_int_eq(compare(MEM_POLICY_INTERLEAVE, 255, 256, 1), -EXDEV);
+	ck_assert_int_eq(compare(MEM_POLICY_BIND, 200, 312, 0), 0);
+	plan.block[0].proven = true;
+	mem_plan_line(&plan, 0, true, line, sizeof(line));
+	ck_assert_msg(strstr(line, "bind:0,17 node0=200M node17=312M") != NULL, "%s", line);
+}
+END_TEST
+
+/* Not every byte can lie on a huge page, and not everything that does not is the fault of fragmented memory. */
+START_TEST(huge_pages_are_counted_where_they_can_be)
+{
+	struct guest_config cfg = {.cpus.count = 1, .strict_placement = true, .memory = {.size = 9 << 20, .prealloc = TRI_ON}};
+	char thp[] = "thp";
+	struct guest_mem mem;
+
+	cfg.memory.hugepages = thp;
+	if (pages_thp_off("", false) || pages_thp_size("") != 2 << 20) {
+		puts("skip: this host has no transparent huge pages of 2 MiB");
+		return;
+	}
+	ck_assert_msg(create(&mem, &cfg) == 0, "%s", log_first_error());
+	ck_assert_uint_eq(plan.block[0].huge, 8 << 20);
+	ck_assert_uint_eq(plan.block[0].huge_room, 8 << 20);
+	mem_destroy(&mem);
+	ck_assert_int_eq(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(create(&mem, &cfg), -EXDEV);
+	ck_assert_msg(strstr(log_first_error(), "0 of 8 MiB lie on huge pages: they are switched off for this process") != NULL,
+		"%s", log_first_error());
+	cfg.strict_placement = false;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	mem_destroy(&mem);
+}
+END_TEST
+
 START_TEST(bound_ram_lies_where_it_should)
 {
 	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 32 << 20, .prealloc = TRI_ON}};
@@ -169,6 +354,8 @@ START_TEST(bound_ram_lies_where_it_should)
 	struct guest_mem mem;
 	char line[1024];
 
+	if (!have_policies())
+		return;
 	cfg.memory.host_node = zero;
 	ck_assert_int_eq(create(&mem, &cfg), 0);
 	ck_assert(plan.block[0].proven);
@@ -188,19 +375,20 @@ START_TEST(a_difference_is_an_error)
 	char zero[] = "0", off[] = "off";
 	struct guest_mem mem;
 
-	cfg.memory.host_node = zero;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, ""), 0);
-	ck_assert_int_eq(mem_create(&mem, &plan, &limits), 0);
-	ck_assert_int_eq(mem_prove(&plan, &mem), 0);
-	CPU_SET(1, &plan.block[0].nodes);
-	ck_assert_int_eq(mem_prove(&plan, &mem), -EXDEV);
-	mem_destroy(&mem);
-
-	cfg.memory.host_node = NULL;
 	cfg.memory.hugepages = off;
 	ck_assert_int_eq(create(&mem, &cfg), 0);
 	plan.page = 2 << 20;
-	ck_assert_int_eq(mem_prove(&plan, &mem), -EXDEV);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &limits), -EXDEV);
+	mem_destroy(&mem);
+
+	if (!have_policies())
+		return;
+	cfg.memory.hugepages = NULL;
+	cfg.memory.host_node = zero;
+	ck_assert_int_eq(create(&mem, &cfg), 0);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &limits), 0);
+	CPU_SET(1, &plan.block[0].nodes);
+	ck_assert_int_eq(mem_prove(&plan, &mem, &limits), -EXDEV);
 	mem_destroy(&mem);
 }
 END_TEST
@@ -226,5 +414,6 @@ START_TEST(pages_gone_meanwhile_are_no_sigbus)
 END_TEST
 
 UNIT_MAIN("mem", translates_only_inside_one_region, copies_are_bounded, lays_ram_around_the_hole, shared_ram_is_the_file,
-	preallocated_ram_takes_no_fault, locked_ram_is_locked, bound_ram_lies_where_it_should, a_difference_is_an_error,
+	preallocated_ram_takes_no_fault, locked_ram_is_locked, preallocated_ram_is_read_back, asking_has_an_end,
+	the_end_shows_where_memory_went, each_node_has_its_share, huge_pages_are_counted_where_they_can_be, bound_ram_lies_where_it_should, a_difference_is_an_error,
 	pages_gone_meanwhile_are_no_sigbus)

@@ -440,6 +440,15 @@ static int prepare(struct fill *f, const struct fill_area *area, unsigned n)
 	return f->read_zeros && f->zero_fd < 0 ? -errno : 0;
 }
 
+int fill_is_over(const struct fill_limits *limits)
+{
+	struct pollfd fd = {.fd = limits->stop_fd, .events = POLLIN};
+
+	if (poll(&fd, 1, 0) > 0)
+		return -ECANCELED;
+	return limits->deadline_ns && now_ns() >= limits->deadline_ns ? -ETIME : 0;
+}
+
 int fill_with(const struct fill_area *area, unsigned n, const struct fill_limits *limits, const struct fill_ways *ways,
 	struct fill_result *result, const void **where)
 {

@@ -37,6 +37,9 @@ struct fill_limits {
 
 #define FILL_MAX_THREADS 32
 
+/* Whether the limits end what is going on: 0, -ECANCELED: stop_fd, -ETIME: the deadline. Nothing logged. */
+int fill_is_over(const struct fill_limits *limits);
+
 /*
  * Fill the areas. Takes longer than a second on a terminal (stderr): a progress line. 0; -ENOMEM: the host ran out of
  * pages (nothing logged, *where is the address that failed), -ECANCELED: stop_fd, -ETIME: the deadline; -errno.

@@ -242,6 +242,15 @@ static bool serves_who_asks(const char *word)
 	return false;
 }
 
+uint64_t pages_thp_size(const char *root)
+{
+	uint64_t size;
+
+	if (hostfile_uint(root, THP_DIR "/hpage_pmd_size", &size) || !size || size & (size - 1))
+		return 2 << 20;
+	return size;
+}
+
 const char *pages_thp_off(const char *root, bool shared)
 {
 	static char own[96]; /* the file of the one size that maps as a block; since Linux 6.8 it can overrule the other */

@@ -207,7 +207,7 @@ static void format_actual(const struct mem_plan *plan, const struct mem_block *b
 	value_format_size(b->actual_page, page, sizeof(page));
 	mem_format_policy(b->actual_policy, &b->actual_nodes, policy, sizeof(policy));
 	len = snprintf(out, n, "%s %s", page, policy);
-	for (unsigned i = 0; i < NODES_MAX && len < n; i++) {
+	for (unsigned i = 0; i < MEM_HOST_NODES && len < n; i++) {
 		if (!b->on_node[i])
 			continue;
 		value_format_size(b->on_node[i], size, sizeof(size));

@@ -22,6 +22,8 @@ enum mem_pages {
 };
 
 /* A piece of guest RAM with one wish. Adjacent pieces of a region lie side by side in the host. */
+#define MEM_HOST_NODES CPU_SETSIZE
+
 struct mem_block {
 	uint64_t gpa, size; /* bytes */
 	unsigned guest_node;
@@ -30,16 +32,19 @@ struct mem_block {
 	const char *nodes_why; /* the list as typed, NULL: no wish */
 	bool from_numa;	       /* it was typed in --numa, not in --memory */
 
-	/* Read back by mem_prove(). */
+	/* Read back by mem_prove(), and by mem_look() at the end. */
 	bool proven;
 	enum mem_policy actual_policy;
 	node_set actual_nodes;	/* of the policy */
 	uint64_t actual_page;	/* bytes */
 	uint64_t huge;		/* bytes that lie on transparent huge pages */
+	uint64_t huge_room;	/* bytes that could: whole huge pages inside of the block */
 	uint64_t locked;	/* bytes */
+	uint64_t checked;	/* bytes whose node was asked for; what follows is of these */
 	uint64_t present;	/* bytes that are there */
 	node_set on;		/* nodes that hold some of them */
-	uint64_t on_node[NODES_MAX]; /* bytes, of the first nodes; a host with more shows the set only */
+	uint64_t on_node[MEM_HOST_NODES]; /* bytes */
+	uint64_t misplaced;		  /* bytes on nodes that the policy rules out */
 };
 
 struct mem_plan {

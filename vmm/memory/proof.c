@@ -4,17 +4,23 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/hostfile.h"
 #include "vmm/log.h"
+#include "vmm/memory/fill.h"
+#include "vmm/memory/pages.h"
 #include "vmm/options_values.h"
 #include "vmm/place.h"
 
-#define BATCH 1024 /* pages a call asks about */
+#define BATCH	 1024 /* pages a call asks about */
+#define ROUNDING 4    /* pages that a node may have more or less than its share */
+#define GIB	 (1ULL << 30)
 
 struct text {
 	char s[128];
@@ -36,14 +42,63 @@ static struct text range_text(const struct mem_block *b)
 	return t;
 }
 
+bool mem_is_bound(const struct mem_plan *plan)
+{
+	for (unsigned i = 0; i < plan->n; i++)
+		if (plan->block[i].nodes_why)
+			return true;
+	return false;
+}
+
 /* ---- policy and nodes ---- */
 
-static int ask_policy(struct mem_block *b, const uint8_t *host)
+/* The node of a page that is there for sure: a page that is not would be made. */
+static int node_at(void *addr)
 {
-	int err = numa_policy_at(host, &b->actual_policy, &b->actual_nodes);
+	int node;
 
-	if (err)
-		return log_errno(err, "%s: get_mempolicy", range_text(b).s);
+	return syscall(SYS_get_mempolicy, &node, NULL, 0UL, addr, (unsigned long)(MPOL_F_NODE | MPOL_F_ADDR)) < 0 ? -errno : node;
+}
+
+static void count_node(const struct mem_plan *plan, struct mem_block *b, void *at, int node)
+{
+	/* Some kernels of 2022 and 2023 do not find the largest pages. */
+	if (node == -ENOENT && plan->prealloc && plan->page >= GIB)
+		node = node_at(at);
+	b->checked += plan->page;
+	if (node < 0 || node >= MEM_HOST_NODES) /* -ENOENT: not there yet */
+		return;
+	b->present += plan->page;
+	CPU_SET(node, &b->on);
+	b->on_node[node] += plan->page;
+	if ((b->policy == MEM_POLICY_BIND || b->policy == MEM_POLICY_INTERLEAVE) && !CPU_ISSET(node, &b->nodes))
+		b->misplaced += plan->page;
+}
+
+/* The node of every page that is there. 0, -errno, or what ends it early, not logged. */
+static int ask_nodes(const struct mem_plan *plan, struct mem_block *b, uint8_t *host, const struct fill_limits *limits)
+{
+	void *at[BATCH];
+	int status[BATCH];
+
+	for (uint64_t off = 0; off < b->size;) {
+		unsigned n = 0;
+		int err = fill_is_over(limits);
+
+		if (err)
+			return err;
+		for (; n < BATCH && off < b->size; n++, off += plan->page)
+			at[n] = host + off;
+		if (syscall(SYS_move_pages, 0, (unsigned long)n, at, NULL, status, 0) < 0)
+			return -errno;
+		for (unsigned i = 0; i < n; i++)
+			count_node(plan, b, at[i], status[i]);
+	}
+	return 0;
+}
+
+static int compare_policy(const struct mem_block *b)
+{
 	if (b->actual_policy == b->policy && CPU_EQUAL(&b->actual_nodes, &b->nodes))
 		return 0;
 	log_err("%s: wanted %s, the kernel says %s", range_text(b).s, policy_text(b->policy, &b->nodes).s,
@@ -51,43 +106,30 @@ static int ask_policy(struct mem_block *b, const uint8_t *host)
 	return -EXDEV;
 }
 
-static void count_nodes(struct mem_block *b, const int *status, unsigned n, uint64_t page)
+/*
+ * Each node has its share of what is interleaved. The kernel deals out pages in turn, of whatever size it takes, and falls
+ * back to another node without a word where one has none left.
+ */
+static int compare_shares(const struct mem_plan *plan, const struct mem_block *b)
 {
-	for (unsigned i = 0; i < n; i++) {
-		if (status[i] < 0) /* -ENOENT: not there yet */
+	bool fixed = plan->pages == MEM_PAGES_HUGETLB || plan->pages == MEM_PAGES_SMALL;
+	uint64_t slack = ROUNDING * (fixed ? plan->page : pages_thp_size("")), share = b->size / CPU_COUNT(&b->nodes);
+
+	for (unsigned i = 0; i < MEM_HOST_NODES; i++) {
+		if (!CPU_ISSET(i, &b->nodes) || (b->on_node[i] + slack >= share && b->on_node[i] <= share + slack))
 			continue;
-		b->present += page;
-		CPU_SET(status[i], &b->on);
-		if (status[i] < NODES_MAX)
-			b->on_node[status[i]] += page;
-	}
-}
-
-/* The node of every page that is there. */
-static int ask_nodes(struct mem_block *b, uint8_t *host, uint64_t page)
-{
-	void *at[BATCH];
-	int status[BATCH];
-
-	for (uint64_t off = 0; off < b->size;) {
-		unsigned n = 0;
-
-		for (; n < BATCH && off < b->size; n++, off += page)
-			at[n] = host + off;
-		if (syscall(SYS_move_pages, 0, (unsigned long)n, at, NULL, status, 0) < 0)
-			return log_errno(-errno, "%s: move_pages", range_text(b).s);
-		count_nodes(b, status, n, page);
+		log_err("%s: wanted %s, node %u has %" PRIu64 " of %" PRIu64 " MiB and its share is %" PRIu64, range_text(b).s,
+			policy_text(b->policy, &b->nodes).s, i, b->on_node[i] >> 20, b->size >> 20, share >> 20);
+		return -EXDEV;
 	}
 	return 0;
 }
 
-static int check_nodes(const struct mem_plan *plan, const struct mem_block *b)
+static int compare_nodes(const struct mem_plan *plan, const struct mem_block *b)
 {
 	char where[256];
-	node_set in;
 
-	CPU_AND(&in, &b->on, &b->nodes);
-	if (b->policy != MEM_POLICY_PREFERRED && !CPU_EQUAL(&in, &b->on)) {
+	if (b->misplaced) {
 		place_format_cpus(&b->on, where, sizeof(where));
 		log_err("%s: wanted on %s, its pages lie on nodes %s", range_text(b).s, policy_text(b->policy, &b->nodes).s, where);
 		return -EXDEV;
@@ -97,7 +139,7 @@ static int check_nodes(const struct mem_plan *plan, const struct mem_block *b)
 			b->present >> 20, b->size >> 20);
 		return -EXDEV;
 	}
-	return 0;
+	return plan->prealloc && b->policy == MEM_POLICY_INTERLEAVE ? compare_shares(plan, b) : 0;
 }
 
 /* ---- page size, transparent huge pages, locks ---- */
@@ -153,24 +195,29 @@ static int read_smaps(struct mem_plan *plan, const struct guest_mem *mem)
 	return 0;
 }
 
-/* Transparent huge pages are a wish that the kernel may not fulfil: said, and refused only where that was asked for. */
-static int check_huge(const struct mem_plan *plan, const struct mem_block *b)
+/* Why transparent huge pages were not given. */
+static const char *huge_why(void)
 {
-	const char *says = "too little of the host's memory is in one piece; echo 1 > /proc/sys/vm/compact_memory may help";
+	char enabled[8];
 
-	if (plan->pages != MEM_PAGES_THP || !plan->prealloc || b->huge >= b->size / 100 * 90)
-		return 0;
-	if (!plan->cfg->strict_placement) {
-		log_warn("%s: %" PRIu64 " of %" PRIu64 " MiB lie on huge pages: %s", range_text(b).s, b->huge >> 20,
-			b->size >> 20, says);
-		return 0;
-	}
-	log_err("%s: %" PRIu64 " of %" PRIu64 " MiB lie on huge pages: %s (--strict-placement)", range_text(b).s, b->huge >> 20,
-		b->size >> 20, says);
-	return -EXDEV;
+	if (!hostfile_line("", "/proc/self/status", "THP_enabled:", enabled, sizeof(enabled)) && !strcmp(enabled, "0"))
+		return "they are switched off for this process (PR_SET_THP_DISABLE of whoever started it)";
+	return "too little of the host's memory is in one piece; echo 1 > /proc/sys/vm/compact_memory may help";
 }
 
-static int check_pages(const struct mem_plan *plan, const struct mem_block *b)
+/* Transparent huge pages are a wish that the kernel may not fulfil: said, and refused only where that was asked for. */
+static int compare_huge(const struct mem_plan *plan, const struct mem_block *b)
+{
+	bool strict = plan->cfg->strict_placement;
+
+	if (plan->pages != MEM_PAGES_THP || !plan->prealloc || b->huge >= b->huge_room / 10 * 9)
+		return 0;
+	log_line(strict ? LOG_ERROR : LOG_WARN, "%s: %" PRIu64 " of %" PRIu64 " MiB lie on huge pages: %s%s", range_text(b).s,
+		b->huge >> 20, b->huge_room >> 20, huge_why(), strict ? " (--strict-placement)" : "");
+	return strict ? -EXDEV : 0;
+}
+
+static int compare_pages(const struct mem_plan *plan, const struct mem_block *b)
 {
 	if (b->actual_page != plan->page) {
 		log_err("%s: wanted on pages of %" PRIu64 " KiB, the kernel says %" PRIu64, range_text(b).s, plan->page >> 10,
@@ -181,41 +228,92 @@ static int check_pages(const struct mem_plan *plan, const struct mem_block *b)
 		log_err("%s: only %" PRIu64 " of %" PRIu64 " MiB are locked", range_text(b).s, b->locked >> 20, b->size >> 20);
 		return -EXDEV;
 	}
-	return check_huge(plan, b);
+	return compare_huge(plan, b);
 }
 
-/* ---- */
+/* ---- the whole ---- */
 
-static int prove_nodes(struct mem_plan *plan, const struct guest_mem *mem, struct mem_block *b)
+int mem_compare(const struct mem_plan *plan, const struct mem_block *b)
+{
+	int err = b->nodes_why ? compare_policy(b) : 0;
+
+	/* Where nobody cares which node it is, the kernel need not tell. */
+	if (!err && (b->nodes_why || b->checked))
+		err = compare_nodes(plan, b);
+	return err ? err : compare_pages(plan, b);
+}
+
+static void forget(const struct guest_mem *mem, struct mem_block *b)
+{
+	uint64_t thp = pages_thp_size(""), host = (uintptr_t)mem_at(mem, b->gpa, b->size);
+	uint64_t from = (host + thp - 1) & -thp, to = (host + b->size) & -thp;
+
+	b->huge_room = from < to ? to - from : 0;
+	b->actual_page = b->huge = b->locked = b->checked = b->present = b->misplaced = 0;
+	CPU_ZERO(&b->on);
+	memset(b->on_node, 0, sizeof(b->on_node));
+}
+
+/* Without preallocation nothing is there yet, so there is nothing to ask for but the policy. */
+static int ask_block(const struct mem_plan *plan, const struct guest_mem *mem, struct mem_block *b,
+	const struct fill_limits *limits)
 {
 	uint8_t *host = mem_at(mem, b->gpa, b->size);
-	int err;
+	int err = b->nodes_why ? numa_policy_at(host, &b->actual_policy, &b->actual_nodes) : 0;
 
-	if (!b->nodes_why)
-		return 0;
-	err = ask_policy(b, host);
-	if (!err)
-		err = ask_nodes(b, host, plan->page);
-	return err ? err : check_nodes(plan, b);
+	if (err)
+		return log_errno(err, "%s: get_mempolicy", range_text(b).s);
+	err = plan->prealloc ? ask_nodes(plan, b, host, limits) : 0;
+	if (!err || err == -ECANCELED || err == -ETIME)
+		return err;
+	if (b->nodes_why)
+		return log_errno(err, "%s: move_pages", range_text(b).s);
+	log_debug("%s: the kernel does not tell its nodes (move_pages: %s)", range_text(b).s, strerror(-err));
+	return 0;
 }
 
-int mem_prove(struct mem_plan *plan, const struct guest_mem *mem)
+int mem_prove(struct mem_plan *plan, const struct guest_mem *mem, const struct fill_limits *limits)
 {
-	bool pages = plan->pages != MEM_PAGES_DEFAULT || plan->lock;
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < plan->n; i++)
-		err = prove_nodes(plan, mem, &plan->block[i]);
-	if (!err && pages)
+	if (!plan->prealloc && !plan->lock && plan->pages == MEM_PAGES_DEFAULT && !mem_is_bound(plan))
+		return 0;
+	for (unsigned i = 0; !err && i < plan->n; i++) {
+		forget(mem, &plan->block[i]);
+		err = ask_block(plan, mem, &plan->block[i], limits);
+	}
+	if (!err)
 		err = read_smaps(plan, mem);
 	for (unsigned i = 0; !err && i < plan->n; i++) {
-		struct mem_block *b = &plan->block[i];
-
-		if (pages)
-			err = check_pages(plan, b);
-		else
-			b->actual_page = plan->page;
-		b->proven = pages || b->nodes_why;
+		err = mem_compare(plan, &plan->block[i]);
+		plan->block[i].proven = !err;
 	}
 	return err;
+}
+
+uint64_t mem_look(struct mem_plan *plan, const struct guest_mem *mem, const struct fill_limits *limits)
+{
+	uint64_t misplaced = 0;
+
+	for (unsigned i = 0; i < plan->n; i++) {
+		struct mem_block *b = &plan->block[i];
+		uint8_t *host = mem_at(mem, b->gpa, b->size);
+		int err;
+
+		forget(mem, b);
+		err = ask_nodes(plan, b, host, limits);
+		if (err)
+			log_debug("%s: %" PRIu64 " of %" PRIu64 " MiB looked at: %s", range_text(b).s, b->checked >> 20,
+				b->size >> 20, strerror(-err));
+		if (b->nodes_why)
+			numa_policy_at(host, &b->actual_policy, &b->actual_nodes);
+		if (b->misplaced)
+			log_err("%s: wanted on %s, at the end %" PRIu64 " KiB lie on other nodes", range_text(b).s,
+				policy_text(b->policy, &b->nodes).s, b->misplaced >> 10);
+		misplaced += b->misplaced;
+	}
+	if (!read_smaps(plan, mem))
+		for (unsigned i = 0; i < plan->n; i++)
+			plan->block[i].proven = true;
+	return misplaced;
 }
