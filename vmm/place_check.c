@@ -123,38 +123,135 @@ static int check_row(const struct check *c, const struct placement *row)
 	return err;
 }
 
-/* ---- two vCPUs ---- */
+/* ---- vCPUs that have one CPU each ---- */
 
-static int check_pair(const struct check *c, const struct placement *a, const struct placement *b)
+struct lone {
+	unsigned n;	       /* vCPUs */
+	int cpu[CPU_SETSIZE];  /* of each one, what it is pinned to; -1: it floats */
+	int core[CPU_SETSIZE]; /* of each one, the lowest CPU of that core; -1: not known */
+};
+
+/* The lowest thread of the core. -1: the host does not say. */
+static int core_of(const struct check *c, int cpu)
 {
 	char path[96];
 	cpu_set_t siblings;
-	int cpu = first_cpu(&a->cpus), other = first_cpu(&b->cpus);
 
-	if (!a->pinned || !b->pinned || CPU_COUNT(&a->cpus) != 1 || CPU_COUNT(&b->cpus) != 1)
-		return 0;
-	if (cpu == other)
-		return doubt(c, "--pin: %s and %s share CPU %d: each waits while the other runs; give each a CPU of its own",
-			a->name, b->name, cpu);
 	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-	if (c->cfg->cpus.threads > 1 || hostfile_list(c->root, path, &siblings) || !CPU_ISSET(other, &siblings))
+	if (hostfile_list(c->root, path, &siblings) || !CPU_ISSET(cpu, &siblings))
+		return -1;
+	return first_cpu(&siblings);
+}
+
+/* The lowest index with the same value: its own where it is the first of them. */
+static unsigned first_like(const int *value, unsigned i)
+{
+	unsigned first = 0;
+
+	while (value[first] != value[i])
+		first++;
+	return first;
+}
+
+static void find_lone(const struct check *c, struct lone *lone)
+{
+	lone->n = 0;
+	for (unsigned i = 0; i < c->place->n && lone->n < CPU_SETSIZE; i++) {
+		const struct placement *row = &c->place->row[i];
+
+		if (row->role == PLACE_VCPU)
+			lone->cpu[lone->n++] = row->pinned && CPU_COUNT(&row->cpus) == 1 ? first_cpu(&row->cpus) : -1;
+	}
+	for (unsigned i = 0; i < lone->n; i++) {
+		unsigned first = first_like(lone->cpu, i);
+
+		lone->core[i] = lone->cpu[i] < 0 ? -1 : first < i ? lone->core[first] : core_of(c, lone->cpu[i]);
+	}
+}
+
+static int check_shared(const struct check *c, const struct lone *lone)
+{
+	char text[CPUS_TEXT];
+	cpu_set_t who;
+	int err = 0;
+
+	for (unsigned i = 0; i < lone->n && !err; i++) {
+		if (lone->cpu[i] < 0 || first_like(lone->cpu, i) < i)
+			continue;
+		CPU_ZERO(&who);
+		for (unsigned j = i; j < lone->n; j++)
+			if (lone->cpu[j] == lone->cpu[i])
+				CPU_SET(j, &who);
+		place_format_cpus(&who, text, sizeof(text));
+		if (CPU_COUNT(&who) > 1)
+			err = doubt(c, "--pin: vcpu%s share CPU %d: each waits while another runs; give each a CPU of its own",
+				text, lone->cpu[i]);
+	}
+	return err;
+}
+
+/* vCPUs that are wrong together: the first such group, and how many there are. */
+struct groups {
+	cpu_set_t who, cpus;
+	unsigned n;
+};
+
+/* Those on one CPU have been spoken of. */
+static void note_group(struct groups *groups, const cpu_set_t *who, const struct lone *lone)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	for (unsigned i = 0; i < lone->n; i++)
+		if (CPU_ISSET(i, who))
+			CPU_SET(lone->cpu[i], &cpus);
+	if (CPU_COUNT(&cpus) < 2 || groups->n++)
+		return;
+	groups->who = *who;
+	groups->cpus = cpus;
+}
+
+static int doubt_groups(const struct check *c, const struct groups *groups, const char *what, const char *advice)
+{
+	char vcpus[CPUS_TEXT], cpus[CPUS_TEXT], more[48] = "";
+
+	if (!groups->n)
 		return 0;
-	return doubt(c,
-		"--pin: %s and %s sit on two threads of one core (CPUs %d and %d): they slow each other; give each a core, or "
-		"tell the guest with --cpus N,threads=2",
-		a->name, b->name, cpu, other);
+	place_format_cpus(&groups->who, vcpus, sizeof(vcpus));
+	place_format_cpus(&groups->cpus, cpus, sizeof(cpus));
+	if (groups->n > 1)
+		snprintf(more, sizeof(more), ", and %u more cores are so", groups->n - 1);
+	return doubt(c, "--pin: vcpu%s %s (CPUs %s)%s: %s", vcpus, what, cpus, more, advice);
+}
+
+/* A core of the host with vCPUs on several of its threads. */
+static int check_cores(const struct check *c, const struct lone *lone)
+{
+	struct groups groups = {.n = 0};
+
+	for (unsigned i = 0; i < lone->n; i++) {
+		cpu_set_t who;
+
+		CPU_ZERO(&who);
+		if (lone->core[i] < 0 || first_like(lone->core, i) < i)
+			continue;
+		for (unsigned j = i; j < lone->n; j++)
+			if (lone->core[j] == lone->core[i])
+				CPU_SET(j, &who);
+		note_group(&groups, &who, lone);
+	}
+	return doubt_groups(c, &groups, "sit on threads of one core",
+		"they slow each other; give each a core, or tell the guest with --cpus N,threads=2");
 }
 
 static int check_vcpus(const struct check *c)
 {
-	const struct place *place = c->place;
-	int err = 0;
+	struct lone lone;
+	int err;
 
-	for (unsigned i = 0; i < place->n; i++)
-		for (unsigned j = 0; j < i && !err && place->row[i].role == PLACE_VCPU; j++)
-			if (place->row[j].role == PLACE_VCPU)
-				err = check_pair(c, &place->row[j], &place->row[i]);
-	return err;
+	find_lone(c, &lone);
+	err = check_shared(c, &lone);
+	return err || c->cfg->cpus.threads > 1 ? err : check_cores(c, &lone);
 }
 
 /* ---- vCPUs that may never run again ---- */

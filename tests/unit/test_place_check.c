@@ -4,6 +4,8 @@
 #include <regex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "tests/unit/fake_root.h"
 #include "tests/unit/unit.h"
@@ -49,6 +51,7 @@ static char *spell(const char *rule, char *out, size_t n)
 #define RULES 6
 
 static bool forced;
+static unsigned guest_threads = 1;
 
 static int plan(bool strict, unsigned vcpus, const char *const rule[RULES])
 {
@@ -58,7 +61,7 @@ static int plan(bool strict, unsigned vcpus, const char *const rule[RULES])
 
 	memset(&cfg, 0, sizeof(cfg));
 	cfg.cpus.count = vcpus;
-	cfg.cpus.threads = 1;
+	cfg.cpus.threads = guest_threads;
 	cfg.strict_placement = strict;
 	cfg.force = forced;
 	cfg.pins = pins;
@@ -96,7 +99,7 @@ static const struct {
 } doubts[] = {
 	{NULL, 2, {"pvcpu=A,B/each"}},
 	{NULL, 4, {NULL}},
-	{"vcpu0 and vcpu1 share CPU", 2, {"pvcpu=A"}},
+	{"vcpu0-1 share CPU", 2, {"pvcpu=A"}},
 	{NULL, 2, {"pvcpu=A,B"}}, /* they float */
 	{NULL, 1, {"pvcpu=A", "svcpu=fifo:1"}}, /* all others float, and find the other CPU */
 	{"take every CPU this process may use", 2, {"svcpu=fifo:1"}},
@@ -206,43 +209,116 @@ START_TEST(a_real_time_policy_may_be_inherited)
 }
 END_TEST
 
-START_TEST(two_threads_of_a_core)
+static void siblings(int of, const char *list)
 {
-	static const char *const each[RULES] = {"pvcpu=A,B/each"};
-	char path[96], both[64];
+	char path[96], text[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", of);
+	fake_root_put(path, spell(list, text, sizeof(text)));
+}
+
+/* The host's core under the two CPUs, or one for each; and what the guest was told. */
+static const struct {
+	const char *says;
+	bool one_core;
+	unsigned vcpus, threads;
+	const char *rule[RULES];
+} cores[] = {
+	{NULL, false, 2, 1, {"pvcpu=A,B/each"}},
+	{"vcpu0-1 sit on threads of one core (CPUs A,B): they slow each other", true, 2, 1, {"pvcpu=A,B/each"}},
+	{"tell the guest with --cpus N,threads=2", true, 2, 1, {"pvcpu=A,B/each"}},
+	{NULL, true, 2, 2, {"pvcpu=A,B/each"}},
+};
+
+/* A and B in the list of two CPUs. */
+static const char *spell_pair(const char *says, char *out, size_t n)
+{
+	char pair[32];
+	const char *at = strstr(says, "A,B");
+
+	snprintf(pair, sizeof(pair), cpu[1] == cpu[0] + 1 ? "%d-%d" : "%d,%d", cpu[0], cpu[1]);
+	snprintf(out, n, "%.*s%s%s", at ? (int)(at - says) : (int)strlen(says), says, at ? pair : "", at ? at + 3 : "");
+	return out;
+}
+
+START_TEST(cores_of_the_guest_are_cores_of_the_host)
+{
+	const char *says = cores[_i].says;
+	char text[128];
 
 	if (!two_cpus())
 		return;
 	host("950000\n", "\n");
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu[0]);
-	fake_root_put(path, spell("A\n", both, sizeof(both)));
-	ck_assert_int_eq(plan(true, 2, each), 0);
-	fake_root_put(path, spell("A,B\n", both, sizeof(both)));
-	ck_assert_int_eq(plan(false, 2, each), 0);
-	ck_assert_int_eq(plan(true, 2, each), -EINVAL);
-	ck_assert_msg(strstr(log_first_error(), "two threads of one core"), "%s", log_first_error());
+	guest_threads = cores[_i].threads;
+	siblings(cpu[0], cores[_i].one_core ? "A,B\n" : "A\n");
+	siblings(cpu[1], cores[_i].one_core ? "A,B\n" : "B\n");
+	ck_assert_int_eq(plan(false, cores[_i].vcpus, cores[_i].rule), 0);
+	ck_assert_int_eq(plan(true, cores[_i].vcpus, cores[_i].rule), says ? -EINVAL : 0);
+	ck_assert_msg(strstr(log_first_error(), says ? spell_pair(says, text, sizeof(text)) : ""), "%s", log_first_error());
 	fake_root_close();
 }
 END_TEST
 
-START_TEST(a_guest_that_knows_of_the_threads_may_have_them)
+/* How many warnings a plan makes; they are lines in a file. */
+static unsigned warnings(unsigned vcpus, const char *const rule[RULES])
 {
-	char pin[32], path[96], both[64], *pins[] = {pin};
-	struct place place;
+	int save = dup(STDERR_FILENO);
+	FILE *file = tmpfile();
+	char line[512];
+	unsigned n = 0;
+
+	ck_assert(file && save >= 0);
+	ck_assert_int_ge(dup2(fileno(file), STDERR_FILENO), 0);
+	ck_assert_int_eq(plan(false, vcpus, rule), 0);
+	ck_assert_int_ge(dup2(save, STDERR_FILENO), 0);
+	close(save);
+	rewind(file);
+	while (fgets(line, sizeof(line), file))
+		n += strstr(line, "warning") != NULL;
+	fclose(file);
+	return n;
+}
+
+START_TEST(many_vcpus_on_a_cpu_are_one_warning)
+{
+	char says[64];
 
 	if (!two_cpus())
 		return;
 	host("950000\n", "\n");
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu[0]);
-	fake_root_put(path, spell("A,B\n", both, sizeof(both)));
-	memset(&cfg, 0, sizeof(cfg));
-	cfg.cpus.count = cfg.cpus.threads = 2;
-	cfg.strict_placement = true;
-	cfg.pins = pins;
-	cfg.npins = 1;
-	spell("vcpu=A,B/each", pin, sizeof(pin));
-	ck_assert_int_eq(place_plan_at(&place, &cfg, fake_root), 0);
-	place_free(&place);
+	ck_assert_uint_eq(warnings(8, (const char *[RULES]){"pvcpu=A"}), 1);
+	ck_assert_uint_eq(warnings(9, (const char *[RULES]){"pvcpu=A", "pvcpu1=B", "pvcpu4=B"}), 2);
+	ck_assert_uint_eq(warnings(9, (const char *[RULES]){"pvcpu=A", "pvcpu1=A,B", "pvcpu4=B"}), 1);
+	siblings(cpu[0], "A,B\n");
+	siblings(cpu[1], "A,B\n");
+	ck_assert_uint_eq(warnings(8, (const char *[RULES]){"pvcpu=A", "pvcpu1=B"}), 2);
+	ck_assert_int_eq(plan(true, 8, (const char *[RULES]){"pvcpu=A"}), -EINVAL);
+	snprintf(says, sizeof(says), "--pin: vcpu0-7 share CPU %d: each waits while another runs", cpu[0]);
+	ck_assert_msg(strstr(log_first_error(), says), "%s", log_first_error());
+	fake_root_close();
+}
+END_TEST
+
+START_TEST(siblings_are_read_once)
+{
+	struct inotify_event event;
+	char path[PATH_MAX];
+	int fd, opened = 0;
+
+	if (!two_cpus())
+		return;
+	host("950000\n", "\n");
+	siblings(cpu[0], "A\n");
+	siblings(cpu[1], "B\n");
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", fake_root, cpu[0]);
+	ck_assert_int_ge(inotify_add_watch(fd, path, IN_OPEN | IN_CLOSE), 0);
+	ck_assert_uint_eq(warnings(8, (const char *[RULES]){"pvcpu=A", "pvcpu7=B"}), 1);
+	while (read(fd, &event, sizeof(event)) > 0)
+		opened += !!(event.mask & IN_OPEN);
+	ck_assert_int_eq(opened, 1);
+	close(fd);
 	fake_root_close();
 }
 END_TEST
@@ -280,8 +356,9 @@ int main(void)
 	tcase_add_loop_test(tc, real_time_vcpus_that_never_give_way_are_refused_unless_forced, 0,
 		sizeof(hangs) / sizeof(hangs[0]));
 	tcase_add_loop_test(tc, a_real_time_policy_may_be_inherited, 0, 2);
-	tcase_add_test(tc, two_threads_of_a_core);
-	tcase_add_test(tc, a_guest_that_knows_of_the_threads_may_have_them);
+	tcase_add_loop_test(tc, cores_of_the_guest_are_cores_of_the_host, 0, sizeof(cores) / sizeof(cores[0]));
+	tcase_add_test(tc, many_vcpus_on_a_cpu_are_one_warning);
+	tcase_add_test(tc, siblings_are_read_once);
 	tcase_add_loop_test(tc, says_why_a_cpu_can_not_be_had, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
