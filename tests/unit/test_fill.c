@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 #include "tests/unit/fake_root.h"
 #include "vmm/memory/fill_priv.h"
@@ -685,6 +686,29 @@ START_TEST(threads_are_where_they_should_be_and_stop_when_told)
 }
 END_TEST
 
+/* Somebody pressed Ctrl-S: main watches for the end all the same. */
+START_TEST(a_terminal_that_stands_still_holds_nothing_up)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), tty;
+	struct fill_area *area = long_run();
+
+	if (master < 0 || grantpt(master) || unlockpt(master)) {
+		printf("skip: no terminal can be made here: %s\n", strerror(errno));
+		return;
+	}
+	tty = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ck_assert_int_ge(tty, 0);
+	ck_assert_int_eq(tcflow(tty, TCOOFF), 0);
+	ways.tty_fd = tty;
+	limits.deadline_ns = now_ns() + 50 * 1000000ULL;
+	ck_assert_int_eq(fill(area, LONG), -ETIME);
+	ck_assert_int_eq(tcflow(tty, TCOON), 0);
+	close(tty);
+	close(master);
+	free(area);
+}
+END_TEST
+
 START_TEST(progress_in_words)
 {
 	static const struct {
@@ -712,4 +736,5 @@ UNIT_MAIN("fill", every_page_is_there_afterwards, what_was_there_stays, nothing_
 	as_many_threads_as_are_of_use, no_more_threads_than_the_nodes_have_cpus,
 	unbound_areas_are_filled_near_their_users, choice_is_what_the_policy_leaves, areas_with_less_choice_come_first, threads_are_shared_out_by_bytes_and_cpus,
 	chunks_are_whole_pages, without_threads_main_fills, a_stop_that_is_there_already, a_deadline_that_is_past,
-	a_deadline_ends_what_runs, threads_are_where_they_should_be_and_stop_when_told, progress_in_words)
+	a_deadline_ends_what_runs, threads_are_where_they_should_be_and_stop_when_told,
+	a_terminal_that_stands_still_holds_nothing_up, progress_in_words)

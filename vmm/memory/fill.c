@@ -258,6 +258,14 @@ static void start_threads(struct fill *f)
 
 /* ---- main meanwhile ---- */
 
+/* Not to a terminal that takes nothing at present (Ctrl-S): main must go on hearing what ends this. False: not written. */
+static bool say(const struct fill *f, const char *text)
+{
+	struct pollfd fd = {.fd = f->ways->tty_fd, .events = POLLOUT};
+
+	return poll(&fd, 1, 0) > 0 && fd.revents & POLLOUT && write(fd.fd, text, strlen(text)) > 0;
+}
+
 static void draw(struct fill *f, uint64_t now)
 {
 	char line[96], text[112];
@@ -265,14 +273,13 @@ static void draw(struct fill *f, uint64_t now)
 
 	fill_progress(line, sizeof(line), atomic_load(&f->done), f->total, threads, now - f->start_ns);
 	snprintf(text, sizeof(text), "\r%s\033[K", line);
-	f->drawn = write(f->ways->tty_fd, text, strlen(text)) > 0 || f->drawn;
+	f->drawn = say(f, text) || f->drawn;
 	f->redraw_ns = now + REDRAW;
 }
 
 static void erase(struct fill *f)
 {
-	if (f->drawn && write(f->ways->tty_fd, "\r\033[K", 4) < 0)
-		f->drawn = false; /* the terminal is gone, and the line with it */
+	f->drawn = f->drawn && !say(f, "\r\033[K");
 }
 
 /* How long main may wait before it has something to do by itself; UINT64_MAX: for ever. */
