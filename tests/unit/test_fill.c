@@ -201,30 +201,48 @@ START_TEST(tells_which_page_could_not_be_had)
 }
 END_TEST
 
-/* The pool of 2 MiB pages, ours until it is closed: the lock keeps other tests from giving back what is not theirs. */
-struct huge_pool {
-	int fd;
+#define HUGE_POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
+/* What there was in the pool of 2 MiB pages before a test made it larger. main() shares it, so that it can outlive a test. */
+static struct huge_pool {
+	bool grown;
 	unsigned long before;
-};
+} *huge_pool;
 
-static bool huge_pool_grow(struct huge_pool *pool, unsigned more)
+/* The pool is ours until the file is closed: the lock keeps other tests from giving back what is not theirs. -1: not ours. */
+static int huge_pool_open(void)
 {
-	char text[32] = "";
+	int fd = open(HUGE_POOL, O_RDWR | O_CLOEXEC);
 
-	pool->fd = open("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", O_RDWR | O_CLOEXEC);
-	if (pool->fd < 0 || flock(pool->fd, LOCK_EX) < 0 || pread(pool->fd, text, sizeof(text) - 1, 0) <= 0 ||
-		sscanf(text, "%lu", &pool->before) != 1 ||
-		dprintf(pool->fd, "%lu", pool->before + more) < 0) {
-		printf("skip: no pool of 2 MiB pages that this user may change: %s\n", strerror(errno));
-		return false;
-	}
-	return true;
+	if (fd >= 0 && !flock(fd, LOCK_EX))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
-static void huge_pool_restore(struct huge_pool *pool)
+static int huge_pool_grow(unsigned more)
 {
-	dprintf(pool->fd, "%lu", pool->before);
-	close(pool->fd);
+	int fd = huge_pool_open();
+	char text[32] = "";
+
+	if (fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 && sscanf(text, "%lu", &huge_pool->before) == 1) {
+		huge_pool->grown = true;
+		if (dprintf(fd, "%lu", huge_pool->before + more) > 0)
+			return fd;
+	}
+	printf("skip: no pool of 2 MiB pages that this user may change: %s\n", strerror(errno));
+	huge_pool->grown = false;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void huge_pool_restore(int fd)
+{
+	if (dprintf(fd, "%lu", huge_pool->before) > 0)
+		huge_pool->grown = false;
+	close(fd);
 }
 
 /* In a process of its own, so that a SIGBUS would be seen, and the pool given back all the same. */
@@ -265,15 +283,14 @@ static unsigned long huge_pages_ever(void)
 
 START_TEST(an_empty_pool_is_an_error_and_no_signal)
 {
-	struct huge_pool pool;
-	int status[4], n = 0;
+	int status[4], n = 0, pool = huge_pool_grow(20);
 
-	if (!huge_pool_grow(&pool, 20))
+	if (pool < 0)
 		return;
 	for (int zeros = 0; zeros < 2; zeros++)
 		for (unsigned threads = 1; threads < 3; threads++)
 			status[n++] = exhaust(zeros, threads, huge_pages_ever());
-	huge_pool_restore(&pool);
+	huge_pool_restore(pool);
 	for (int i = 0; i < n; i++)
 		ck_assert_msg(status[i] == 0, "round %d: status %#x (of a wait; the low bits are a signal)", i, status[i]);
 }
@@ -281,12 +298,11 @@ END_TEST
 
 START_TEST(huge_pages_are_filled)
 {
-	struct huge_pool pool;
+	int err = 0, pool = huge_pool_grow(20);
 	struct fill_area area;
 	long faults = -1;
-	int err = 0;
 
-	if (!huge_pool_grow(&pool, 20))
+	if (pool < 0)
 		return;
 	area.host = mmap(NULL, 18 * HUGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1, 0);
@@ -296,7 +312,7 @@ START_TEST(huge_pages_are_filled)
 		faults = faults_of_a_touch(&area);
 		munmap(area.host, area.size);
 	}
-	huge_pool_restore(&pool);
+	huge_pool_restore(pool);
 	if (area.host == MAP_FAILED) {
 		puts("skip: the kernel found no 18 huge pages for the pool");
 		return;
@@ -731,10 +747,24 @@ START_TEST(progress_in_words)
 }
 END_TEST
 
-UNIT_MAIN("fill", every_page_is_there_afterwards, what_was_there_stays, nothing_to_fill, many_areas,
+/* A test that was killed in the middle left the pool as it was then. */
+int main(void)
+{
+	const TTest *tests[] = {every_page_is_there_afterwards, what_was_there_stays, nothing_to_fill, many_areas,
 	tells_which_page_could_not_be_had, an_empty_pool_is_an_error_and_no_signal, huge_pages_are_filled,
 	as_many_threads_as_are_of_use, no_more_threads_than_the_nodes_have_cpus,
 	unbound_areas_are_filled_near_their_users, choice_is_what_the_policy_leaves, areas_with_less_choice_come_first, threads_are_shared_out_by_bytes_and_cpus,
 	chunks_are_whole_pages, without_threads_main_fills, a_stop_that_is_there_already, a_deadline_that_is_past,
 	a_deadline_ends_what_runs, threads_are_where_they_should_be_and_stop_when_told,
-	a_terminal_that_stands_still_holds_nothing_up, progress_in_words)
+	a_terminal_that_stands_still_holds_nothing_up, progress_in_words};
+	int status, fd;
+
+	huge_pool = mmap(NULL, sizeof(*huge_pool), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (huge_pool == MAP_FAILED)
+		return EXIT_FAILURE;
+	status = unit_run("fill", tests, sizeof(tests) / sizeof(tests[0]));
+	fd = huge_pool->grown ? huge_pool_open() : -1;
+	if (fd >= 0)
+		huge_pool_restore(fd);
+	return status;
+}
