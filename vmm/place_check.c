@@ -224,24 +224,63 @@ static int doubt_groups(const struct check *c, const struct groups *groups, cons
 	return doubt(c, "--pin: vcpu%s %s (CPUs %s)%s: %s", vcpus, what, cpus, more, advice);
 }
 
-/* A core of the host with vCPUs on several of its threads. */
+/* Of a core; vCPUs are counted thread by thread. 0: nobody said. */
+static unsigned guest_threads(const struct check *c)
+{
+	return c->cfg->cpus.threads ? c->cfg->cpus.threads : 1;
+}
+
+/* A core of the host with vCPUs on several of its threads that are not of one core to the guest. */
 static int check_cores(const struct check *c, const struct lone *lone)
 {
+	unsigned threads = guest_threads(c);
 	struct groups groups = {.n = 0};
 
 	for (unsigned i = 0; i < lone->n; i++) {
+		bool mixed = false;
 		cpu_set_t who;
 
 		CPU_ZERO(&who);
 		if (lone->core[i] < 0 || first_like(lone->core, i) < i)
 			continue;
-		for (unsigned j = i; j < lone->n; j++)
-			if (lone->core[j] == lone->core[i])
-				CPU_SET(j, &who);
-		note_group(&groups, &who, lone);
+		for (unsigned j = i; j < lone->n; j++) {
+			if (lone->core[j] != lone->core[i])
+				continue;
+			CPU_SET(j, &who);
+			mixed |= j / threads != i / threads;
+		}
+		if (mixed)
+			note_group(&groups, &who, lone);
 	}
 	return doubt_groups(c, &groups, "sit on threads of one core",
-		"they slow each other; give each a core, or tell the guest with --cpus N,threads=2");
+		threads > 1 ? "they slow each other; give each a core, or put there vCPUs that are of one core to the guest" :
+			      "they slow each other; give each a core, or tell the guest with --cpus N,threads=2");
+}
+
+/* The reverse: a core of the guest that is on several of the host. */
+static int check_apart(const struct check *c, const struct lone *lone)
+{
+	unsigned threads = guest_threads(c);
+	struct groups groups = {.n = 0};
+
+	for (unsigned i = 0; i < lone->n; i += threads) {
+		int core = -1;
+		bool apart = false;
+		cpu_set_t who;
+
+		CPU_ZERO(&who);
+		for (unsigned j = i; j < i + threads && j < lone->n; j++) {
+			if (lone->core[j] < 0)
+				continue;
+			CPU_SET(j, &who);
+			apart |= core >= 0 && core != lone->core[j];
+			core = lone->core[j];
+		}
+		if (apart)
+			note_group(&groups, &who, lone);
+	}
+	return doubt_groups(c, &groups, "are threads of one core to the guest and of several here",
+		"it expects them to share what they do not; pin them to threads of one core, or leave threads= out");
 }
 
 static int check_vcpus(const struct check *c)
@@ -251,7 +290,9 @@ static int check_vcpus(const struct check *c)
 
 	find_lone(c, &lone);
 	err = check_shared(c, &lone);
-	return err || c->cfg->cpus.threads > 1 ? err : check_cores(c, &lone);
+	if (!err)
+		err = check_cores(c, &lone);
+	return err ? err : check_apart(c, &lone);
 }
 
 /* ---- vCPUs that may never run again ---- */

@@ -228,6 +228,14 @@ static const struct {
 	{"vcpu0-1 sit on threads of one core (CPUs A,B): they slow each other", true, 2, 1, {"pvcpu=A,B/each"}},
 	{"tell the guest with --cpus N,threads=2", true, 2, 1, {"pvcpu=A,B/each"}},
 	{NULL, true, 2, 2, {"pvcpu=A,B/each"}},
+	/* Threads there are, but these two are of different cores to the guest. */
+	{"vcpu0,2 sit on threads of one core (CPUs A,B)", true, 4, 2, {"pvcpu0=A", "pvcpu2=B"}},
+	{"put there vCPUs that are of one core to the guest", true, 4, 2, {"pvcpu0=A", "pvcpu2=B"}},
+	{NULL, false, 4, 2, {"pvcpu0=A", "pvcpu2=B"}},
+	{"vcpu0-1 are threads of one core to the guest and of several here (CPUs A,B)", false, 2, 2, {"pvcpu=A,B/each"}},
+	{"vcpu2-3 are threads of one core to the guest", false, 4, 2, {"pvcpu2=A", "pvcpu3=B"}},
+	{NULL, false, 4, 2, {"pvcpu1=A", "pvcpu2=B"}},
+	{NULL, false, 4, 2, {"pvcpu1=A"}},
 };
 
 /* A and B in the list of two CPUs. */
