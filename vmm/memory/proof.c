@@ -18,9 +18,10 @@
 #include "vmm/options_values.h"
 #include "vmm/place.h"
 
-#define BATCH	 1024 /* pages a call asks about */
-#define ROUNDING 4    /* pages that a node may have more or less than its share */
-#define GIB	 (1ULL << 30)
+#define BATCH	  1024 /* pages a call asks about */
+#define ASK_TIMES 3
+#define ROUNDING  4 /* pages that a node may have more or less than its share */
+#define GIB	  (1ULL << 30)
 
 struct text {
 	char s[128];
@@ -243,15 +244,33 @@ int mem_compare(const struct mem_plan *plan, const struct mem_block *b)
 	return err ? err : compare_pages(plan, b);
 }
 
+static void forget_nodes(struct mem_block *b)
+{
+	b->checked = b->present = b->misplaced = 0;
+	CPU_ZERO(&b->on);
+	memset(b->on_node, 0, sizeof(b->on_node));
+}
+
 static void forget(const struct guest_mem *mem, struct mem_block *b)
 {
 	uint64_t thp = pages_thp_size(""), host = (uintptr_t)mem_at(mem, b->gpa, b->size);
 	uint64_t from = (host + thp - 1) & -thp, to = (host + b->size) & -thp;
 
 	b->huge_room = from < to ? to - from : 0;
-	b->actual_page = b->huge = b->locked = b->checked = b->present = b->misplaced = 0;
-	CPU_ZERO(&b->on);
-	memset(b->on_node, 0, sizeof(b->on_node));
+	b->actual_page = b->huge = b->locked = 0;
+	forget_nodes(b);
+}
+
+/* All of it is there. A page that the kernel moves just now (compaction) is not found, so a gap is looked at again. */
+static int ask_filled(const struct mem_plan *plan, struct mem_block *b, uint8_t *host, const struct fill_limits *limits)
+{
+	int err = 0;
+
+	for (int i = 0; !err && i < ASK_TIMES && b->present < b->size; i++) {
+		forget_nodes(b);
+		err = ask_nodes(plan, b, host, limits);
+	}
+	return err;
 }
 
 /* Without preallocation nothing is there yet, so there is nothing to ask for but the policy. */
@@ -263,7 +282,7 @@ static int ask_block(const struct mem_plan *plan, const struct guest_mem *mem, s
 
 	if (err)
 		return log_errno(err, "%s: get_mempolicy", range_text(b).s);
-	err = plan->prealloc ? ask_nodes(plan, b, host, limits) : 0;
+	err = plan->prealloc ? ask_filled(plan, b, host, limits) : 0;
 	if (!err || err == -ECANCELED || err == -ETIME)
 		return err;
 	if (b->nodes_why)
