@@ -2,6 +2,7 @@
 /* The program: subcommands, and what their ends mean as exit statuses. The only file that exits. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +273,7 @@ int main(int argc, char **argv)
 {
 	static char out[1 << 16]; /* holds the longest text, so that close_output() hears of every failure */
 
+	mallopt(M_ARENA_MAX, 1); /* threads allocate while they start, if at all: an arena each would be 4 calls and a page */
 	fill_standard_fds();
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	signal(SIGPIPE, SIG_IGN);
