@@ -250,7 +250,7 @@ static void look_at_all(void *arg)
 
 START_TEST(a_thread_stands_where_planned_before_it_runs)
 {
-	char pin[32], batch[] = "vcpu0=batch", *pins[] = {pin}, *scheds[] = {batch};
+	char pin[32], batch[32], *pins[] = {pin}, *scheds[] = {batch};
 	struct thread thread = {.name = "vcpu0", .fn = look};
 	struct place place;
 	int lo, hi;
@@ -258,6 +258,7 @@ START_TEST(a_thread_stands_where_planned_before_it_runs)
 	if (!two_cpus(&lo, &hi))
 		return;
 	sprintf(pin, "vcpu0=%d", hi);
+	sprintf(batch, "vcpu0=batch:%d", getpriority(PRIO_PROCESS, 0)); /* a user may not go below the nice value it has */
 	configure(1, pins, 1, scheds, 1);
 	ck_assert_int_eq(place_plan(&place, &cfg), 0);
 	thread.place = place_find(&place, PLACE_VCPU, 0);
