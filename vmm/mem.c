@@ -117,7 +117,7 @@ static int not_mapped(const struct mem_plan *plan, int err)
 static int map(struct guest_mem *mem, const struct mem_plan *plan, const struct ram_range *range, int n)
 {
 	/* Transparent huge pages need guest and host addresses that are congruent modulo their size. */
-	uint64_t at = 0, size = plan->cfg->memory.size, thp = pages_thp_size(""), align = plan->page > thp ? plan->page : thp;
+	uint64_t at = 0, size = plan->cfg->memory.size, thp = pages_thp_size(), align = plan->page > thp ? plan->page : thp;
 	bool anonymous;
 	int fd = backing_open(plan, &anonymous);
 	uint8_t *base;

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 
 #include "tests/unit/fake_root.h"
+#include "vmm/hostfile.h"
 #include "vmm/memory/pages.h"
 
 #define POOL "/sys/kernel/mm/hugepages/"
@@ -253,6 +254,19 @@ START_TEST(transparent_pages_by_size)
 }
 END_TEST
 
+START_TEST(a_transparent_huge_page_is_as_large_as_the_kernel_says)
+{
+	uint64_t size;
+
+	if (hostfile_uint("", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", &size)) {
+		puts("skip: this kernel has no transparent huge pages");
+		return;
+	}
+	ck_assert_uint_eq(pages_thp_size(), size);
+}
+END_TEST
+
 UNIT_MAIN("pages", pools_by_size, sizes_that_are_none, usable_never_wraps, free_pages_by_node, the_tightest_cgroup_decides,
 	a_container_sees_its_own_cgroup_as_the_root, other_file_systems_are_refused, mounts_tell_their_page_size_and_limit,
-	transparent_pages_by_the_one_switch, transparent_pages_by_size)
+	transparent_pages_by_the_one_switch, transparent_pages_by_size,
+	a_transparent_huge_page_is_as_large_as_the_kernel_says)

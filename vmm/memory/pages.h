@@ -42,8 +42,8 @@ uint64_t pages_cgroup_room(const char *root, uint64_t size, char *where, size_t 
  */
 int pages_mount(const char *path, uint64_t *size, uint64_t *left);
 
-/* Bytes of a transparent huge page that is mapped as one; the size of most machines where the kernel does not say. */
-uint64_t pages_thp_size(const char *root);
+/* Bytes of a transparent huge page that is mapped as one, the kernel's hpage_pmd_size. Pure. */
+uint64_t pages_thp_size(void);
 /* May madvise(MADV_HUGEPAGE) work, for anonymous or for shared (memfd) memory? else NULL or the file that says no. */
 const char *pages_thp_off(const char *root, bool shared);
 

@@ -114,7 +114,7 @@ static int compare_policy(const struct mem_block *b)
 static int compare_shares(const struct mem_plan *plan, const struct mem_block *b)
 {
 	bool fixed = plan->pages == MEM_PAGES_HUGETLB || plan->pages == MEM_PAGES_SMALL;
-	uint64_t slack = ROUNDING * (fixed ? plan->page : pages_thp_size("")), share = b->size / CPU_COUNT(&b->nodes);
+	uint64_t slack = ROUNDING * (fixed ? plan->page : pages_thp_size()), share = b->size / CPU_COUNT(&b->nodes);
 
 	for (unsigned i = 0; i < MEM_HOST_NODES; i++) {
 		if (!CPU_ISSET(i, &b->nodes) || (b->on_node[i] + slack >= share && b->on_node[i] <= share + slack))
@@ -253,7 +253,7 @@ static void forget_nodes(struct mem_block *b)
 
 static void forget(const struct guest_mem *mem, struct mem_block *b)
 {
-	uint64_t thp = pages_thp_size(""), host = (uintptr_t)mem_at(mem, b->gpa, b->size);
+	uint64_t thp = pages_thp_size(), host = (uintptr_t)mem_at(mem, b->gpa, b->size);
 	uint64_t from = (host + thp - 1) & -thp, to = (host + b->size) & -thp;
 
 	b->huge_room = from < to ? to - from : 0;
