@@ -101,8 +101,6 @@ static int signals_open(struct guest *guest)
 {
 	sigset_t set;
 
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

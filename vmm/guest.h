@@ -101,7 +101,10 @@ bool guest_is_crashed(const struct guest *guest);
 /* Stop in good order: the first time by power button and --grace, the second time at once. Main. */
 void guest_stop(struct guest *guest, const char *why);
 
-/* Build everything up to the first guest instruction. 0, or -errno after one logged line; nothing is left behind. */
+/*
+ * Build everything up to the first guest instruction. 0, or -errno after one logged line; nothing is left behind. Who
+ * embeds this ignores SIGPIPE and SIGXFSZ, as main.c does: they are errors of a write here.
+ */
 int guest_create(struct guest **guest, const struct guest_config *cfg);
 /*
  * Run to the end; --timeout counts from guest_create(). Returns the exit status, with vCPUs parked, devices drained and

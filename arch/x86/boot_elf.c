@@ -103,10 +103,13 @@ static int check_head(const struct arch_boot *boot, const struct elf_head *head)
 static int read_segments(const struct arch_boot *boot, const struct elf_head *head, struct elf_segment *out)
 {
 	uint8_t table[BOOT_MAX_SEGMENTS * sizeof(Elf64_Phdr)];
+	size_t len = head->phnum * head->phentsize;
 	int r = check_head(boot, head);
 
-	if (!r)
-		r = boot_pread(&boot->kernel, head->phoff, table, head->phnum * head->phentsize);
+	if (!r && head->phoff <= BOOT_HEAD_SIZE && len <= BOOT_HEAD_SIZE - head->phoff)
+		memcpy(table, boot->head + head->phoff, len); /* as a rule they follow the ELF header */
+	else if (!r)
+		r = boot_pread(&boot->kernel, head->phoff, table, len);
 	if (r)
 		return r;
 	for (unsigned i = 0; i < head->phnum; i++) {
