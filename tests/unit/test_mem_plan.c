@@ -91,6 +91,12 @@ static void fails(int err, uint64_t size, const char *hugepages, const char *nod
 	ck_assert_msg(strstr(log_first_error(), words) != NULL, "'%s' does not say '%s'", log_first_error(), words);
 }
 
+static void fails_cfg(const struct guest_config *cfg, int err, const char *words)
+{
+	ck_assert_int_eq(mem_plan(&plan, cfg, fake_root), err);
+	ck_assert_msg(strstr(log_first_error(), words) != NULL, "'%s' does not say '%s'", log_first_error(), words);
+}
+
 START_TEST(what_fits_is_planned)
 {
 	make_host();
@@ -192,6 +198,37 @@ START_TEST(ordinary_memory_is_asked_for_too)
 }
 END_TEST
 
+START_TEST(the_memory_cgroup_has_a_say)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 512 * MIB, .prealloc = TRI_ON}};
+
+	make_host();
+	fake_root_put("/sys/fs/cgroup/memory.max", "max\n");
+	fake_root_put("/sys/fs/cgroup/box/memory.max", "629145600\n"); /* 600M, of which 300M are used, 250M by page cache */
+	fake_root_put("/sys/fs/cgroup/box/memory.current", "314572800\n");
+	fake_root_put("/sys/fs/cgroup/box/memory.stat", "anon 1\ninactive_file 157286400\nactive_file 104857600\n");
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
+	fake_root_put("/proc/self/cgroup", "4:memory:/one/two\n0::/\n");
+	fake_root_put("/sys/fs/cgroup/memory/one/two/memory.limit_in_bytes", "9223372036854771712\n");
+	fake_root_put("/sys/fs/cgroup/memory/one/two/memory.usage_in_bytes", "0\n");
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
+	fake_root_put("/sys/fs/cgroup/memory/one/memory.limit_in_bytes", "209715200\n");
+	fake_root_put("/sys/fs/cgroup/memory/one/memory.usage_in_bytes", "1048576\n");
+	fails_cfg(&cfg, -ENOMEM, "the memory cgroup /sys/fs/cgroup/memory/one leaves about 199M");
+	cfg.memory.prealloc = TRI_OFF;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
+	fake_root_close();
+}
+END_TEST
+
+START_TEST(pages_of_a_node_are_reserved_there)
+{
+	make_host();
+	fails(-ENOMEM, 900 * MIB, "2M", "1", "node1/hugepages/hugepages-2048kB/nr_hugepages");
+	fake_root_close();
+}
+END_TEST
+
 START_TEST(transparent_huge_pages_must_be_on)
 {
 	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 * MIB}};
@@ -278,6 +315,8 @@ int main(void)
 	tcase_add_test(tc, the_hugetlb_cgroup_has_a_say);
 	tcase_add_test(tc, late_failures_are_refused);
 	tcase_add_test(tc, ordinary_memory_is_asked_for_too);
+	tcase_add_test(tc, the_memory_cgroup_has_a_say);
+	tcase_add_test(tc, pages_of_a_node_are_reserved_there);
 	tcase_add_test(tc, transparent_huge_pages_must_be_on);
 	tcase_add_test(tc, locking_needs_the_limit);
 	tcase_add_test(tc, guest_nodes_take_from_their_own);

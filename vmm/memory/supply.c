@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "vmm/log.h"
+#include "vmm/memory/memcg.h"
 #include "vmm/memory/pages.h"
 #include "vmm/options_values.h"
 #include "vmm/place.h"
@@ -245,16 +246,31 @@ static int check_pool_late(const struct mem_plan *plan, const char *root)
 
 static int check_hugetlb(const struct mem_plan *plan, const char *root)
 {
-	int err = check_pool(plan, root);
+	/* The nodes first: pages that are missing there must be reserved there, and not wherever the kernel likes. */
+	int err = check_pool_nodes(plan, root);
 
 	if (!err)
-		err = check_pool_nodes(plan, root);
+		err = check_pool(plan, root);
 	if (!err)
 		err = check_pool_mount(plan);
 	return err ? err : check_pool_late(plan, root);
 }
 
 /* ---- ordinary memory that is to be there from the start ---- */
+
+/* Beyond its limit the kernel would not say no, but kill. */
+static int check_memcg(const struct mem_plan *plan, const char *root)
+{
+	char where[256];
+	uint64_t room = memcg_room(root, where, sizeof(where));
+
+	if (plan->cfg->memory.size <= room)
+		return 0;
+	log_err("--memory %s: all of it is wanted before the start, the memory cgroup %s leaves about %s; give less, raise its "
+		"limit, or prealloc=off,lock=off",
+		size_text(plan->cfg->memory.size).s, where, size_text(room >> 20 << 20).s);
+	return -ENOMEM;
+}
 
 static int check_ordinary(const struct mem_plan *plan, const char *root)
 {
@@ -278,7 +294,7 @@ static int check_ordinary(const struct mem_plan *plan, const char *root)
 	}
 	s = ledger_settle(plan, &ledger);
 	if (!s.block)
-		return 0;
+		return check_memcg(plan, root);
 	log_err("%s%s: %s is wanted from there, about %s is to be had; give less, or more nodes", option(s.block),
 		s.block->nodes_why, size_text(s.needs).s, size_text(s.has >> 20 << 20).s);
 	return -ENOMEM;
