@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "vmm/hostfile.h"
 #include "vmm/log.h"
 #include "vmm/memory/memcg.h"
 #include "vmm/memory/pages.h"
@@ -203,6 +204,41 @@ static int check_pool_nodes(const struct mem_plan *plan, const char *root)
 	return too_few(plan, root, who, s.needs / plan->page, s.has / plan->page, first);
 }
 
+/* A cpuset narrower than the host: only its nodes' pages are to be had, and none of them is reserved. */
+static int check_pool_cpuset(const struct mem_plan *plan, const char *root)
+{
+	uint64_t need = plan->cfg->memory.size / plan->page, has = 0, all = 0;
+	struct page_pool pool = {0};
+	char list[256];
+	node_set online, allowed;
+
+	pages_pool(root, plan->page, &pool);
+	numa_online(root, &online);
+	numa_allowed(root, &allowed);
+	for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+		uint64_t here = CPU_ISSET(i, &online) ? pages_free_on(root, plan->page, i) : 0;
+
+		all += here;
+		has += CPU_ISSET(i, &allowed) ? here : 0;
+	}
+	if (all == has)
+		return 0;
+	place_format_cpus(&allowed, list, sizeof(list));
+	if (has < need && need - has > (pool.overcommit > pool.surplus ? pool.overcommit - pool.surplus : 0)) {
+		log_err("--memory hugepages=%s: needs %llu pages of %s, %llu are free on node %s, where this process may use "
+			"memory; reserve more there, or widen cpuset.mems of its cgroup",
+			plan->cfg->memory.hugepages, (unsigned long long)need, size_text(plan->page).s, (unsigned long long)has,
+			list);
+		return -ENOMEM;
+	}
+	if (plan->prealloc)
+		return 0;
+	log_err("--memory prealloc=off: huge pages are reserved for the host as a whole, and this process may use memory of "
+		"node %s only: one that is missing there while the guest runs would kill it; leave prealloc on",
+		list);
+	return -EINVAL;
+}
+
 static int check_pool_mount(const struct mem_plan *plan)
 {
 	uint64_t page, left, need = plan->cfg->memory.size / plan->page;
@@ -251,6 +287,8 @@ static int check_hugetlb(const struct mem_plan *plan, const char *root)
 
 	if (!err)
 		err = check_pool(plan, root);
+	if (!err)
+		err = check_pool_cpuset(plan, root);
 	if (!err)
 		err = check_pool_mount(plan);
 	return err ? err : check_pool_late(plan, root);
@@ -315,6 +353,17 @@ static int check_lock(const struct mem_plan *plan)
 	return -EPERM;
 }
 
+/* The pages of a memfd are charged as they come when the kernel never overcommits, and one that it refuses is a SIGBUS. */
+static int check_late_charge(const struct mem_plan *plan, const char *root)
+{
+	uint64_t mode = 0;
+
+	if (!plan->shared || plan->prealloc || hostfile_uint(root, "/proc/sys/vm/overcommit_memory", &mode) || mode != 2)
+		return 0;
+	log_err("--memory shared=on: with vm.overcommit_memory=2 a page refused while the guest runs would kill it; add prealloc=on");
+	return -EINVAL;
+}
+
 int mem_supply_check(const struct mem_plan *plan, const char *root)
 {
 	node_set online, allowed;
@@ -333,7 +382,8 @@ int mem_supply_check(const struct mem_plan *plan, const char *root)
 		return err;
 	if (plan->pages == MEM_PAGES_HUGETLB)
 		return check_hugetlb(plan, root);
-	if (plan->prealloc || plan->lock)
+	err = check_late_charge(plan, root);
+	if (!err && (plan->prealloc || plan->lock))
 		err = check_ordinary(plan, root);
 	return !err && plan->lock ? check_lock(plan) : err;
 }
