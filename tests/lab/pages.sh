@@ -5,7 +5,7 @@
 # kernel says so too, it is refused where it can not, and it is given back.
 
 # shellcheck disable=SC2034
-tests='truth huge_2m huge_1g mount thp spread preferred two_nodes no_fault locked refused refused_user given_back'
+tests='truth huge_2m huge_1g mount thp spread preferred near choice two_nodes no_fault locked refused refused_user given_back'
 # shellcheck disable=SC2034
 quick='huge_2m no_fault refused'
 
@@ -157,6 +157,26 @@ case_preferred()
 	maps_say ' prefer(=|:)1 .*N1=65536 '
 	stop_guest
 	report_is '.memory[0].actual.policy' preferred:1
+}
+
+# Nobody said where: then where the pinned vCPUs are.
+case_near()
+{
+	two_nodes
+	quiet_guest
+	boot 0 -m 256M,prealloc=on --pin vcpu=1
+	report_is '.memory[0].actual.bytes_on_node["1"]' $((256 << 20))
+}
+
+# Who has a choice of nodes leaves the others theirs.
+case_choice()
+{
+	two_nodes
+	reserve 0 100
+	reserve 1 100
+	quiet_guest
+	boot 0 -c 2 -m 400M,hugepages=2M --numa cpus=0,memory=200M,host-node=[0,1] --numa cpus=1,memory=200M,host-node=1
+	report_is '.memory[1].actual.bytes_on_node["1"]' $((200 << 20))
 }
 
 # Two nodes of the guest, each on a node of the host, and the vCPUs of each where its memory is.
