@@ -3,6 +3,7 @@
 #include "vmm/memory/plan.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,7 @@ static int plan_block(struct mem_plan *plan, const struct node_range *range)
 	struct mem_block *b = &plan->block[plan->n++];
 	char size[24], page[24];
 
+	memset(b, 0, sizeof(*b));
 	b->gpa = range->gpa;
 	b->size = range->size;
 	b->guest_node = range->node;
@@ -132,7 +134,7 @@ int mem_plan(struct mem_plan *plan, const struct guest_config *cfg, const char *
 	const struct memory_config *m = &cfg->memory;
 	int err;
 
-	memset(plan, 0, sizeof(*plan));
+	memset(plan, 0, offsetof(struct mem_plan, block));
 	plan->cfg = cfg;
 	plan->shared = m->shared;
 	plan->lock = m->lock;

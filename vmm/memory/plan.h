@@ -54,12 +54,13 @@ struct mem_plan {
 	const char *dir; /* hugetlbfs directory, NULL: none */
 	bool shared, prealloc, lock;
 	struct guest_nodes guest;
-	unsigned n;
-	struct mem_block block[NODES_MAX_RANGES];
 
 	/* After mem_create(). */
 	uint64_t filled, fill_ns; /* preallocated bytes, and how long it took */
 	unsigned fill_threads;
+
+	unsigned n;
+	struct mem_block block[NODES_MAX_RANGES]; /* last, and large: those beyond n are never touched */
 };
 
 /* --memory hugepages=TEXT. NULL, or why not, in words that follow the option and its value. Pure. */
