@@ -63,7 +63,7 @@ static void say_placement(const struct guest *guest)
 		log_info("%s", line);
 	}
 	if (guest->memory.fill_ns)
-		log_info("memory: %.1f GiB preallocated in %.2f s by %u threads", guest->memory.filled / 0x1p30,
+		log_info("memory: %llu MiB preallocated in %.2f s, threads: %u", (unsigned long long)guest->memory.filled >> 20,
 			guest->memory.fill_ns / 1e9, guest->memory.fill_threads);
 }
 

@@ -126,7 +126,7 @@ static const struct {
 	{202 * MIB, "2M", "0", -ENOMEM, "needs 101 pages of 2M there, 100 are free (node 0: 100, node 1: 300)"},
 	{202 * MIB, "2M", "0", -ENOMEM, "echo 106 > /sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"},
 	{1 * GIB, "1G", "0", -ENOMEM, "needs 1 pages of 1G there, 0 are free (node 0: 0, node 1: 2); reserve them: echo 1 > "
-		"/sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages, or at boot: hugepagesz=1G hugepages=1"},
+		"/sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages, or at boot: hugepagesz=1G hugepages=0:1"},
 	{1536 * MIB, "1G", NULL, -EINVAL, "1536M: not a whole number of 1G pages"},
 	{4 * MIB, "4M", NULL, -EINVAL, "no pages of that size; it has 2M 1G"},
 	{512 * MIB, NULL, "2", -EINVAL, "this host has no node 2; it has 0-1"},
@@ -166,16 +166,34 @@ END_TEST
 START_TEST(late_failures_are_refused)
 {
 	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 64 * MIB, .prealloc = TRI_OFF}};
-	char size[] = "2M", node[] = "1";
+	char size[] = "2M";
 
 	make_host();
 	cfg.memory.hugepages = size;
-	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
-	cfg.memory.host_node = node;
 	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -EINVAL);
 	ck_assert_msg(strstr(log_first_error(), "prealloc=off") != NULL, "%s", log_first_error());
+	cfg.force = true;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
+	fake_root_close();
+}
+END_TEST
+
+/* The same from each node, or the kernel takes it where nobody asked. */
+START_TEST(interleaved_pages_are_needed_on_each_node)
+{
+	struct guest_config cfg = {.cpus.count = 1, .memory = {.size = 200 * MIB}};
+	char size[] = "2M", nodes[] = "0-1";
+
+	make_host();
+	cfg.memory.hugepages = size;
+	cfg.memory.host_node = nodes;
 	cfg.memory.policy = MEM_POLICY_INTERLEAVE - MEM_POLICY_BIND;
 	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), 0);
+	cfg.memory.size = 404 * MIB;
+	ck_assert_int_eq(mem_plan(&plan, &cfg, fake_root), -ENOMEM);
+	ck_assert_msg(strstr(log_first_error(), "needs 101 pages of 2M there, 100 are free (node 0: 100, node 1: 300)") &&
+			      strstr(log_first_error(), "node/node0/"),
+		"%s", log_first_error());
 	fake_root_close();
 }
 END_TEST
@@ -349,6 +367,7 @@ int main(void)
 	tcase_add_test(tc, the_cpuset_has_a_say);
 	tcase_add_test(tc, the_hugetlb_cgroup_has_a_say);
 	tcase_add_test(tc, late_failures_are_refused);
+	tcase_add_test(tc, interleaved_pages_are_needed_on_each_node);
 	tcase_add_test(tc, ordinary_memory_is_asked_for_too);
 	tcase_add_test(tc, the_memory_cgroup_has_a_say);
 	tcase_add_test(tc, pages_of_a_node_are_reserved_there);

@@ -57,9 +57,8 @@ static int check_mount(struct mem_plan *plan)
 	int err = pages_mount(plan->dir, &plan->page, &left);
 
 	if (err == -ENOTSUP) {
-		log_err("--memory hugepages=%s: not on a hugetlbfs mount; make one (mount -t hugetlbfs -o pagesize=2M none %s) or "
-			"give a page size",
-			plan->dir, plan->dir);
+		log_err("--memory hugepages=%s: not on a hugetlbfs mount; /dev/hugepages is one as a rule, or give a page size, 2M",
+			plan->dir);
 		return err;
 	}
 	return err ? log_errno(err, "--memory hugepages=%s", plan->dir) : 0;
@@ -84,7 +83,7 @@ static int plan_pages(struct mem_plan *plan, const char *root)
 		return -EINVAL; /* the parser said why */
 	if (plan->pages == MEM_PAGES_THP)
 		return check_thp(plan, root);
-	if (plan->pages != MEM_PAGES_HUGETLB)
+	if (plan->pages != MEM_PAGES_HUGETLB || !m->hugepages)
 		return 0;
 	plan->dir = m->hugepages[0] == '/' ? m->hugepages : NULL;
 	return plan->dir ? check_mount(plan) : check_size_exists(plan, root);

@@ -29,7 +29,7 @@ struct text {
 
 static struct text policy_text(enum mem_policy policy, const node_set *nodes)
 {
-	struct text t;
+	struct text t = {""};
 
 	mem_format_policy(policy, nodes, t.s, sizeof(t.s));
 	return t;
@@ -37,7 +37,7 @@ static struct text policy_text(enum mem_policy policy, const node_set *nodes)
 
 static struct text range_text(const struct mem_block *b)
 {
-	struct text t;
+	struct text t = {""};
 
 	snprintf(t.s, sizeof(t.s), "guest memory %#" PRIx64 "-%#" PRIx64, b->gpa, b->gpa + b->size - 1);
 	return t;

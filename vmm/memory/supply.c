@@ -23,7 +23,7 @@ struct text {
 
 static struct text size_text(uint64_t bytes)
 {
-	struct text t;
+	struct text t = {""};
 
 	value_format_size(bytes, t.s, sizeof(t.s));
 	return t;
@@ -113,11 +113,43 @@ static uint64_t wish_size(const struct mem_plan *plan, const struct mem_block *b
 struct shortage {
 	const struct mem_block *block; /* NULL: none */
 	uint64_t needs, has;	       /* bytes, of its nodes */
+	unsigned node;		       /* where to add some */
 };
 
-/* Blocks bound to one node first: those with a choice take what they leave. */
+/* What is interleaved takes the same from each node; the kernel would take it elsewhere without a word. */
+static struct shortage settle_interleaved(const struct mem_plan *plan, struct ledger *ledger, const struct mem_block *b)
+{
+	uint64_t all = wish_size(plan, b), share = all / CPU_COUNT(&b->nodes) / plan->page * plan->page;
+
+	for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+		if (!CPU_ISSET(i, &b->nodes))
+			continue;
+		if (ledger->left[i] < share)
+			return (struct shortage){b, share, ledger->left[i], i};
+		ledger->left[i] -= share;
+	}
+	return (struct shortage){0};
+}
+
+static unsigned first_of(const node_set *nodes)
+{
+	unsigned i = 0;
+
+	while (i < CPU_SETSIZE && !CPU_ISSET(i, nodes))
+		i++;
+	return i;
+}
+
+/* Blocks without a choice of nodes first; those with one take what they leave. */
 static struct shortage ledger_settle(const struct mem_plan *plan, struct ledger *ledger)
 {
+	struct shortage s = {0};
+
+	for (const struct mem_block *b = plan->block; b < plan->block + plan->n && !s.block; b++)
+		if (b->policy == MEM_POLICY_INTERLEAVE)
+			s = settle_interleaved(plan, ledger, b);
+	if (s.block)
+		return s;
 	for (int wide = 0; wide < 2; wide++) {
 		for (const struct mem_block *b = plan->block; b < plan->block + plan->n; b++) {
 			uint64_t needs = wish_size(plan, b), has;
@@ -126,7 +158,7 @@ static struct shortage ledger_settle(const struct mem_plan *plan, struct ledger 
 				continue;
 			has = ledger_sum(ledger, &b->nodes);
 			if (has < needs)
-				return (struct shortage){b, needs, has};
+				return (struct shortage){b, needs, has, first_of(&b->nodes)};
 			ledger_take(ledger, &b->nodes, needs);
 		}
 	}
@@ -151,7 +183,7 @@ static void per_node(const struct mem_plan *plan, const char *root, char *out, s
 /* The one line about missing pages: who needs how many, how many there are, and what to type. node < 0: anywhere. */
 static int too_few(const struct mem_plan *plan, const char *root, const char *who, uint64_t needs, uint64_t has, int node)
 {
-	char nodes[256], dir[64] = "/sys/kernel/mm", at_boot[64] = "";
+	char nodes[256], dir[64] = "/sys/kernel/mm", at_boot[96] = "";
 	unsigned long long want = needs - has;
 	struct page_pool pool = {0};
 
@@ -159,8 +191,11 @@ static int too_few(const struct mem_plan *plan, const char *root, const char *wh
 	want += node < 0 ? pool.total : pages_total_on(root, plan->page, node);
 	if (node >= 0)
 		snprintf(dir, sizeof(dir), "/sys/devices/system/node/node%d", node);
-	if (plan->page >= 1ULL << 30)
+	if (plan->page >= 1ULL << 30 && node < 0)
 		snprintf(at_boot, sizeof(at_boot), ", or at boot: hugepagesz=%s hugepages=%llu", size_text(plan->page).s, want);
+	else if (plan->page >= 1ULL << 30)
+		snprintf(at_boot, sizeof(at_boot), ", or at boot: hugepagesz=%s hugepages=%d:%llu", size_text(plan->page).s, node,
+			want);
 	per_node(plan, root, nodes, sizeof(nodes));
 	log_err("%s: needs %llu pages of %s%s, %llu are free (%s); reserve them: echo %llu > "
 		"%s/hugepages/hugepages-%llukB/nr_hugepages%s",
@@ -190,7 +225,6 @@ static int check_pool_nodes(const struct mem_plan *plan, const char *root)
 {
 	struct shortage s;
 	struct ledger ledger;
-	unsigned first = 0;
 	char who[300];
 
 	for (unsigned i = 0; i < CPU_SETSIZE; i++)
@@ -198,10 +232,8 @@ static int check_pool_nodes(const struct mem_plan *plan, const char *root)
 	s = ledger_settle(plan, &ledger);
 	if (!s.block)
 		return 0;
-	while (!CPU_ISSET(first, &s.block->nodes))
-		first++;
 	snprintf(who, sizeof(who), "%s%s", option(s.block), s.block->nodes_why);
-	return too_few(plan, root, who, s.needs / plan->page, s.has / plan->page, first);
+	return too_few(plan, root, who, s.needs / plan->page, s.has / plan->page, s.node);
 }
 
 /* A cpuset narrower than the host: only its nodes' pages are to be had, and none of them is reserved. */
@@ -251,8 +283,25 @@ static int check_pool_mount(const struct mem_plan *plan)
 	return -ENOMEM;
 }
 
-/* The hugetlb cgroup; and, without preallocation, what could fail only when the guest touches it. */
-static int check_pool_late(const struct mem_plan *plan, const char *root)
+/*
+ * What mmap() reserves is pages of the host as a whole. The node, the cpuset, the cgroup (of either version, of the
+ * hugetlb or the memory controller) are asked when a page is touched, and what they refuse then is a SIGBUS.
+ */
+static int refuse_late(const struct mem_plan *plan)
+{
+	const char *why = "--memory prealloc=off: a huge page that a node, cpuset or cgroup refuses while the guest runs "
+			  "kills it; leave prealloc on";
+
+	if (plan->cfg->force) {
+		log_warn("%s (--force)", why);
+		return 0;
+	}
+	log_err("%s; --force starts it all the same", why);
+	return -EINVAL;
+}
+
+/* The hugetlb cgroup. */
+static int check_pool_cgroup(const struct mem_plan *plan, const char *root)
 {
 	char where[256];
 	uint64_t room = pages_cgroup_room(root, plan->page, where, sizeof(where));
@@ -262,22 +311,7 @@ static int check_pool_late(const struct mem_plan *plan, const char *root)
 			plan->cfg->memory.hugepages, size_text(plan->cfg->memory.size).s, where, size_text(room).s);
 		return -ENOMEM;
 	}
-	if (plan->prealloc)
-		return 0;
-	if (room != UINT64_MAX) {
-		log_err("--memory prealloc=off: the hugetlb cgroup %s is limited: a page refused while the guest runs would kill "
-			"it; leave prealloc on",
-			where);
-		return -EINVAL;
-	}
-	for (unsigned i = 0; i < plan->n; i++)
-		if (plan->block[i].policy == MEM_POLICY_BIND) {
-			log_err("--memory prealloc=off: huge pages are reserved for the host as a whole, not on node %s: one that is "
-				"missing there while the guest runs would kill it; leave prealloc on",
-				plan->block[i].nodes_why);
-			return -EINVAL;
-		}
-	return 0;
+	return plan->prealloc ? 0 : refuse_late(plan);
 }
 
 static int check_hugetlb(const struct mem_plan *plan, const char *root)
@@ -291,7 +325,7 @@ static int check_hugetlb(const struct mem_plan *plan, const char *root)
 		err = check_pool_cpuset(plan, root);
 	if (!err)
 		err = check_pool_mount(plan);
-	return err ? err : check_pool_late(plan, root);
+	return err ? err : check_pool_cgroup(plan, root);
 }
 
 /* ---- ordinary memory that is to be there from the start ---- */
