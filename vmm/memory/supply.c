@@ -253,22 +253,15 @@ static int check_pool_cpuset(const struct mem_plan *plan, const char *root)
 		all += here;
 		has += CPU_ISSET(i, &allowed) ? here : 0;
 	}
-	if (all == has)
-		return 0;
-	place_format_cpus(&allowed, list, sizeof(list));
-	if (has < need && need - has > (pool.overcommit > pool.surplus ? pool.overcommit - pool.surplus : 0)) {
+	if (all != has && has < need && need - has > (pool.overcommit > pool.surplus ? pool.overcommit - pool.surplus : 0)) {
+		place_format_cpus(&allowed, list, sizeof(list));
 		log_err("--memory hugepages=%s: needs %llu pages of %s, %llu are free on node %s, where this process may use "
 			"memory; reserve more there, or widen cpuset.mems of its cgroup",
 			plan->cfg->memory.hugepages, (unsigned long long)need, size_text(plan->page).s, (unsigned long long)has,
 			list);
 		return -ENOMEM;
 	}
-	if (plan->prealloc)
-		return 0;
-	log_err("--memory prealloc=off: huge pages are reserved for the host as a whole, and this process may use memory of "
-		"node %s only: one that is missing there while the guest runs would kill it; leave prealloc on",
-		list);
-	return -EINVAL;
+	return 0;
 }
 
 static int check_pool_mount(const struct mem_plan *plan)
