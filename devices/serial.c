@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 #include "vmm/irq.h"
 #include "vmm/pi_mutex.h"
 

@@ -11,7 +11,7 @@
 
 #include "vmm/log.h"
 #include "vmm/memory/nodes.h"
-#include "vmm/options_table.h"
+#include "vmm/options/table.h"
 
 #define RAM_UNIT 4096 /* a page: KVM maps no less */
 

@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 
 #include "vmm/config.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 
 struct disk {
 	int fd;

@@ -19,7 +19,7 @@
 #include "devices/power.h"
 #include "devices/serial.h"
 #include "devices/virtio/devs.h"
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 #include "vmm/iothread.h"
 #include "vmm/disk.h"
 #include "vmm/log.h"

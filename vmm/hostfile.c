@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/options_values.h"
+#include "vmm/options/values.h"
 
 static int full_path(const char *root, const char *path, char out[PATH_MAX])
 {

@@ -12,7 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 #include "vmm/vm.h"
 
 int irq_open(struct irq_src *src, struct vm *vm, int gsi)

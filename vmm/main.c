@@ -11,7 +11,7 @@
 
 #include "vmm/guest.h"
 #include "vmm/log.h"
-#include "vmm/options.h"
+#include "vmm/options/options.h"
 #include "vmm/report.h"
 #include "version.h"
 

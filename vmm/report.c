@@ -15,7 +15,7 @@
 #include "arch/arch.h"
 #include "devices/virtio/virtio.h"
 #include "version.h"
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/util.h"

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "vmm/log.h"
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 #include "vmm/sandbox.h"
 
 /* Plenty for our threads. The usual 8 MiB would become a 2 MiB huge page on hosts that make them everywhere. */

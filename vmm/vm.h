@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "vmm/config.h"
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 #define VM_MAX_GSI 1024 /* routing entries: 24 pins, the rest MSIs */
 

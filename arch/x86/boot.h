@@ -13,7 +13,7 @@
 
 #include "arch/arch.h"
 #include "vmm/config.h"
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 /* Selectors of the GDT that boot_cpu_tables() writes at ADDR_GDT. */
 #define BOOT_CS	       0x10

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "devices/virtio/virtq.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 
 #define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLK 2

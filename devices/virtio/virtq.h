@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 #define VIRTQ_MAX_SIZE 1024
 

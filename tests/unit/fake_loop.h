@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "tests/unit/ring_driver.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 
 #define FAKE_WATCHES 32
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 
 /* A loop over engine 0 (plain) or 1 (io_uring), or NULL when this host has no io_uring. */
 static inline struct loop *make(int engine, unsigned depth)

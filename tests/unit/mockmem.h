@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 void *mem_at(const struct guest_mem *m, uint64_t gpa, uint64_t len)
 {

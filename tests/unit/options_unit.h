@@ -16,8 +16,8 @@
 #include "tests/unit/unit.h"
 #include "vmm/config.h"
 #include "vmm/log.h"
-#include "vmm/options.h"
-#include "vmm/options_table.h"
+#include "vmm/options/options.h"
+#include "vmm/options/table.h"
 
 /* The modules that the options lean on, in our hands: what was logged, which architecture, which CPU
  * features. */

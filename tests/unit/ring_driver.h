@@ -16,7 +16,7 @@
 
 #include "devices/virtio/ring_atomics.h"
 #include "devices/virtio/virtq.h"
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 #define must(cond) ((cond) ? (void)0 : ring_driver_die(__FILE__, __LINE__, #cond))
 

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/console.h"
-#include "vmm/console_port.h"
-#include "vmm/loop.h"
+#include "vmm/console/console.h"
+#include "vmm/console/port.h"
+#include "vmm/loop/loop.h"
 
 static struct loop *loop;
 static struct console *con;

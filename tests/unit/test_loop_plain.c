@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 #include "vmm/util.h"
 
 #define BATCH 32

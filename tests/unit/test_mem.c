@@ -11,7 +11,7 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/log.h"
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 #include "vmm/memory/fill.h"
 #include "vmm/memory/pages.h"
 #include "vmm/memory/plan.h"

@@ -8,7 +8,7 @@
 #include "tests/unit/fake_root.h"
 #include "vmm/hostfile.h"
 #include "vmm/memory/numa.h"
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 
 #define NODE "/sys/devices/system/node"
 #define KIB  1024ULL

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/options_values.h"
+#include "vmm/options/values.h"
 
 START_TEST(sizes)
 {

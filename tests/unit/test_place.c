@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 #include "vmm/thread.h"
 
 static char *iothreads[] = {"fast"};

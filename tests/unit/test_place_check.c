@@ -10,7 +10,7 @@
 #include "tests/unit/fake_root.h"
 #include "tests/unit/unit.h"
 #include "vmm/log.h"
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 
 /* The first two CPUs this process may use, which the tests call 0 and 1: their lists are written with these. */
 static int cpu[2];

@@ -14,8 +14,8 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/log.h"
-#include "vmm/loop.h"
-#include "vmm/place.h"
+#include "vmm/loop/loop.h"
+#include "vmm/place/place.h"
 #include "vmm/thread.h"
 
 static struct guest_config cfg;

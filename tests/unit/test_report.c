@@ -7,7 +7,7 @@
 #include "arch/arch.h"
 #include "devices/virtio/virtio.h"
 #include "tests/unit/unit.h"
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 #include "vmm/guest.h"
 #include "vmm/report.h"
 

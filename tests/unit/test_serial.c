@@ -8,7 +8,7 @@
 
 #include "devices/serial.h"
 #include "tests/unit/unit.h"
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 #include "vmm/irq.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR };

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 #include "vmm/thread.h"
 #include "vmm/vcpu.h"
 

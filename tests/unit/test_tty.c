@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/console.h"
-#include "vmm/loop.h"
+#include "vmm/console/console.h"
+#include "vmm/loop/loop.h"
 
 static struct loop *loop;
 static struct console *con;

@@ -17,7 +17,7 @@
 #include "tests/unit/ring_driver.h"
 #include "tests/unit/unit.h"
 #include "vmm/bus.h"
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 #include "vmm/vm.h"
 
 #define ECAM   0xe0000000ull

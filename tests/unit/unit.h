@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 /* UNIT_MAIN("bus", test_a, test_b): a program that runs these tests, each in a process of its own. */
 #define UNIT_MAIN(name, ...)                                                                                           \

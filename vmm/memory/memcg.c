@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "vmm/hostfile.h"
-#include "vmm/options_values.h"
+#include "vmm/options/values.h"
 
 /* The two versions: where the hierarchy is mounted, its line in /proc/self/cgroup, and how it spells the same things. */
 static const struct version {

@@ -12,8 +12,8 @@
 
 #include "arch/arch.h"
 #include "vmm/log.h"
-#include "vmm/options_values.h"
-#include "vmm/place.h"
+#include "vmm/options/values.h"
+#include "vmm/place/place.h"
 
 #define PAGE	4096 /* KVM maps no less */
 #define MAX_RAM 8    /* ranges of the address map */

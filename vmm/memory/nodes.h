@@ -37,7 +37,7 @@ int nodes_size(const struct guest_config *cfg, uint64_t *size);
 
 /*
  * "[N:D,...]", in brackets or not: to[N] becomes D, and 0 where nothing is said. Whether those nodes exist is seen by
- * guest_nodes(). NULL, or the reason for a refusal (options_values.h).
+ * guest_nodes(). NULL, or the reason for a refusal (options/values.h).
  */
 const char *nodes_parse_distance(const char *text, uint8_t to[NODES_MAX]);
 

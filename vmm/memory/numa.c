@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/hostfile.h"
-#include "vmm/options_values.h"
+#include "vmm/options/values.h"
 
 #define NODES_DIR "/sys/devices/system/node"
 /* The kernel counts one bit less than it is told: get_nodes() in mm/mempolicy.c. */

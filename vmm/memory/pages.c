@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "vmm/hostfile.h"
-#include "vmm/options_values.h"
+#include "vmm/options/values.h"
 
 #define POOLS_DIR  "/sys/kernel/mm/hugepages"
 #define THP_DIR    "/sys/kernel/mm/transparent_hugepage"

@@ -11,8 +11,8 @@
 #include "vmm/log.h"
 #include "vmm/memory/pages.h"
 #include "vmm/memory/supply.h"
-#include "vmm/options_values.h"
-#include "vmm/place.h"
+#include "vmm/options/values.h"
+#include "vmm/place/place.h"
 
 const char *mem_parse_hugepages(const char *text, enum mem_pages *pages, uint64_t *size)
 {

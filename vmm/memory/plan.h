@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What guest RAM is to be made of, decided and checked against this host before anything is created; and, after
- * mem_create(), what the kernel says it is made of. The memory half of what vmm/place.h is for threads. Main.
+ * mem_create(), what the kernel says it is made of. The memory half of what vmm/place/place.h is for threads. Main.
  */
 #ifndef PINVM_MEMORY_PLAN_H
 #define PINVM_MEMORY_PLAN_H

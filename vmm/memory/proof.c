@@ -15,8 +15,8 @@
 #include "vmm/log.h"
 #include "vmm/memory/fill.h"
 #include "vmm/memory/pages.h"
-#include "vmm/options_values.h"
-#include "vmm/place.h"
+#include "vmm/options/values.h"
+#include "vmm/place/place.h"
 
 #define BATCH	  1024 /* pages a call asks about */
 #define ASK_TIMES 3

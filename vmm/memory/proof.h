@@ -7,7 +7,7 @@
 #ifndef PINVM_MEMORY_PROOF_H
 #define PINVM_MEMORY_PROOF_H
 
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 #include "vmm/memory/fill.h"
 #include "vmm/memory/plan.h"
 

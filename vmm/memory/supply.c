@@ -13,8 +13,8 @@
 #include "vmm/log.h"
 #include "vmm/memory/memcg.h"
 #include "vmm/memory/pages.h"
-#include "vmm/options_values.h"
-#include "vmm/place.h"
+#include "vmm/options/values.h"
+#include "vmm/place/place.h"
 
 /* Sizes in messages. */
 struct text {

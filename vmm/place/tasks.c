@@ -3,7 +3,7 @@
  * The look at every task of this process, those included that the kernel made in it: io_uring's workers (iou-wrk-TID) and
  * KVM's helpers (kvm-...). See place.h. Main.
  */
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 
 #include <dirent.h>
 #include <errno.h>

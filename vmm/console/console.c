@@ -3,14 +3,14 @@
  * The host end of the serial port; see console.h: its life, its input and the clients of its socket. All of
  * it runs on the console's loop (or on main, before and after the loop runs), apart from console_rx_ready().
  */
-#include "vmm/console.h"
+#include "vmm/console/console.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "vmm/console_priv.h"
+#include "vmm/console/priv.h"
 #include "vmm/log.h"
 
 #define READS_PER_CALL 64

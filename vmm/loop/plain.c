@@ -5,7 +5,7 @@
  * batches too, as far as none waits for another that takes long. The worker belongs to the loop and follows
  * its thread's affinity.
  */
-#include "vmm/loop_engine.h"
+#include "vmm/loop/engine.h"
 
 #include <assert.h>
 #include <errno.h>

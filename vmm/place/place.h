@@ -92,7 +92,7 @@ struct placement *place_worker(struct place *place, unsigned iothread, bool by_k
 int place_apply(struct placement *p);
 
 /*
- * Look at every task of this process (place_tasks.c). A task that KVM made inherits the place of the thread that first
+ * Look at every task of this process (place/tasks.c). A task that KVM made inherits the place of the thread that first
  * entered the guest: place_helpers() moves it to the emulator's CPUs and reads back; before the guest runs, 0 or -errno,
  * logged. place_look() is for the end: each row gets the kernel's latest answer, one error line for each task outside its
  * row's CPUs (without a pin: outside what this process may use by then) or without a row (which gets one), and returns how many those were. Main.

@@ -3,7 +3,7 @@
  * The engine-independent part of an event loop: watches, calls from other threads, idle hooks, timers, the
  * step. Runs on the loop's thread; loop_post() and loop_stop() on any.
  */
-#include "vmm/loop_engine.h"
+#include "vmm/loop/engine.h"
 
 #include <errno.h>
 #include <stdio.h>

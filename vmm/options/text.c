@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "vmm/options.h"
-#include "vmm/options_table.h"
+#include "vmm/options/options.h"
+#include "vmm/options/table.h"
 
 #define COLUMN 30 /* where descriptions start */
 

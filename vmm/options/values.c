@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Text to values and back; see options_values.h. Pure functions, any thread. */
-#include "vmm/options_values.h"
+/* Text to values and back; see options/values.h. Pure functions, any thread. */
+#include "vmm/options/values.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "vmm/log.h"
-#include "vmm/options.h"
-#include "vmm/options_parse.h"
+#include "vmm/options/options.h"
+#include "vmm/options/parse.h"
 
 struct file {
 	FILE *in;

@@ -4,7 +4,7 @@
  * the writes that signal eventfds, so that one system call submits a batch and waits for the next. Runs on
  * the loop's thread; whoever builds the loop may queue watches before that thread exists.
  */
-#include "vmm/loop_engine.h"
+#include "vmm/loop/engine.h"
 
 #include <errno.h>
 #include <liburing.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The plan of threads, its check against this host, and its proof; see place.h. */
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "vmm/log.h"
 
 #define CPUS_TEXT 256
-#define SPARE_ROWS 8 /* for tasks that place_tasks.c finds */
+#define SPARE_ROWS 8 /* for tasks that place/tasks.c finds */
 
 /* sched.h has no name for it: children of the thread start under SCHED_OTHER. */
 #define FLAG_RESET_ON_FORK 0x01

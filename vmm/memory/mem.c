@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Guest RAM; see mem.h. One reservation holds all of it, so that ranges that touch in the guest touch in the host. */
-#include "vmm/mem.h"
+#include "vmm/memory/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "vmm/memory/pages.h"
 #include "vmm/memory/plan.h"
 #include "vmm/memory/proof.h"
-#include "vmm/options_values.h"
+#include "vmm/options/values.h"
 
 #define MIB	   (1ULL << 20)
 #define LOCK_CHUNK (1024 * MIB) /* between two of these, a signal or the time limit is heard */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A console from the inside, for console.c (life, input, clients) and console_out.c (output). */
+/* A console from the inside, for console.c (life, input, clients) and console/out.c (output). */
 #ifndef PINVM_CONSOLE_PRIV_H
 #define PINVM_CONSOLE_PRIV_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "vmm/console.h"
-#include "vmm/console_port.h"
-#include "vmm/loop.h"
+#include "vmm/console/console.h"
+#include "vmm/console/port.h"
+#include "vmm/loop/loop.h"
 #include "vmm/util.h"
 
 /* Input read ahead: what a user can type before a guest that reads nothing hides Ctrl-A x. */

@@ -4,14 +4,14 @@
  * man page, completion, defaults and release follow. Only options that work stand here. Constant data, any
  * thread.
  */
-#include "vmm/options_table.h"
+#include "vmm/options/table.h"
 
 #include <limits.h>
 
 #include "vmm/memory/nodes.h"
 #include "vmm/memory/plan.h"
-#include "vmm/options_values.h"
-#include "vmm/place.h"
+#include "vmm/options/values.h"
+#include "vmm/place/place.h"
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define DAYS(n)	   ((n)*86400ULL * 1000000000)

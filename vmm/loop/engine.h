@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-#include "vmm/loop.h"
+#include "vmm/loop/loop.h"
 #include "vmm/util.h"
 
 enum loop_op { LOOP_READV, LOOP_WRITEV, LOOP_FDATASYNC, LOOP_FALLOCATE };

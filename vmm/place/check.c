@@ -10,7 +10,7 @@
 
 #include "vmm/hostfile.h"
 #include "vmm/log.h"
-#include "vmm/place.h"
+#include "vmm/place/place.h"
 
 #define CPUS_TEXT 256
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the command line (options.c), the configuration file (options_file.c) and what both collect. Main.
+/* Between the command line (options.c), the configuration file (options/file.c) and what both collect. Main.
  */
 #ifndef PINVM_OPTIONS_PARSE_H
 #define PINVM_OPTIONS_PARSE_H
 
 #include <stdbool.h>
 
-#include "vmm/options_table.h"
+#include "vmm/options/table.h"
 
 /* One option as it was given. */
 struct opt_given {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The options of `pinvm run`, from one table (options_table.c): command line, configuration file, help, man
+ * The options of `pinvm run`, from one table (options/table.c): command line, configuration file, help, man
  * page, shell completion and the plan of --dry-run. All calls are main's, before any other thread exists.
  */
 #ifndef PINVM_OPTIONS_H

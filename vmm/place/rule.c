@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/options_values.h"
-#include "vmm/place.h"
+#include "vmm/options/values.h"
+#include "vmm/place/place.h"
 
 #define ROLES "the role is one of vcpu, vcpuN, iothread, iothread:NAME, emulator"
 

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "vmm/console_priv.h"
+#include "vmm/console/priv.h"
 #include "vmm/log.h"
 #include "vmm/pi_mutex.h"
 

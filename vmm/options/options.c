@@ -3,7 +3,7 @@
  * The command line of `pinvm run`: collect what argv and the configuration file give, let argv win, then
  * store it all by the table. Main.
  */
-#include "vmm/options.h"
+#include "vmm/options/options.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,8 +14,8 @@
 #include "arch/arch.h"
 #include "version.h"
 #include "vmm/log.h"
-#include "vmm/options_parse.h"
-#include "vmm/options_values.h"
+#include "vmm/options/parse.h"
+#include "vmm/options/values.h"
 
 #define SHOWN 80 /* characters of a value that an error line repeats */
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "vmm/options_table.h"
-#include "vmm/options_values.h"
+#include "vmm/options/table.h"
+#include "vmm/options/values.h"
 
 bool opt_here(const struct opt_row *row)
 {

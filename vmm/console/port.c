@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Opening the host ends of a serial port, and moving bytes without waiting; see console_port.h. */
-#include "vmm/console_port.h"
+/* Opening the host ends of a serial port, and moving bytes without waiting; see console/port.h. */
+#include "vmm/console/port.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
-#include "vmm/tty.h"
+#include "vmm/console/tty.h"
 
 #define PTY_LOOK_MS	5
 #define PTY_EMPTY_LOOKS 3   /* this often empty: its reader has it all */

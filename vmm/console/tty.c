@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Raw mode with job control; see tty.h. Main, and signal handlers on whatever thread. */
-#include "vmm/tty.h"
+#include "vmm/console/tty.h"
 
 #include <errno.h>
 #include <signal.h>
