@@ -177,12 +177,12 @@ static int bind_block(const struct mem_block *b, void *host)
 
 	if (err == -EPERM)
 		log_err("%s%s: mbind is not permitted here (a container's seccomp profile? CAP_SYS_NICE lifts it)",
-			b->from_numa ? "--numa host-node=" : "--memory host-node=", b->nodes_why);
+			mem_nodes_option(b), b->nodes_why);
 	else if (err == -EINVAL && b->policy == MEM_POLICY_PREFERRED && CPU_COUNT(&b->nodes) > 1)
 		log_err("%s%s,policy=preferred: this kernel takes one node there (several need Linux 5.15); give one",
-			b->from_numa ? "--numa host-node=" : "--memory host-node=", b->nodes_why);
+			mem_nodes_option(b), b->nodes_why);
 	else if (err)
-		log_errno(err, "%s%s: mbind", b->from_numa ? "--numa host-node=" : "--memory host-node=", b->nodes_why);
+		log_errno(err, "%s%s: mbind", mem_nodes_option(b), b->nodes_why);
 	return err;
 }
 

@@ -147,6 +147,21 @@ int mem_plan(struct mem_plan *plan, const struct guest_config *cfg, const char *
 	return mem_supply_check(plan, root);
 }
 
+/* ---- what it says ---- */
+
+bool mem_is_bound(const struct mem_plan *plan)
+{
+	for (unsigned i = 0; i < plan->n; i++)
+		if (plan->block[i].nodes_why)
+			return true;
+	return false;
+}
+
+const char *mem_nodes_option(const struct mem_block *b)
+{
+	return b->from_numa ? "--numa host-node=" : "--memory host-node=";
+}
+
 /* ---- the table ---- */
 
 const char *mem_plan_backing(const struct mem_plan *plan)
@@ -191,7 +206,7 @@ static void format_why(const struct mem_plan *plan, const struct mem_block *b, c
 	if (m->hugepages)
 		because(out, n, "--memory hugepages=", m->hugepages);
 	if (b->nodes_why)
-		because(out, n, b->from_numa ? "--numa host-node=" : "--memory host-node=", b->nodes_why);
+		because(out, n, mem_nodes_option(b), b->nodes_why);
 	if (!out[0])
 		because(out, n, "the kernel's choice", "");
 	if (plan->prealloc)

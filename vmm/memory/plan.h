@@ -74,6 +74,11 @@ const char *mem_parse_hugepages(const char *text, enum mem_pages *pages, uint64_
 int mem_plan(struct mem_plan *plan, const struct guest_config *cfg, const char *root);
 
 
+/* Whether any block has a wish for nodes. Pure. */
+bool mem_is_bound(const struct mem_plan *plan);
+/* The option a block's nodes were typed in, up to its equals sign. Pure. */
+const char *mem_nodes_option(const struct mem_block *b);
+
 /* What RAM is mapped from: "anonymous", "memfd", "hugetlb", "hugetlb memfd", "hugetlbfs". */
 const char *mem_plan_backing(const struct mem_plan *plan);
 /* "bind:0-1", "any" for no policy. */

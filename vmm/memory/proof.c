@@ -43,14 +43,6 @@ static struct text range_text(const struct mem_block *b)
 	return t;
 }
 
-bool mem_is_bound(const struct mem_plan *plan)
-{
-	for (unsigned i = 0; i < plan->n; i++)
-		if (plan->block[i].nodes_why)
-			return true;
-	return false;
-}
-
 /* ---- policy and nodes ---- */
 
 /* The node of a page that is there for sure: a page that is not would be made. */

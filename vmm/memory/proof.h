@@ -11,9 +11,6 @@
 #include "vmm/memory/fill.h"
 #include "vmm/memory/plan.h"
 
-/* Whether any block has a wish for nodes. Pure. */
-bool mem_is_bound(const struct mem_plan *plan);
-
 /*
  * Fill in the read-back half of the plan's blocks and compare, if there is preallocation or any wish: else nothing is
  * there yet, and nothing is done. 0, or -EXDEV after one logged line; -errno; -ECANCELED and -ETIME as mem_fill().

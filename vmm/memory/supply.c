@@ -29,12 +29,6 @@ static struct text size_text(uint64_t bytes)
 	return t;
 }
 
-/* The option a block's nodes were typed in. */
-static const char *option(const struct mem_block *b)
-{
-	return b->from_numa ? "--numa host-node=" : "--memory host-node=";
-}
-
 /* ---- nodes ---- */
 
 static int check_nodes(const struct mem_block *b, const node_set *online, const node_set *allowed)
@@ -47,7 +41,7 @@ static int check_nodes(const struct mem_block *b, const node_set *online, const 
 		CPU_XOR(&rest, &rest, &b->nodes);
 		place_format_cpus(&rest, wrong, sizeof(wrong));
 		place_format_cpus(online, have, sizeof(have));
-		log_err("%s%s: this host has no node %s; it has %s", option(b), b->nodes_why, wrong, have);
+		log_err("%s%s: this host has no node %s; it has %s", mem_nodes_option(b), b->nodes_why, wrong, have);
 		return -EINVAL;
 	}
 	CPU_AND(&rest, &b->nodes, allowed);
@@ -56,7 +50,7 @@ static int check_nodes(const struct mem_block *b, const node_set *online, const 
 		place_format_cpus(&rest, wrong, sizeof(wrong));
 		place_format_cpus(allowed, have, sizeof(have));
 		log_err("%s%s: memory of node %s is outside what this process may use (%s); widen cpuset.mems of its cgroup",
-			option(b), b->nodes_why, wrong, have);
+			mem_nodes_option(b), b->nodes_why, wrong, have);
 		return -EINVAL;
 	}
 	return 0;
@@ -223,16 +217,20 @@ static int check_pool(const struct mem_plan *plan, const char *root)
 /* Blocks bound to nodes against what those nodes have. */
 static int check_pool_nodes(const struct mem_plan *plan, const char *root)
 {
-	struct shortage s;
+	node_set online;
 	struct ledger ledger;
+	struct shortage s;
 	char who[300];
 
+	if (!mem_is_bound(plan))
+		return 0;
+	numa_online(root, &online);
 	for (unsigned i = 0; i < CPU_SETSIZE; i++)
-		ledger.left[i] = pages_free_on(root, plan->page, i) * plan->page;
+		ledger.left[i] = CPU_ISSET(i, &online) ? pages_free_on(root, plan->page, i) * plan->page : 0;
 	s = ledger_settle(plan, &ledger);
 	if (!s.block)
 		return 0;
-	snprintf(who, sizeof(who), "%s%s", option(s.block), s.block->nodes_why);
+	snprintf(who, sizeof(who), "%s%s", mem_nodes_option(s.block), s.block->nodes_why);
 	return too_few(plan, root, who, s.needs / plan->page, s.has / plan->page, s.node);
 }
 
@@ -360,7 +358,7 @@ static int check_ordinary(const struct mem_plan *plan, const char *root)
 	s = ledger_settle(plan, &ledger);
 	if (!s.block)
 		return check_memcg(plan, root);
-	log_err("%s%s: %s is wanted from there, about %s is to be had; give less, or more nodes", option(s.block),
+	log_err("%s%s: %s is wanted from there, about %s is to be had; give less, or more nodes", mem_nodes_option(s.block),
 		s.block->nodes_why, size_text(s.needs).s, size_text(s.has >> 20 << 20).s);
 	return -ENOMEM;
 }
@@ -394,12 +392,9 @@ static int check_late_charge(const struct mem_plan *plan, const char *root)
 int mem_supply_check(const struct mem_plan *plan, const char *root)
 {
 	node_set online, allowed;
-	bool asked = false;
 	int err = 0;
 
-	for (unsigned i = 0; i < plan->n; i++)
-		asked = asked || plan->block[i].nodes_why;
-	if (asked) {
+	if (mem_is_bound(plan)) {
 		numa_online(root, &online);
 		numa_allowed(root, &allowed);
 		for (unsigned i = 0; !err && i < plan->n; i++)
