@@ -57,7 +57,7 @@ void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *m
 /*
  * board.c
  * Where the board's devices sit: arch_board_create() makes what belongs to the architecture (the IOAPIC) and adds it
- * and the devices guest.c made (serial, power, ...) to the bus.
+ * and the devices devices.c made (serial, power, ...) to the bus.
  */
 enum board_pin { BOARD_SERIAL, BOARD_POWER };
 int arch_gsi(enum board_pin pin);

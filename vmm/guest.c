@@ -15,13 +15,11 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "devices/pci.h"
 #include "devices/power.h"
-#include "devices/serial.h"
-#include "devices/virtio/devs.h"
-#include "vmm/console/console.h"
-#include "vmm/iothread.h"
+#include "devices/virtio/virtio.h"
+#include "vmm/devices.h"
 #include "vmm/disk.h"
+#include "vmm/iothread.h"
 #include "vmm/log.h"
 #include "vmm/memory/fill.h"
 #include "vmm/memory/proof.h"
@@ -83,11 +81,6 @@ void guest_stop(struct guest *guest, const char *why)
 	loop_timer_set(guest->loop, &guest->grace, guest->cfg->grace_ns);
 }
 
-static void console_quit(void *arg)
-{
-	guest_stop(arg, "Ctrl-A x");
-}
-
 static void on_signal(struct loop_ev *ev, uint32_t events)
 {
 	struct guest *guest = container_of(ev, struct guest, signal_ev);
@@ -111,121 +104,6 @@ static int signals_open(struct guest *guest)
 		return log_errno(-errno, "signalfd");
 	guest->signal_ev.fn = on_signal;
 	return loop_watch(guest->loop, &guest->signal_ev, guest->signal_fd, EPOLLIN);
-}
-
-/* ---- devices ---- */
-
-/* Serial, power and what the board needs of them. */
-static int board_open(struct guest *guest)
-{
-	int err = console_open(&guest->console, guest->cfg, guest->loop, console_quit, guest);
-
-	if (err)
-		return err;
-	err = irq_open(&guest->serial_irq, &guest->vm, arch_gsi(BOARD_SERIAL));
-	if (!err)
-		err = irq_open(&guest->power_irq, &guest->vm, arch_gsi(BOARD_POWER));
-	if (!err)
-		err = serial_create(&guest->serial, &guest->serial_irq, guest->console);
-	if (!err)
-		err = power_create(&guest->power, guest, &guest->power_irq);
-	if (!err)
-		err = arch_board_create(guest);
-	return err;
-}
-
-_Static_assert(CONFIG_MAX_DEVICES == PCI_SLOTS - 1, "a bus that is full refuses what the arrays do not hold");
-
-/* Put a new device on the PCI bus, at the next slot. */
-static int plug(struct guest *guest, struct virtio_dev *dev)
-{
-	unsigned n = guest->ndevices;
-	struct virtio_pci *transport;
-	int err = virtio_pci_create(&transport, guest->pci, &guest->vm, dev);
-
-	if (err)
-		return err; /* logged, and dev is gone */
-	guest->transport[n] = transport;
-	guest->device[n] = dev;
-	guest->ndevices++;
-	return 0;
-}
-
-static int disk_plug(struct guest *guest, unsigned i)
-{
-	const struct disk_config *cfg = &guest->cfg->disks[i];
-	struct loop *loop = iothread_loop(guest, cfg->iothread);
-	struct virtio_dev *dev;
-	struct disk *disk;
-	char name[16];
-	int err;
-
-	if (!loop) {
-		log_err("--disk %s,iothread=%s: there is no --iothread %s", cfg->path, cfg->iothread, cfg->iothread);
-		return -ENOENT;
-	}
-	disk = calloc(1, sizeof(*disk));
-	if (!disk)
-		return -ENOMEM;
-	err = disk_open(disk, cfg);
-	if (err) {
-		free(disk);
-		return err;
-	}
-	snprintf(name, sizeof(name), "disk%u", i);
-	err = virtio_blk_create(&dev, name, &guest->mem, loop, disk, cfg);
-	if (!err)
-		err = plug(guest, dev);
-	if (!err)
-		guest->disk[guest->ndevices - 1] = disk;
-	return err;
-}
-
-/* All devices of a guest, in the order it sees them. */
-static int devices_open(struct guest *guest)
-{
-	struct pci_layout layout;
-	struct virtio_dev *dev;
-	int err;
-
-	arch_pci_layout(&layout, mem_top(&guest->mem));
-	err = pci_bus_create(&guest->pci, &guest->bus, &layout);
-	for (unsigned i = 0; !err && i < guest->cfg->ndisks; i++)
-		err = disk_plug(guest, i);
-	if (!err && guest->cfg->rng) {
-		err = virtio_rng_create(&dev, "rng", &guest->mem, iothread_loop(guest, NULL));
-		if (!err)
-			err = plug(guest, dev);
-	}
-	return err;
-}
-
-/* Stop all devices and wait until nothing is in flight, while the loops run. -ETIMEDOUT: something still is. */
-static int devices_drain(struct guest *guest)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < guest->ndevices; i++)
-		virtio_pci_ask_reset(guest->transport[i]);
-	for (unsigned i = 0; i < guest->ndevices; i++) {
-		int e = virtio_pci_reset(guest->transport[i]);
-
-		err = err ? err : e;
-	}
-	return err;
-}
-
-static int devices_reset(struct guest *guest)
-{
-	int err = devices_drain(guest);
-
-	if (err)
-		return err; /* a late read would land in the next kernel's RAM */
-	pci_bus_reset(guest->pci);
-	serial_reset(guest->serial);
-	power_reset(guest->power);
-	arch_board_reset(guest);
-	return 0;
 }
 
 /* ---- the machine ---- */
@@ -508,17 +386,9 @@ void guest_destroy(struct guest *guest)
 	 * Requests that the host does not end keep what they use: the kernel, or the plain engine's worker, still writes
 	 * there. Devices, loops and RAM then stay until the process ends.
 	 */
-	if (drained) {
-		for (unsigned i = guest->ndevices; i-- > 0;)
-			virtio_pci_destroy(guest->transport[i]);
-		pci_bus_destroy(guest->pci);
-	}
-	arch_board_destroy(guest);
-	power_destroy(guest->power);
-	serial_destroy(guest->serial);
-	irq_close(&guest->power_irq);
-	irq_close(&guest->serial_irq);
-	console_close(guest->console);
+	if (drained)
+		devices_close(guest);
+	board_close(guest);
 	for (unsigned i = guest->niothreads; drained && i-- > 0;)
 		loop_destroy(guest->iothread[i].loop);
 	if (guest->signal_fd >= 0)

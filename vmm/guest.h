@@ -42,7 +42,7 @@ struct pci_bus;
 struct power;
 struct serial;
 struct virtio_dev;
-struct virtio_pci;
+struct virtio_transport;
 
 struct iothread {
 	const char *name; /* as the user typed it; the thread is io:NAME */
@@ -73,7 +73,7 @@ struct guest {
 	struct arch_board *board;
 	struct pci_bus *pci;
 	struct virtio_dev *device[CONFIG_MAX_DEVICES]; /* in the order of their slots */
-	struct virtio_pci *transport[CONFIG_MAX_DEVICES];
+	struct virtio_transport *transport[CONFIG_MAX_DEVICES];
 	struct disk *disk[CONFIG_MAX_DEVICES]; /* the back end of a disk, its device's own; NULL: another device */
 	unsigned ndevices;
 

@@ -253,7 +253,68 @@ static int build(struct virtio_pci *vp, struct pci_bus *bus)
 	return pci_dev_add(bus, &vp->pci);
 }
 
-int virtio_pci_create(struct virtio_pci **out, struct pci_bus *bus, struct vm *vm, struct virtio_dev *dev)
+/* False: it took too long. Posts of earlier resets may be left in the semaphore. */
+static bool wait_drained(struct virtio_pci *vp)
+{
+	while (!vp->drained)
+		if (sem_clockwait(&vp->stopped_sem, CLOCK_MONOTONIC, &vp->until) && errno == ETIMEDOUT)
+			return vp->drained;
+	return true;
+}
+
+static void vp_ask_reset(struct virtio_transport *t)
+{
+	struct virtio_pci *vp = of_transport(t);
+
+	clock_gettime(CLOCK_MONOTONIC, &vp->until);
+	vp->until.tv_nsec += vp->drain_ms % 1000 * 1000000l;
+	vp->until.tv_sec += vp->drain_ms / 1000 + vp->until.tv_nsec / 1000000000l;
+	vp->until.tv_nsec %= 1000000000l;
+	vp->asked = true;
+	pthread_mutex_lock(&vp->pci.lock);
+	vp_begin_reset(vp);
+	pthread_mutex_unlock(&vp->pci.lock);
+}
+
+static int vp_reset(struct virtio_transport *t)
+{
+	struct virtio_pci *vp = of_transport(t);
+	int err = 0;
+
+	if (!vp->asked)
+		vp_ask_reset(t);
+	vp->asked = false;
+	if (vp->draining && !wait_drained(vp))
+		err = log_errno(-ETIMEDOUT, "%s: requests in flight do not end", vp->dev->name);
+	pci_dev_reset(&vp->pci);
+	pthread_mutex_lock(&vp->pci.lock);
+	finish_reset(vp);
+	pthread_mutex_unlock(&vp->pci.lock);
+	return err;
+}
+
+static void vp_destroy(struct virtio_transport *t)
+{
+	struct virtio_pci *vp = of_transport(t);
+
+	pci_dev_fini(&vp->pci);
+	vp->dev->ops->destroy(vp->dev);
+	sem_destroy(&vp->stopped_sem);
+	free(vp->queue);
+	free(vp);
+}
+
+static const struct virtio_transport vp_transport = {
+	.notify = vp_notify,
+	.config_changed = vp_config_changed,
+	.needs_reset = vp_needs_reset,
+	.ask_reset = vp_ask_reset,
+	.reset = vp_reset,
+	.destroy = vp_destroy,
+};
+
+int virtio_pci_create(
+	struct virtio_transport **out, struct pci_bus *bus, struct vm *vm, struct virtio_dev *dev)
 {
 	struct virtio_pci *vp = calloc(1, sizeof(*vp));
 	int err;
@@ -268,65 +329,16 @@ int virtio_pci_create(struct virtio_pci **out, struct pci_bus *bus, struct vm *v
 	vp->vm = vm;
 	vp->drain_ms = DRAIN_MS;
 	vp->stopped.fn = vp_stopped;
-	vp->transport = (struct virtio_transport){
-		.notify = vp_notify, .config_changed = vp_config_changed, .needs_reset = vp_needs_reset};
+	vp->transport = vp_transport;
 	sem_init(&vp->stopped_sem, 0, 0);
 	dev->transport = &vp->transport;
 	pci_dev_init(&vp->pci, &vp_ops, dev->name, 0x1af4, 0x1040 + dev->ops->id, 0x1af4, 0x40 + dev->ops->id,
 		class_of(dev->ops->id) << 8 | 1);
 	err = build(vp, bus);
 	if (err) {
-		virtio_pci_destroy(vp);
+		vp_destroy(&vp->transport);
 		return err;
 	}
-	*out = vp;
+	*out = &vp->transport;
 	return 0;
-}
-
-/* False: it took too long. Posts of earlier resets may be left in the semaphore. */
-static bool wait_drained(struct virtio_pci *vp)
-{
-	while (!vp->drained)
-		if (sem_clockwait(&vp->stopped_sem, CLOCK_MONOTONIC, &vp->until) && errno == ETIMEDOUT)
-			return vp->drained;
-	return true;
-}
-
-void virtio_pci_ask_reset(struct virtio_pci *vp)
-{
-	clock_gettime(CLOCK_MONOTONIC, &vp->until);
-	vp->until.tv_nsec += vp->drain_ms % 1000 * 1000000l;
-	vp->until.tv_sec += vp->drain_ms / 1000 + vp->until.tv_nsec / 1000000000l;
-	vp->until.tv_nsec %= 1000000000l;
-	vp->asked = true;
-	pthread_mutex_lock(&vp->pci.lock);
-	vp_begin_reset(vp);
-	pthread_mutex_unlock(&vp->pci.lock);
-}
-
-int virtio_pci_reset(struct virtio_pci *vp)
-{
-	int err = 0;
-
-	if (!vp->asked)
-		virtio_pci_ask_reset(vp);
-	vp->asked = false;
-	if (vp->draining && !wait_drained(vp))
-		err = log_errno(-ETIMEDOUT, "%s: requests in flight do not end", vp->dev->name);
-	pci_dev_reset(&vp->pci);
-	pthread_mutex_lock(&vp->pci.lock);
-	finish_reset(vp);
-	pthread_mutex_unlock(&vp->pci.lock);
-	return err;
-}
-
-void virtio_pci_destroy(struct virtio_pci *vp)
-{
-	if (!vp)
-		return;
-	pci_dev_fini(&vp->pci);
-	vp->dev->ops->destroy(vp->dev);
-	sem_destroy(&vp->stopped_sem);
-	free(vp->queue);
-	free(vp);
 }

@@ -50,11 +50,22 @@ struct virtio_ops {
 	void (*destroy)(struct virtio_dev *dev);
 };
 
-/* What a device tells its transport: any thread, lock-free. Implemented by virtio pci.c / mmio.c (or a test). */
+/* How a guest reaches a device: virtio pci.c or mmio.c, or a test. It owns the device it was made for. */
 struct virtio_transport {
+	/* What a device tells its transport: any thread, lock-free. */
 	void (*notify)(struct virtio_transport *t, unsigned q, struct loop *loop);
 	void (*config_changed)(struct virtio_transport *t);
 	void (*needs_reset)(struct virtio_transport *t);
+	/*
+	 * What main tells it. reset: as at power-on, while no vCPU runs; loops keep running. 0, or -ETIMEDOUT (logged) when
+	 * the device has not drained in 10 s: what is in flight may still write guest RAM, and reads the device's memory, so
+	 * neither may be used for anything else or freed; its status reads non-zero until it has drained. ask_reset() only
+	 * begins: several devices that were asked before the first is waited for drain side by side, within the same 10 s.
+	 * destroy: after vCPUs and loops have ended their threads; the device goes too.
+	 */
+	void (*ask_reset)(struct virtio_transport *t);
+	int (*reset)(struct virtio_transport *t);
+	void (*destroy)(struct virtio_transport *t);
 };
 
 struct virtio_queue {

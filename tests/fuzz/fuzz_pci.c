@@ -297,6 +297,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct pci_bus *bus;
 
+	struct virtio_transport *t;
+
 	log_set_level(LOG_ERROR);
 	memset(&board, 0, sizeof(board));
 	memset(&model, 0, sizeof(model));
@@ -309,7 +311,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.config_len = 24};
 	for (unsigned i = 0; i < NVQ; i++)
 		queues[i] = (struct virtio_queue){.kick_fd = -1 - (int)i};
-	must(!pci_bus_create(&bus, &board, &layout) && !virtio_pci_create(&vp, bus, NULL, &vdev));
+	must(!pci_bus_create(&bus, &board, &layout) && !virtio_pci_create(&t, bus, NULL, &vdev));
+	vp = vp_container(t, transport);
 	bus_freeze(&board);
 	vp->drain_ms = 0;
 	wr(BUS_MMIO, CFG + PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
@@ -318,10 +321,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check();
 	}
 	if (size & 1)
-		virtio_pci_reset(vp);
+		t->reset(t);
 	recover();
 	finish_stop();
-	virtio_pci_destroy(vp);
+	t->destroy(t);
 	pci_bus_destroy(bus);
 	must(!fake_irq.open && !model.kicks);
 	return 0;

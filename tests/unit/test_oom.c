@@ -97,11 +97,11 @@ static const struct pci_layout layout = {
 static const struct disk_config cfg = {.path = "none", .queues = 2, .queue_size = 64};
 static struct guest_mem mem;
 
-/* What guest.c does for a loop, a disk and an rng, and the way back. */
+/* What devices.c does for a loop, a disk and an rng, and the way back. */
 static int build_and_destroy(void)
 {
 	struct bus board = {0};
-	struct virtio_pci *t[2] = {NULL, NULL};
+	struct virtio_transport *t[2] = {NULL, NULL};
 	struct virtio_dev *dev;
 	struct pci_bus *bus = NULL;
 	struct loop *loop = NULL;
@@ -126,8 +126,9 @@ static int build_and_destroy(void)
 		err = virtio_rng_create(&dev, "rng", &mem, loop);
 	if (!err)
 		err = virtio_pci_create(&t[1], bus, NULL, dev);
-	virtio_pci_destroy(t[1]);
-	virtio_pci_destroy(t[0]);
+	for (unsigned i = 2; i-- > 0;)
+		if (t[i])
+			t[i]->destroy(t[i]);
 	pci_bus_destroy(bus);
 	loop_destroy(loop);
 	return err;

@@ -86,7 +86,7 @@ START_TEST(restart_waits_for_the_device)
 	model.slow = true;
 	drive();
 	ck_assert_int_eq(pthread_create(&t, NULL, loop_thread, NULL), 0);
-	virtio_pci_reset(vp);
+	restart();
 	pthread_join(t, NULL);
 	ck_assert_uint_eq(rd(CFG + PCI_COMMAND, 2), 0);
 	find_structures();
@@ -94,7 +94,7 @@ START_TEST(restart_waits_for_the_device)
 	drive();
 	ck_assert_uint_eq(model.starts, 2);
 	reset();
-	virtio_pci_reset(vp); /* nothing to wait for */
+	restart(); /* nothing to wait for */
 	tear_down();
 }
 END_TEST
@@ -105,13 +105,13 @@ START_TEST(restart_does_not_wait_for_ever)
 	model.slow = true;
 	vp->drain_ms = 20;
 	drive();
-	ck_assert_msg(virtio_pci_reset(vp) == -ETIMEDOUT, "guest RAM may still be written");
+	ck_assert_msg(restart() == -ETIMEDOUT, "guest RAM may still be written");
 	find_structures();
 	ck_assert_msg(status() != 0, "the next driver waits");
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	ck_assert_uint_ne(status(), 0);
 	put(VIRTIO_PCI_COMMON_STATUS, ACK, 1);
-	ck_assert_int_eq(virtio_pci_reset(vp), -ETIMEDOUT);
+	ck_assert_int_eq(restart(), -ETIMEDOUT);
 	find_structures();
 	ck_assert_uint_ne(status(), 0);
 	ck_assert_uint_eq(model.stops, 2);
@@ -128,10 +128,10 @@ START_TEST(devices_can_drain_side_by_side)
 	model.slow = true;
 	vp->drain_ms = 60000;
 	drive();
-	virtio_pci_ask_reset(vp);
+	vp->transport.ask_reset(&vp->transport);
 	ck_assert_msg(model.stops == 2, "asked, and not waited for");
 	ck_assert(finish_stop());
-	ck_assert_int_eq(virtio_pci_reset(vp), 0);
+	ck_assert_int_eq(restart(), 0);
 	ck_assert_msg(model.stops == 2, "it was asked once");
 	find_structures();
 	expect_power_on();
@@ -147,7 +147,7 @@ START_TEST(a_reset_in_flight_meets_a_restart)
 	drive();
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	ck_assert(finish_stop());
-	virtio_pci_reset(vp);
+	restart();
 	find_structures();
 	expect_power_on();
 	ck_assert_msg(model.stops == 2, "the stop of the driver's reset serves the restart");
@@ -161,14 +161,14 @@ START_TEST(set_up_fails_cleanly)
 	for (int n = 0; n < NVQ + 1; n++) {
 		make_device();
 		fake_irq.left = n;
-		ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, &vdev), -ENOSPC);
+		ck_assert_int_eq(plug(), -ENOSPC);
 		ck_assert_uint_eq(model.destroyed, n + 1);
 		ck_assert_int_eq(fake_irq.open, 0);
 	}
 	fake_irq.left = -1;
 	make_device();
 	vdev.config_len = 65;
-	ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, &vdev), -EINVAL);
+	ck_assert_int_eq(plug(), -EINVAL);
 	ck_assert_uint_eq(rd(CFG, 4), 0xffffffff);
 	pci_bus_destroy(bus);
 }
@@ -271,7 +271,7 @@ START_TEST(two_vcpus_and_a_loop_hammer)
 	ck_assert_msg(model.starts > 10 && model.stops > 10, "got far: %u starts", model.starts);
 	finish_stop();
 	model.slow = false;
-	virtio_pci_reset(vp);
+	restart();
 	drive();
 	for (unsigned q = 0; q < NVQ; q++)
 		kicked(q);

@@ -88,7 +88,7 @@ int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
 
 static struct bus board;
 static struct pci_bus *bus;
-static struct virtio_pci *vp;
+static struct virtio_transport *transport;
 static struct guest_mem mem;
 static struct ring_driver ring;
 static uint8_t *ram;
@@ -125,7 +125,7 @@ static void start_device(uint64_t features)
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	while (status())
 		sched_yield();
-	wr(CFG + vp->pci.cfg[PCI_CAPABILITY_LIST] + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
+	wr(CFG + vp_container(transport, transport)->pci.cfg[PCI_CAPABILITY_LIST] + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
 	for (unsigned i = 0; i < 2; i++)
 		wr(MEM32 + AT_MSIX + 16 * i + 12, 0, 4);
 	put(VIRTIO_PCI_COMMON_GF, (uint32_t)features, 4);
@@ -201,7 +201,7 @@ static void with_engine(enum io_engine engine)
 	ck_assert_int_eq(loop_create(&loop, "main", engine, 16), 0);
 	ck_assert_int_eq(virtio_rng_create(&dev, "rng", &mem, loop), 0);
 	ck_assert_int_eq(pci_bus_create(&bus, &board, &layout), 0);
-	ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, dev), 0);
+	ck_assert_int_eq(virtio_pci_create(&transport, bus, NULL, dev), 0);
 	ck_assert_int_eq(pthread_create(&t, NULL, run, loop), 0);
 	for (unsigned round = 0; round < 40; round++) {
 		start_device(features[round % 2]);
@@ -212,7 +212,7 @@ static void with_engine(enum io_engine engine)
 		}
 		offer(NUM); /* in flight when the reset comes */
 		if (round % 3 == 2)
-			virtio_pci_reset(vp);
+			transport->reset(transport);
 		else
 			put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	}
@@ -237,7 +237,7 @@ static void with_engine(enum io_engine engine)
 	pthread_join(t, &r);
 	ck_assert_ptr_null(r);
 	ck_assert(ram[0] == 0x5a && !memcmp(ram, ram + 1, 0x100000 - 1));
-	virtio_pci_destroy(vp);
+	transport->destroy(transport);
 	pci_bus_destroy(bus);
 	loop_destroy(loop);
 }

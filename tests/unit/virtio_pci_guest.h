@@ -153,18 +153,35 @@ static inline void make_device(void)
 		vdev.config[i] = 0x80 + i;
 }
 
+/* On the bus. */
+static inline int plug(void)
+{
+	struct virtio_transport *t;
+	int err = virtio_pci_create(&t, bus, NULL, &vdev);
+
+	if (!err)
+		vp = vp_container(t, transport);
+	return err;
+}
+
+/* What main does at a restart. */
+static inline int restart(void)
+{
+	return vp->transport.reset(&vp->transport);
+}
+
 static inline void build(void)
 {
 	ck_assert_int_eq(pci_bus_create(&bus, &board, &layout), 0);
 	make_device();
-	ck_assert_int_eq(virtio_pci_create(&vp, bus, NULL, &vdev), 0);
+	ck_assert_int_eq(plug(), 0);
 	bus_freeze(&board);
 }
 
 static inline void tear_down(void)
 {
 	finish_stop();
-	virtio_pci_destroy(vp);
+	vp->transport.destroy(&vp->transport);
 	pci_bus_destroy(bus);
 	ck_assert_uint_eq(model.destroyed, 1);
 	ck_assert_uint_eq(kicks.n, 0);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The devices of a guest; see devices.h. Main only. */
+#include "vmm/devices.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arch/arch.h"
+#include "devices/pci.h"
+#include "devices/power.h"
+#include "devices/serial.h"
+#include "devices/virtio/devs.h"
+#include "vmm/console/console.h"
+#include "vmm/disk.h"
+#include "vmm/guest.h"
+#include "vmm/iothread.h"
+#include "vmm/log.h"
+
+static void console_quit(void *arg)
+{
+	guest_stop(arg, "Ctrl-A x");
+}
+
+int board_open(struct guest *guest)
+{
+	int err = console_open(&guest->console, guest->cfg, guest->loop, console_quit, guest);
+
+	if (err)
+		return err;
+	err = irq_open(&guest->serial_irq, &guest->vm, arch_gsi(BOARD_SERIAL));
+	if (!err)
+		err = irq_open(&guest->power_irq, &guest->vm, arch_gsi(BOARD_POWER));
+	if (!err)
+		err = serial_create(&guest->serial, &guest->serial_irq, guest->console);
+	if (!err)
+		err = power_create(&guest->power, guest, &guest->power_irq);
+	if (!err)
+		err = arch_board_create(guest);
+	return err;
+}
+
+void board_close(struct guest *guest)
+{
+	arch_board_destroy(guest);
+	power_destroy(guest->power);
+	serial_destroy(guest->serial);
+	irq_close(&guest->power_irq);
+	irq_close(&guest->serial_irq);
+	console_close(guest->console);
+}
+
+_Static_assert(CONFIG_MAX_DEVICES == PCI_SLOTS - 1, "a bus that is full refuses what the arrays do not hold");
+
+/* Put a new device on the PCI bus, at the next slot. */
+static int plug(struct guest *guest, struct virtio_dev *dev)
+{
+	unsigned n = guest->ndevices;
+	struct virtio_transport *transport;
+	int err = virtio_pci_create(&transport, guest->pci, &guest->vm, dev);
+
+	if (err)
+		return err; /* logged, and dev is gone */
+	guest->transport[n] = transport;
+	guest->device[n] = dev;
+	guest->ndevices++;
+	return 0;
+}
+
+static int disk_plug(struct guest *guest, unsigned i)
+{
+	const struct disk_config *cfg = &guest->cfg->disks[i];
+	struct loop *loop = iothread_loop(guest, cfg->iothread);
+	struct virtio_dev *dev;
+	struct disk *disk;
+	char name[16];
+	int err;
+
+	if (!loop) {
+		log_err("--disk %s,iothread=%s: there is no --iothread %s", cfg->path, cfg->iothread, cfg->iothread);
+		return -ENOENT;
+	}
+	disk = calloc(1, sizeof(*disk));
+	if (!disk)
+		return -ENOMEM;
+	err = disk_open(disk, cfg);
+	if (err) {
+		free(disk);
+		return err;
+	}
+	snprintf(name, sizeof(name), "disk%u", i);
+	err = virtio_blk_create(&dev, name, &guest->mem, loop, disk, cfg);
+	if (!err)
+		err = plug(guest, dev);
+	if (!err)
+		guest->disk[guest->ndevices - 1] = disk;
+	return err;
+}
+
+/* All devices of a guest, in the order it sees them. */
+int devices_open(struct guest *guest)
+{
+	struct pci_layout layout;
+	struct virtio_dev *dev;
+	int err;
+
+	arch_pci_layout(&layout, mem_top(&guest->mem));
+	err = pci_bus_create(&guest->pci, &guest->bus, &layout);
+	for (unsigned i = 0; !err && i < guest->cfg->ndisks; i++)
+		err = disk_plug(guest, i);
+	if (!err && guest->cfg->rng) {
+		err = virtio_rng_create(&dev, "rng", &guest->mem, iothread_loop(guest, NULL));
+		if (!err)
+			err = plug(guest, dev);
+	}
+	return err;
+}
+
+int devices_drain(struct guest *guest)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < guest->ndevices; i++)
+		guest->transport[i]->ask_reset(guest->transport[i]);
+	for (unsigned i = 0; i < guest->ndevices; i++) {
+		int e = guest->transport[i]->reset(guest->transport[i]);
+
+		err = err ? err : e;
+	}
+	return err;
+}
+
+int devices_reset(struct guest *guest)
+{
+	int err = devices_drain(guest);
+
+	if (err)
+		return err; /* a late read would land in the next kernel's RAM */
+	pci_bus_reset(guest->pci);
+	serial_reset(guest->serial);
+	power_reset(guest->power);
+	arch_board_reset(guest);
+	return 0;
+}
+
+void devices_close(struct guest *guest)
+{
+	for (unsigned i = guest->ndevices; i-- > 0;)
+		guest->transport[i]->destroy(guest->transport[i]);
+	pci_bus_destroy(guest->pci);
+}
