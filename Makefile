@@ -198,7 +198,21 @@ $(B)/lab/fio.cpio: $(lab_init)
 	@mkdir -p $(@D)
 	$(call say,INIT,$@)$(lab_base) --add-exec fio
 
-lab-files: all guests $(B)/lab/guest.cpio $(B)/lab/fio.cpio ## what the lab's tests boot
+# Programs of the lab's tests; those of guests have no libraries.
+lab_programs := packets tapfd
+$(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
+
+lab_net = $(lab_base) --module virtio_net --module virtio_mmio --add-exec ping --add-exec ethtool --add $(B)/lab/packets:/bin/packets
+$(B)/lab/net.cpio: $(lab_init) $(B)/lab/packets
+	$(call say,INIT,$@)$(lab_net)
+
+$(B)/lab/iperf.cpio: $(lab_init) $(B)/lab/packets
+	$(call say,INIT,$@)$(lab_net) --add-exec iperf3
+
+lab_cpios := guest fio net iperf
+lab-files: all guests $(lab_cpios:%=$(B)/lab/%.cpio) $(lab_programs:%=$(B)/lab/%) ## what the lab's tests boot
 	$(Q)tools/kernel cloud vmlinux >/dev/null
 
 LAB_LIMIT ?= 3600
