@@ -170,21 +170,26 @@ void vm_close(struct vm *vm)
 	vm->fd = -1;
 }
 
-static int kick(struct vm *vm, uint64_t gpa, int fd, uint32_t flags)
+static int kick(struct vm *vm, uint64_t gpa, int value, int fd, uint32_t flags)
 {
 	struct kvm_ioeventfd io = {.addr = gpa, .len = vm->fast_kick ? 0 : 2, .fd = fd, .flags = flags};
 
+	if (value >= 0) {
+		io.datamatch = value;
+		io.len = 4;
+		io.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+	}
 	return ioctl(vm->fd, KVM_IOEVENTFD, &io) < 0 ? -errno : 0;
 }
 
-int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd)
 {
-	return kick(vm, gpa, fd, 0);
+	return kick(vm, gpa, value, fd, 0);
 }
 
-int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd)
 {
-	return kick(vm, gpa, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
+	return kick(vm, gpa, value, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 
 int vm_gsi_take(struct vm *vm, struct irq_src *src, int gsi)

@@ -47,9 +47,13 @@ void vm_close(struct vm *vm);
 /* KVM_CHECK_EXTENSION on the VM (or on /dev/kvm before there is one). >= 0. */
 int vm_cap(const struct vm *vm, int cap);
 
-/* Bind or unbind an eventfd to a guest-physical MMIO address: any write there signals fd. Any thread. 0 or -errno. */
-int vm_kick_add(struct vm *vm, uint64_t gpa, int fd);
-int vm_kick_del(struct vm *vm, uint64_t gpa, int fd);
+/*
+ * Bind or unbind an eventfd to a guest-physical MMIO address: a write there signals fd, of any width, or with value >= 0 only
+ * one of 4 bytes that writes that value. Any thread. 0 or -errno.
+ */
+#define VM_KICK_ANY (-1)
+int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd);
+int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd);
 
 /* Used by irq.c only. */
 int vm_gsi_take(struct vm *vm, struct irq_src *src, int gsi); /* the GSI, or -ENOSPC / -EBUSY */

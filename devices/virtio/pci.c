@@ -1,41 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * virtio over PCI, modern only (virtio 1.2, section 4.1). Registers: vCPU threads with the PCI device's mutex
- * held. What the device says (interrupts, NEEDS_RESET, the end of a reset) comes from loops, takes no lock,
- * and is picked up from atomics.
+ * held; what they have in common with other transports is in regs.c. Interrupts come from loops, take no lock,
+ * and go by MSI-X only (vector 0..nvq), no INTx.
  *
- * It is a 32-bit BAR so that a guest without paging reaches it. Interrupts are MSI-X only (vector 0..nvq), no
- * INTx.
+ * It is a 32-bit BAR so that a guest without paging reaches it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "devices/virtio/pci_priv.h"
 #include "vmm/log.h"
-#include "vmm/vm.h"
-
-#define DRAIN_MS 10000 /* how long a guest's restart waits for requests in flight */
 
 static struct virtio_pci *of_transport(struct virtio_transport *t)
 {
-	return vp_container(t, transport);
-}
-
-void vp_note(struct virtio_pci *vp, const char *what)
-{
-	if (!vp->noted && log_few(&vp->dev->complaints))
-		log_info("%s: %s: ignored", vp->dev->name, what);
-	vp->noted = true;
+	return vp_container(t, regs.transport);
 }
 
 /* What the device tells us: any thread, lock-free. */
 
 static void raise_isr(struct virtio_pci *vp, uint8_t bit)
 {
-	if (!(atomic_load_explicit(&vp->isr, memory_order_relaxed) & bit))
-		atomic_fetch_or(&vp->isr, bit);
+	if (!(atomic_load_explicit(&vp->regs.isr, memory_order_relaxed) & bit))
+		atomic_fetch_or(&vp->regs.isr, bit);
 }
 
 static void vp_notify(struct virtio_transport *t, unsigned q, struct loop *loop)
@@ -43,162 +31,65 @@ static void vp_notify(struct virtio_transport *t, unsigned q, struct loop *loop)
 	struct virtio_pci *vp = of_transport(t);
 
 	raise_isr(vp, ISR_QUEUE);
-	pci_msix_raise(&vp->pci, atomic_load_explicit(&vp->queue[q].vector, memory_order_relaxed), loop);
+	pci_msix_raise(&vp->pci, atomic_load_explicit(&vp->vector[q], memory_order_relaxed), loop);
 }
 
 static void vp_config_changed(struct virtio_transport *t)
 {
 	struct virtio_pci *vp = of_transport(t);
 
-	if (!(vp->status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (!(vp->regs.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
 	raise_isr(vp, ISR_CONFIG);
 	pci_msix_raise(&vp->pci, vp->config_vector, NULL);
 }
 
-static void vp_needs_reset(struct virtio_transport *t)
+static uint64_t vp_kick_gpa(struct vregs *r, unsigned q)
 {
-	of_transport(t)->needs_reset = true;
-	vp_config_changed(t);
+	struct virtio_pci *vp = vp_container(r, regs);
+
+	return vp->gpa ? vp->gpa + AT_NOTIFY + q * NOTIFY_STEP : 0;
 }
 
-static void vp_stopped(struct done *done)
+static void vp_no_vectors(struct vregs *r)
 {
-	struct virtio_pci *vp = vp_container(done, stopped);
+	struct virtio_pci *vp = vp_container(r, regs);
 
-	vp->drained = true;
-	sem_post(&vp->stopped_sem);
-}
-
-/* Kicks: an ioeventfd a queue while the device runs and its BAR is mapped. Without one, kicks come as writes.
- */
-static void update_kicks(struct virtio_pci *vp)
-{
-	for (unsigned i = 0; i < vp->dev->nvq; i++) {
-		struct vp_queue *q = &vp->queue[i];
-		uint64_t want = 0;
-
-		if (vp->gpa && vp_running(vp) && q->cfg.ready)
-			want = vp->gpa + AT_NOTIFY + i * NOTIFY_STEP;
-		if (want == q->kick_gpa)
-			continue;
-		if (q->kick_gpa)
-			vm_kick_del(vp->vm, q->kick_gpa, vp->dev->queue[i].kick_fd);
-		q->kick_gpa = want;
-		if (want && vm_kick_add(vp->vm, want, vp->dev->queue[i].kick_fd))
-			q->kick_gpa = 0;
-	}
-}
-
-static void no_vectors(struct virtio_pci *vp)
-{
 	vp->config_vector = VIRTIO_MSI_NO_VECTOR;
-	for (unsigned i = 0; i < vp->dev->nvq; i++)
-		vp->queue[i].vector = VIRTIO_MSI_NO_VECTOR;
+	for (unsigned i = 0; i < r->dev->nvq; i++)
+		vp->vector[i] = VIRTIO_MSI_NO_VECTOR;
 }
 
-static void power_on(struct virtio_pci *vp)
-{
-	vp->dfselect = vp->gfselect = vp->qselect = 0;
-	vp->wanted = vp->dev->features = 0;
-	no_vectors(vp);
-	for (unsigned i = 0; i < vp->dev->nvq; i++) {
-		vp->queue[i].cfg = (struct virtq_cfg){.num = vp->dev->queue_max};
-		vp->dev->queue[i].cfg = (struct virtq_cfg){0};
-	}
-	vp->noted = false;
-	vp->needs_reset = false;
-	vp->isr = 0;
-	vp->status = 0;
-	vp->draining = false;
-}
-
-/* The second half of a reset, by whoever looks first after the device has drained. */
-static void finish_reset(struct virtio_pci *vp)
-{
-	if (vp->draining && vp->drained)
-		power_on(vp);
-}
-
-/* Until the device has drained, status reads as it was and nothing else can be done to the device. */
-void vp_begin_reset(struct virtio_pci *vp)
-{
-	if (vp->draining)
-		return;
-	vp->draining = true;
-	vp->drained = false;
-	no_vectors(vp);
-	update_kicks(vp);
-	virtio_stop(vp->dev, &vp->stopped);
-	finish_reset(vp);
-}
-
-void vp_go_live(struct virtio_pci *vp)
-{
-	for (unsigned i = 0; i < vp->dev->nvq; i++)
-		vp->dev->queue[i].cfg = vp->queue[i].cfg;
-	update_kicks(vp);
-	virtio_start(vp->dev);
-}
-
-/* A device may change its configuration meanwhile; config_gen tells. A driver that reads by pieces looks at
- * it itself. */
-static void read_config(struct virtio_dev *dev, uint32_t off, uint8_t *data, unsigned len)
-{
-	uint32_t gen;
-	int tries = 4;
-
-	do {
-		gen = atomic_load(&dev->config_gen);
-		for (unsigned i = 0; i < len; i++)
-			data[i] = __atomic_load_n(&dev->config[off + i], __ATOMIC_ACQUIRE);
-	} while (gen != atomic_load(&dev->config_gen) && --tries);
-}
-
-static void kick(struct virtio_pci *vp, unsigned q)
-{
-	static const uint64_t one = 1;
-
-	/* An eventfd that is full already counts as kicked: nothing to do about an error. */
-	if (vp_running(vp) && vp->queue[q].cfg.ready &&
-		write(vp->dev->queue[q].kick_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-static bool within(uint64_t off, unsigned len, uint32_t base, uint32_t size)
-{
-	return off >= base && off - base < size && len <= size - (off - base);
-}
+static const struct vregs_ops vp_regs_ops = {.kick_gpa = vp_kick_gpa, .quiet = vp_no_vectors};
 
 static void vp_bar_read(struct pci_dev *pci, unsigned bar, uint64_t off, uint8_t *data, unsigned len)
 {
 	struct virtio_pci *vp = vp_of(pci);
 
-	finish_reset(vp);
+	vregs_catch_up(&vp->regs);
 	memset(data, 0xff, len);
-	if (within(off, len, AT_COMMON, COMMON_LEN))
+	if (vregs_within(off, len, AT_COMMON, COMMON_LEN))
 		vp_common_read(vp, off - AT_COMMON, data, len);
-	else if (within(off, len, AT_ISR, 1))
-		data[0] = atomic_exchange(&vp->isr, 0);
-	else if (within(off, len, AT_CONFIG, vp->dev->config_len))
-		read_config(vp->dev, off - AT_CONFIG, data, len);
+	else if (vregs_within(off, len, AT_ISR, 1))
+		data[0] = atomic_exchange(&vp->regs.isr, 0);
+	else if (off >= AT_CONFIG)
+		vregs_config_read(&vp->regs, off - AT_CONFIG, data, len);
 }
 
 static void vp_bar_write(struct pci_dev *pci, unsigned bar, uint64_t off, const uint8_t *data, unsigned len)
 {
 	struct virtio_pci *vp = vp_of(pci);
 
-	finish_reset(vp);
-	if (vp->draining)
+	vregs_catch_up(&vp->regs);
+	if (vp->regs.draining)
 		return;
-	if (within(off, len, AT_COMMON, COMMON_LEN)) {
+	if (vregs_within(off, len, AT_COMMON, COMMON_LEN)) {
 		vp_common_write(vp, off - AT_COMMON, data, len);
-	} else if (within(off, len, AT_NOTIFY, vp->dev->nvq * NOTIFY_STEP)) {
+	} else if (vregs_within(off, len, AT_NOTIFY, vp->regs.dev->nvq * NOTIFY_STEP)) {
 		if (off % NOTIFY_STEP == 0 && len <= NOTIFY_STEP)
-			kick(vp, (off - AT_NOTIFY) / NOTIFY_STEP);
-	} else if (within(off, len, AT_CONFIG, vp->dev->config_len)) {
-		if (vp->dev->ops->write_config)
-			vp->dev->ops->write_config(vp->dev, off - AT_CONFIG, data, len);
+			vregs_kick(&vp->regs, (off - AT_NOTIFY) / NOTIFY_STEP);
+	} else if (off >= AT_CONFIG) {
+		vregs_config_write(&vp->regs, off - AT_CONFIG, data, len);
 	}
 }
 
@@ -207,7 +98,7 @@ static void vp_bar_mapped(struct pci_dev *pci, unsigned bar, uint64_t gpa, bool 
 	struct virtio_pci *vp = vp_of(pci);
 
 	vp->gpa = on ? gpa : 0;
-	update_kicks(vp);
+	vregs_update_kicks(&vp->regs);
 }
 
 static const struct pci_dev_ops vp_ops = {
@@ -231,84 +122,54 @@ static uint32_t class_of(uint16_t id)
 	}
 }
 
-static int build(struct virtio_pci *vp, struct pci_bus *bus)
+static int build(struct virtio_pci *vp, struct pci_bus *bus, struct vm *vm, struct virtio_dev *dev)
 {
-	struct virtio_dev *dev = vp->dev;
 	uint64_t size = AT_MSIX;
 	int err;
 
 	vp->nvec = dev->nvq + 1;
-	vp->queue = calloc(dev->nvq, sizeof(vp->queue[0]));
-	if (!vp->queue)
-		return log_errno(-ENOMEM, "%s: PCI registers", dev->name);
+	vp->vector = calloc(dev->nvq, sizeof(vp->vector[0]));
+	err = vp->vector ? vregs_init(&vp->regs, dev, vm, &vp->pci.lock) : -ENOMEM;
+	if (err)
+		return log_errno(err, "%s: PCI registers", dev->name);
 	while (size < AT_MSIX + msix_size(vp->nvec))
 		size *= 2;
 	pci_dev_bar(&vp->pci, VP_BAR, size, false, false);
-	err = pci_dev_msix(&vp->pci, vp->vm, vp->nvec, VP_BAR, AT_MSIX);
+	err = pci_dev_msix(&vp->pci, vm, vp->nvec, VP_BAR, AT_MSIX);
 	if (!err)
 		err = vp_add_caps(vp);
 	if (err)
 		return log_errno(err, "%s: MSI-X with %u vectors", dev->name, vp->nvec);
-	power_on(vp);
 	return pci_dev_add(bus, &vp->pci);
-}
-
-/* False: it took too long. Posts of earlier resets may be left in the semaphore. */
-static bool wait_drained(struct virtio_pci *vp)
-{
-	while (!vp->drained)
-		if (sem_clockwait(&vp->stopped_sem, CLOCK_MONOTONIC, &vp->until) && errno == ETIMEDOUT)
-			return vp->drained;
-	return true;
-}
-
-static void vp_ask_reset(struct virtio_transport *t)
-{
-	struct virtio_pci *vp = of_transport(t);
-
-	clock_gettime(CLOCK_MONOTONIC, &vp->until);
-	vp->until.tv_nsec += vp->drain_ms % 1000 * 1000000l;
-	vp->until.tv_sec += vp->drain_ms / 1000 + vp->until.tv_nsec / 1000000000l;
-	vp->until.tv_nsec %= 1000000000l;
-	vp->asked = true;
-	pthread_mutex_lock(&vp->pci.lock);
-	vp_begin_reset(vp);
-	pthread_mutex_unlock(&vp->pci.lock);
 }
 
 static int vp_reset(struct virtio_transport *t)
 {
-	struct virtio_pci *vp = of_transport(t);
-	int err = 0;
+	int err = vregs_reset(t);
 
-	if (!vp->asked)
-		vp_ask_reset(t);
-	vp->asked = false;
-	if (vp->draining && !wait_drained(vp))
-		err = log_errno(-ETIMEDOUT, "%s: requests in flight do not end", vp->dev->name);
-	pci_dev_reset(&vp->pci);
-	pthread_mutex_lock(&vp->pci.lock);
-	finish_reset(vp);
-	pthread_mutex_unlock(&vp->pci.lock);
+	pci_dev_reset(&of_transport(t)->pci);
 	return err;
+}
+
+static void vp_free(struct virtio_pci *vp, struct virtio_dev *dev)
+{
+	pci_dev_fini(&vp->pci);
+	dev->ops->destroy(dev);
+	vregs_fini(&vp->regs);
+	free(vp->vector);
+	free(vp);
 }
 
 static void vp_destroy(struct virtio_transport *t)
 {
-	struct virtio_pci *vp = of_transport(t);
-
-	pci_dev_fini(&vp->pci);
-	vp->dev->ops->destroy(vp->dev);
-	sem_destroy(&vp->stopped_sem);
-	free(vp->queue);
-	free(vp);
+	vp_free(of_transport(t), vregs_of(t)->dev);
 }
 
 static const struct virtio_transport vp_transport = {
 	.notify = vp_notify,
 	.config_changed = vp_config_changed,
-	.needs_reset = vp_needs_reset,
-	.ask_reset = vp_ask_reset,
+	.needs_reset = vregs_needs_reset,
+	.ask_reset = vregs_ask_reset,
 	.reset = vp_reset,
 	.destroy = vp_destroy,
 };
@@ -325,20 +186,15 @@ int virtio_pci_create(
 		dev->ops->destroy(dev);
 		return err;
 	}
-	vp->dev = dev;
-	vp->vm = vm;
-	vp->drain_ms = DRAIN_MS;
-	vp->stopped.fn = vp_stopped;
-	vp->transport = vp_transport;
-	sem_init(&vp->stopped_sem, 0, 0);
-	dev->transport = &vp->transport;
+	vp->regs.transport = vp_transport;
+	vp->regs.ops = &vp_regs_ops;
 	pci_dev_init(&vp->pci, &vp_ops, dev->name, 0x1af4, 0x1040 + dev->ops->id, 0x1af4, 0x40 + dev->ops->id,
 		class_of(dev->ops->id) << 8 | 1);
-	err = build(vp, bus);
+	err = build(vp, bus, vm, dev);
 	if (err) {
-		vp_destroy(&vp->transport);
+		vp_free(vp, dev);
 		return err;
 	}
-	*out = &vp->transport;
+	*out = &vp->regs.transport;
 	return 0;
 }

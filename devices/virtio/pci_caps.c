@@ -79,12 +79,12 @@ int vp_add_caps(struct virtio_pci *vp)
 {
 	static const struct virtio_pci_cfg_cap writable = {
 		.cap = {.bar = 0xff, .offset = ~0u, .length = ~0u}, .pci_cfg_data = {0xff, 0xff, 0xff, 0xff}};
-	unsigned plain = sizeof(struct virtio_pci_cap), config_len = vp->dev->config_len;
+	unsigned plain = sizeof(struct virtio_pci_cap), config_len = vp->regs.dev->config_len;
 	int r;
 
 	r = add_cap(vp, VIRTIO_PCI_CAP_COMMON_CFG, plain, AT_COMMON, COMMON_LEN, NULL);
 	if (r >= 0)
-		r = add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, plain + 4, AT_NOTIFY, vp->dev->nvq * NOTIFY_STEP,
+		r = add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, plain + 4, AT_NOTIFY, vp->regs.dev->nvq * NOTIFY_STEP,
 			NULL);
 	if (r >= 0)
 		r = add_cap(vp, VIRTIO_PCI_CAP_ISR_CFG, plain, AT_ISR, 1, NULL);

@@ -61,7 +61,7 @@ static uint64_t *kick_of(int fd)
 	return &model.kick[-1 - fd];
 }
 
-int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	must(!*kick_of(fd));
 	if (gpa & 0x10000)
@@ -71,7 +71,7 @@ int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
 	return 0;
 }
 
-int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	must(*kick_of(fd) == gpa);
 	*kick_of(fd) = 0;
@@ -191,13 +191,13 @@ static void told_by_device(uint32_t v)
 {
 	switch (v % 4) {
 	case 0:
-		vp->transport.needs_reset(&vp->transport);
+		vp->regs.transport.needs_reset(&vp->regs.transport);
 		break;
 	case 1:
-		vp->transport.config_changed(&vp->transport);
+		vp->regs.transport.config_changed(&vp->regs.transport);
 		break;
 	default:
-		vp->transport.notify(&vp->transport, v / 4 % NVQ, NULL);
+		vp->regs.transport.notify(&vp->regs.transport, v / 4 % NVQ, NULL);
 	}
 }
 
@@ -312,9 +312,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < NVQ; i++)
 		queues[i] = (struct virtio_queue){.kick_fd = -1 - (int)i};
 	must(!pci_bus_create(&bus, &board, &layout) && !virtio_pci_create(&t, bus, NULL, &vdev));
-	vp = vp_container(t, transport);
+	vp = vp_container(t, regs.transport);
 	bus_freeze(&board);
-	vp->drain_ms = 0;
+	vp->regs.drain_ms = 0;
 	wr(BUS_MMIO, CFG + PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	for (; size >= 8; data += 8, size -= 8) {
 		step(data[0], bus_get(data + 1, 2), 1 + data[3] % 8, bus_get(data + 4, 4));

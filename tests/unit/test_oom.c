@@ -71,12 +71,12 @@ void free(void *p)
 }
 #endif
 
-int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	return 0;
 }
 
-int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	return 0;
 }

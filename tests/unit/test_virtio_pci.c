@@ -23,7 +23,7 @@ START_TEST(linux_finds_and_starts_the_device)
 	ck_assert_uint_eq(kicks.n, 2);
 	ck_assert_uint_eq(kicks.gpa[1], g.notify + g.notify_mult);
 	ck_assert_int_eq(kicks.fd[1], queues[1].kick_fd);
-	vp->transport.notify(&vp->transport, 1, NULL);
+	vp->regs.transport.notify(&vp->regs.transport, 1, NULL);
 	ck_assert_uint_eq(fake_irq.delivered, 1);
 	ck_assert_uint_eq(fake_irq.last->msg.data, 0x42);
 	tear_down();
@@ -128,7 +128,7 @@ START_TEST(nothing_happens_before_driver_ok)
 	ck_assert(!kicked(0));
 	ck_assert_uint_eq(kicks.adds, 0);
 	ck_assert_uint_eq(model.starts, 0);
-	vp->transport.config_changed(&vp->transport);
+	vp->regs.transport.config_changed(&vp->regs.transport);
 	ck_assert_uint_eq(fake_irq.delivered, 0);
 	ck_assert_uint_eq(rd(g.isr, 1), 0);
 	add_status(OK);
@@ -299,11 +299,11 @@ START_TEST(isr_clears_when_read)
 {
 	build();
 	drive();
-	vp->transport.notify(&vp->transport, 0, NULL);
+	vp->regs.transport.notify(&vp->regs.transport, 0, NULL);
 	ck_assert_uint_eq(rd(g.isr, 1), ISR_QUEUE);
 	ck_assert_uint_eq(rd(g.isr, 1), 0);
-	vp->transport.notify(&vp->transport, 0, NULL);
-	vp->transport.config_changed(&vp->transport);
+	vp->regs.transport.notify(&vp->regs.transport, 0, NULL);
+	vp->regs.transport.config_changed(&vp->regs.transport);
 	ck_assert_uint_eq(rd(g.isr, 1), ISR_QUEUE | ISR_CONFIG);
 	ck_assert_uint_eq(rd(g.isr, 1), 0);
 	tear_down();
@@ -314,7 +314,7 @@ START_TEST(needs_reset_is_told_after_driver_ok)
 {
 	build();
 	drive();
-	vp->transport.needs_reset(&vp->transport);
+	vp->regs.transport.needs_reset(&vp->regs.transport);
 	ck_assert_uint_eq(status(), ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
 	ck_assert_uint_eq(fake_irq.delivered, 1);
 	ck_assert_uint_eq(fake_irq.last->msg.data, 0x40);

@@ -10,7 +10,7 @@ START_TEST(status_is_zero_only_when_drained)
 	build();
 	model.slow = true;
 	drive();
-	vp->transport.notify(&vp->transport, 0, NULL);
+	vp->regs.transport.notify(&vp->regs.transport, 0, NULL);
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	ck_assert_uint_eq(model.stops, 2); /* probe's own reset was the first */
 	ck_assert_uint_ne(status(), 0);
@@ -29,7 +29,7 @@ START_TEST(status_is_zero_only_when_drained)
 	ck_assert_uint_eq(model.stops, 2);
 	ck_assert_uint_ne(status(), 0);
 	fake_irq.delivered = 0;
-	vp->transport.notify(&vp->transport, 0, NULL);
+	vp->regs.transport.notify(&vp->regs.transport, 0, NULL);
 	ck_assert_uint_eq(fake_irq.delivered, 0);
 	ck_assert(finish_stop());
 	expect_power_on();
@@ -103,7 +103,7 @@ START_TEST(restart_does_not_wait_for_ever)
 {
 	build();
 	model.slow = true;
-	vp->drain_ms = 20;
+	vp->regs.drain_ms = 20;
 	drive();
 	ck_assert_msg(restart() == -ETIMEDOUT, "guest RAM may still be written");
 	find_structures();
@@ -126,9 +126,9 @@ START_TEST(devices_can_drain_side_by_side)
 {
 	build();
 	model.slow = true;
-	vp->drain_ms = 60000;
+	vp->regs.drain_ms = 60000;
 	drive();
-	vp->transport.ask_reset(&vp->transport);
+	vp->regs.transport.ask_reset(&vp->regs.transport);
 	ck_assert_msg(model.stops == 2, "asked, and not waited for");
 	ck_assert(finish_stop());
 	ck_assert_int_eq(restart(), 0);
@@ -143,7 +143,7 @@ START_TEST(a_reset_in_flight_meets_a_restart)
 {
 	build();
 	model.slow = true;
-	vp->drain_ms = 60000;
+	vp->regs.drain_ms = 60000;
 	drive();
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	ck_assert(finish_stop());
@@ -243,11 +243,11 @@ static void *device_thread(void *arg)
 {
 	for (unsigned i = 0; !quiet; i++) {
 		finish_stop();
-		vp->transport.notify(&vp->transport, i % NVQ, NULL);
+		vp->regs.transport.notify(&vp->regs.transport, i % NVQ, NULL);
 		if (i % 16 == 0)
-			vp->transport.config_changed(&vp->transport);
+			vp->regs.transport.config_changed(&vp->regs.transport);
 		if (i % 64 == 0)
-			vp->transport.needs_reset(&vp->transport);
+			vp->regs.transport.needs_reset(&vp->regs.transport);
 		sched_yield();
 	}
 	return NULL;
@@ -276,7 +276,7 @@ START_TEST(two_vcpus_and_a_loop_hammer)
 	for (unsigned q = 0; q < NVQ; q++)
 		kicked(q);
 	fake_irq.delivered = 0;
-	vp->transport.notify(&vp->transport, 1, NULL);
+	vp->regs.transport.notify(&vp->regs.transport, 1, NULL);
 	ck_assert_uint_eq(fake_irq.delivered, 1);
 	tear_down();
 }

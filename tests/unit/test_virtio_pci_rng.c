@@ -76,12 +76,12 @@ void irq_reset(struct irq_src *src)
 	eventfd_read(src->fd, &v);
 }
 
-int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	return -ENOSPC;
 }
 
-int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	return 0;
 }
@@ -125,7 +125,7 @@ static void start_device(uint64_t features)
 	put(VIRTIO_PCI_COMMON_STATUS, 0, 1);
 	while (status())
 		sched_yield();
-	wr(CFG + vp_container(transport, transport)->pci.cfg[PCI_CAPABILITY_LIST] + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
+	wr(CFG + vp_container(transport, regs.transport)->pci.cfg[PCI_CAPABILITY_LIST] + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 2);
 	for (unsigned i = 0; i < 2; i++)
 		wr(MEM32 + AT_MSIX + 16 * i + 12, 0, 4);
 	put(VIRTIO_PCI_COMMON_GF, (uint32_t)features, 4);

@@ -43,7 +43,7 @@ static struct {
 	unsigned n, adds, refuse;
 } kicks;
 
-int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	if (kicks.refuse)
 		return -ENOSPC;
@@ -55,7 +55,7 @@ int vm_kick_add(struct vm *vm, uint64_t gpa, int fd)
 	return 0;
 }
 
-int vm_kick_del(struct vm *vm, uint64_t gpa, int fd)
+int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd)
 {
 	for (unsigned i = 0; i < kicks.n; i++) {
 		if (kicks.gpa[i] == gpa && kicks.fd[i] == fd) {
@@ -160,14 +160,14 @@ static inline int plug(void)
 	int err = virtio_pci_create(&t, bus, NULL, &vdev);
 
 	if (!err)
-		vp = vp_container(t, transport);
+		vp = vp_container(t, regs.transport);
 	return err;
 }
 
 /* What main does at a restart. */
 static inline int restart(void)
 {
-	return vp->transport.reset(&vp->transport);
+	return vp->regs.transport.reset(&vp->regs.transport);
 }
 
 static inline void build(void)
@@ -181,7 +181,7 @@ static inline void build(void)
 static inline void tear_down(void)
 {
 	finish_stop();
-	vp->transport.destroy(&vp->transport);
+	vp->regs.transport.destroy(&vp->regs.transport);
 	pci_bus_destroy(bus);
 	ck_assert_uint_eq(model.destroyed, 1);
 	ck_assert_uint_eq(kicks.n, 0);
