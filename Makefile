@@ -277,4 +277,4 @@ help: ## this list
 .SECONDARY:
 # Only of files that are still there: a source that moved must not haunt the build.
 -include $(patsubst %.c,$(B)/obj/%.d,$(lib_src) vmm/main.c $(unit_src) $(filter-out $(unit_src),$(wildcard tests/unit/*.c)) $(fuzz_src))
--include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)
+-include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/obj/tests/bench/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)

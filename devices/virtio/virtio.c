@@ -58,6 +58,20 @@ void virtio_resume(struct virtio_dev *dev, unsigned q)
 	dev->queue[q].stalled = false;
 }
 
+static void queue_paused(struct loop_timer *timer)
+{
+	container_of(timer, struct virtio_queue, pause)->stalled = false;
+}
+
+int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns)
+{
+	struct virtio_queue *vq = &dev->queue[q];
+
+	ring_count(&vq->limited, 1);
+	loop_timer_set(vq->loop, &vq->pause, ns);
+	return VIRTIO_STALLED;
+}
+
 static void queue_ignore_kicks(struct virtio_queue *q)
 {
 	if (q->watched)
@@ -200,6 +214,7 @@ static void queue_stop(struct loop_call *call)
 	}
 	q->live = false;
 	queue_ignore_kicks(q);
+	loop_timer_cancel(q->loop, &q->pause);
 	loop_idle_del(q->loop, &q->idle);
 	q->frozen.base = virtq_stop(&q->vq);
 	q->dev->ops->stop(q->dev, q->index, &q->stopped);
@@ -250,6 +265,7 @@ static int queue_init(struct virtio_dev *dev, unsigned i)
 	q->idle.fn = queue_idle;
 	q->start_call.fn = queue_start;
 	q->stop_call.fn = queue_stop;
+	q->pause.fn = queue_paused;
 	q->stopped.fn = queue_drained;
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return q->kick_fd < 0 ? log_errno(-errno, "%s: eventfd", dev->name) : 0;
@@ -287,6 +303,7 @@ void virtio_fini(struct virtio_dev *dev)
 		struct virtio_queue *q = &dev->queue[i];
 
 		queue_ignore_kicks(q);
+		loop_timer_cancel(q->loop, &q->pause);
 		if (q->live)
 			loop_idle_del(q->loop, &q->idle);
 		close(q->kick_fd);

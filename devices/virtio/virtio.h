@@ -68,6 +68,8 @@ struct virtio_transport {
 	void (*destroy)(struct virtio_transport *t);
 };
 
+struct limits;
+
 struct virtio_queue {
 	struct virtq vq;
 	struct virtq_cfg cfg;    /* transport's */
@@ -77,6 +79,7 @@ struct virtio_queue {
 	struct loop_ev kick;
 	struct loop_idle idle;
 	struct loop_call start_call, stop_call;
+	struct loop_timer pause;
 	struct done stopped;
 	struct virtio_dev *dev;
 	unsigned index;
@@ -85,6 +88,7 @@ struct virtio_queue {
 	bool watched; /* kicks are listened to */
 	bool stalled; /* waits for virtio_resume() */
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
+	_Atomic uint64_t limited;        /* virtio_pause() */
 };
 
 struct virtio_dev {
@@ -100,6 +104,7 @@ struct virtio_dev {
 	uint8_t config[64];         /* device configuration as the guest reads it; written by the device under its rules */
 	unsigned config_len;
 	_Atomic uint32_t config_gen;
+	const struct limits *limits; /* the device's own, for reports; NULL: it has none */
 	struct virtio_transport *transport;
 	struct loop_call start_call, stop_call; /* home loop's part of starting and stopping */
 	bool started;                           /* transport's mutex: virtio_start() was not followed by a stop */
@@ -123,6 +128,9 @@ void virtio_fini(struct virtio_dev *dev);
 void virtio_flush(struct virtio_dev *dev, unsigned q);
 /* For devices, on the queue's loop: what kick() was stalled for has come; it is called again before the loop sleeps. */
 void virtio_resume(struct virtio_dev *dev, unsigned q);
+/* For kick(), when the device's limits say so: counts it, and resumes after ns, unless the queue is stopped meanwhile.
+ * Returns VIRTIO_STALLED, for kick() to return. */
+int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns);
 /* For devices, any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once per reset */

@@ -20,6 +20,8 @@ struct loop {
 	struct loop_idle *idles;
 	struct loop_ev *watch[FAKE_WATCHES];
 	bool ready[FAKE_WATCHES];
+	struct loop_timer *timers; /* the next one first */
+	uint64_t now;		   /* a test's to move: ns */
 	int watch_err;			    /* what the next loop_watch() returns */
 	bool (*backend)(struct loop *loop); /* completions; true: there were some */
 };
@@ -71,6 +73,33 @@ void loop_unwatch(struct loop *loop, struct loop_ev *ev)
 			loop->watch[i] = NULL;
 }
 
+uint64_t loop_now(const struct loop *loop)
+{
+	return loop->now;
+}
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+	for (struct loop_timer **at = &loop->timers; *at; at = &(*at)->private.next)
+		if (*at == timer) {
+			*at = timer->private.next;
+			return;
+		}
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t ns_from_now)
+{
+	struct loop_timer **at = &loop->timers;
+
+	loop_timer_cancel(loop, timer);
+	if (__builtin_add_overflow(loop->now, ns_from_now, &timer->private.deadline))
+		timer->private.deadline = UINT64_MAX;
+	while (*at && (*at)->private.deadline <= timer->private.deadline)
+		at = &(*at)->private.next;
+	timer->private.next = *at;
+	*at = timer;
+}
+
 /* Make a watched descriptor ready; nothing happens when nobody watches it. */
 static inline void fake_ready(struct loop *loop, int fd)
 {
@@ -101,6 +130,13 @@ static inline bool fake_work(struct loop *loop)
 	}
 	if (loop->backend && loop->backend(loop))
 		any = true;
+	while (loop->timers && loop->timers->private.deadline <= loop->now) {
+		struct loop_timer *timer = loop->timers;
+
+		any = true;
+		loop->timers = timer->private.next;
+		timer->fn(timer);
+	}
 	return any;
 }
 

@@ -251,6 +251,11 @@ static bool ask_idle(struct loop *loop, bool sleeping)
 
 /* Timers */
 
+uint64_t loop_now(const struct loop *loop)
+{
+	return now_ns();
+}
+
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
 	if (!timer->private.prev)

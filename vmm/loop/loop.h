@@ -102,6 +102,8 @@ void loop_post(struct loop *loop, struct loop_call *call); /* any thread, lock-f
 void loop_idle_add(struct loop *loop, struct loop_idle *idle);
 void loop_idle_del(struct loop *loop, struct loop_idle *idle);
 
+/* CLOCK_MONOTONIC in nanoseconds: the clock of the timers. Any thread. */
+uint64_t loop_now(const struct loop *loop);
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t ns_from_now); /* again: moves it */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);                    /* harmless when not set */
 
