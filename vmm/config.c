@@ -142,6 +142,26 @@ static int check_memory(struct guest_config *cfg)
 	return check_policy(cfg);
 }
 
+static int check_burst(const struct disk_config *disk, const char *rate, bool limited, bool bursts)
+{
+	if (limited || !bursts)
+		return 0;
+	log_err("--disk %s %s-burst: without a rate nothing is held back; add %s=", disk->path, rate, rate);
+	return -EINVAL;
+}
+
+static int check_disk(const struct disk_config *disk)
+{
+	int ret;
+
+	if (!disk->path) {
+		log_err("--disk: needs a PATH");
+		return -EINVAL;
+	}
+	ret = check_burst(disk, "bps", disk->bps, disk->bps_burst);
+	return ret ? ret : check_burst(disk, "iops", disk->iops, disk->iops_burst);
+}
+
 int config_check(struct guest_config *cfg)
 {
 	struct guest_nodes nodes;
@@ -159,11 +179,11 @@ int config_check(struct guest_config *cfg)
 			CONFIG_MAX_DEVICES - cfg->rng, cfg->rng ? " beside --rng" : "");
 		return -EINVAL;
 	}
-	for (unsigned i = 0; i < cfg->ndisks; i++)
-		if (!cfg->disks[i].path) {
-			log_err("--disk: needs a PATH");
-			return -EINVAL;
-		}
+	for (unsigned i = 0; i < cfg->ndisks; i++) {
+		ret = check_disk(&cfg->disks[i]);
+		if (ret)
+			return ret;
+	}
 	ret = check_topology(&cfg->cpus);
 	if (!ret && cfg->nnumas) /* without, what can fail is this host's doing: mem_plan() */
 		ret = guest_nodes(&nodes, cfg);

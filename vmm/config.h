@@ -62,6 +62,8 @@ struct disk_config {
 	unsigned queue_size; /* power of two */
 	char *serial;        /* at most 20 bytes; NULL: derived */
 	char *iothread;      /* NULL: the default one, "main" */
+	uint64_t bps, bps_burst;   /* bytes a second, and at once; 0: no limit, a tenth of a second's worth */
+	unsigned iops, iops_burst; /* the same of requests */
 };
 
 struct exits_config {

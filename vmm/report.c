@@ -238,6 +238,18 @@ static json_t *queues_json(const struct virtio_dev *dev)
 	return list;
 }
 
+/* How often its queues waited for its limits; NULL: it has none. */
+static json_t *limited_json(const struct virtio_dev *dev)
+{
+	json_int_t n = 0;
+
+	if (!dev->limits)
+		return NULL;
+	for (unsigned q = 0; q < dev->nvq; q++)
+		n += dev->queue[q].limited;
+	return json_integer(n);
+}
+
 static json_t *devices_json(const struct guest *guest)
 {
 	json_t *list = json_array();
@@ -245,9 +257,10 @@ static json_t *devices_json(const struct guest *guest)
 	for (unsigned i = 0; i < guest->ndevices; i++) {
 		const struct virtio_dev *dev = guest->device[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:o}", "name", dev->name, "virtio_id",
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
 						    dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors",
-						    (json_int_t)dev->errors, "queues", queues_json(dev)));
+						    (json_int_t)dev->errors, "limited", limited_json(dev), "queues",
+						    queues_json(dev)));
 	}
 	return list;
 }

@@ -15,6 +15,7 @@
 
 #include "devices/virtio/devs.h"
 #include "devices/virtio/ring_atomics.h"
+#include "vmm/limit.h"
 #include "vmm/log.h"
 
 #define SECTOR 512
@@ -22,6 +23,7 @@
 #define INLINE_SEGS 8	       /* data segments, or discard ranges, that fit into a request */
 #define SLOTS	    64	       /* longer vectors in use at once; when all are, the queue waits */
 #define MAX_RANGE   (1u << 22) /* sectors in one range of discard or write zeroes: 2 GiB */
+#define NO_TYPE	    UINT32_MAX /* of a request without a header */
 
 #define CONFIG_LEN offsetof(struct virtio_blk_config, max_secure_erase_sectors)
 
@@ -53,6 +55,7 @@ struct blk_queue {
 	struct iovec **spare; /* others not in use */
 	unsigned nspare;
 	bool waits;	   /* for a slot */
+	bool limited;	   /* blk->limits say when chains may be taken */
 	struct done *done; /* stopping: nothing may be in flight when it fires */
 };
 
@@ -60,6 +63,7 @@ struct blk {
 	struct virtio_dev dev;
 	struct disk *disk;
 	struct blk_queue *bq;	    /* [dev.nvq] */
+	struct limits limits;
 	_Atomic bool write_through; /* a write is on stable storage before it completes */
 	_Atomic bool logged;	    /* a host error, since the last reset */
 };
@@ -208,7 +212,7 @@ static struct iovec *keep_many(struct blk_req *req, struct iovec *iov, unsigned 
 	return memcpy(req->seg, iov, n * sizeof(*iov));
 }
 
-static inline struct iovec *keep(struct blk_req *req, struct iovec *iov, unsigned n)
+static __always_inline struct iovec *keep(struct blk_req *req, struct iovec *iov, unsigned n)
 {
 	if (unlikely(n > 1))
 		return keep_many(req, iov, n);
@@ -318,7 +322,7 @@ static __always_inline void handle(
 }
 
 /* A request is set up when its head comes for the first time: memory that no guest asks for stays untouched. */
-static inline struct blk_req *request(struct blk_queue *bq, size_t head)
+static __always_inline struct blk_req *request(struct blk_queue *bq, size_t head)
 {
 	struct blk_req *req = &bq->req[head];
 
@@ -348,16 +352,17 @@ __attribute__((noinline, cold)) static void handle_odd(struct blk_queue *bq, str
 	req->status = (uint8_t *)last->iov_base + --last->iov_len;
 	if (!last->iov_len)
 		chain.nwrite--;
-	if (iov_take(&out, &nout, &hdr, sizeof(hdr)) != sizeof(hdr))
+	if (iov_take(&out, &nout, &hdr, sizeof(hdr)) != sizeof(hdr)) {
+		req->type = NO_TYPE;
 		finish(req, VIRTIO_BLK_S_IOERR, 0);
-	else if (hdr.type & VIRTIO_BLK_T_OUT)
+	} else if (hdr.type & VIRTIO_BLK_T_OUT)
 		handle(req, &hdr, out, nout, chain.read_len - sizeof(hdr));
 	else
 		handle(req, &hdr, in, chain.nwrite, req->in);
 }
 
 /* Nearly always header and status are segments of their own, and nothing needs to be cut. */
-static inline void handle_chain(struct blk_queue *bq, const struct virtq_chain *chain)
+static __always_inline void handle_chain(struct blk_queue *bq, const struct virtq_chain *chain)
 {
 	struct iovec *iov = chain->iov, *in = iov + chain->nread, *last = in + chain->nwrite - 1;
 	struct blk_req *req = request(bq, chain->head);
@@ -376,26 +381,68 @@ static inline void handle_chain(struct blk_queue *bq, const struct virtq_chain *
 		handle(req, &hdr, in, chain->nwrite - 1, req->in);
 }
 
-static int blk_kick(struct virtio_dev *dev, unsigned q)
+/* At most n chains; the last one stays in *chain. Returns what kick() is to return. */
+static __always_inline int take(struct blk_queue *bq, struct virtq_chain *chain, unsigned n)
 {
-	struct blk_queue *bq = &((struct blk *)dev)->bq[q];
 	struct virtq *vq = bq->vq;
-	struct virtq_chain chain = {.cap = dev->queue_max};
 
-	for (unsigned n = vq->num; n; n--) {
+	for (; n; n--) {
 		int r;
 
-		chain.iov = bq->slot;
-		if (unlikely(!chain.iov)) {
+		chain->iov = bq->slot;
+		if (unlikely(!chain->iov)) {
 			bq->waits = true;
 			return VIRTIO_STALLED;
 		}
-		r = virtq_pop(vq, &chain);
+		r = virtq_pop(vq, chain);
 		if (r <= 0)
 			return r;
-		handle_chain(bq, &chain);
+		handle_chain(bq, chain);
 	}
 	return 0;
+}
+
+/* What counts of a chain that was handled: the data of reads and writes, whatever became of them. */
+static uint64_t bytes_moved(const struct blk_queue *bq, const struct virtq_chain *chain)
+{
+	const struct blk_req *req = &bq->req[chain->head];
+
+	if (!chain->nwrite)
+		return 0;
+	if (req->type == VIRTIO_BLK_T_IN)
+		return req->in;
+	return req->type == VIRTIO_BLK_T_OUT ? chain->read_len - sizeof(struct virtio_blk_outhdr) : 0;
+}
+
+__attribute__((noinline)) static int take_limited(struct blk_queue *bq)
+{
+	struct virtq_chain chain = {.cap = bq->blk->dev.queue_max};
+	struct limits *limits = &bq->blk->limits;
+	uint64_t now = loop_now(bq->q->loop);
+
+	for (unsigned n = bq->vq->num; n && virtq_waiting(bq->vq); n--) {
+		uint64_t wait = limits_wait(limits, now);
+		int r;
+
+		if (wait)
+			return virtio_pause(&bq->blk->dev, bq->q->index, wait);
+		r = take(bq, &chain, 1);
+		if (r)
+			return r;
+		limits_take(limits, now, bytes_moved(bq, &chain));
+	}
+	return 0;
+}
+
+static int blk_kick(struct virtio_dev *dev, unsigned q)
+{
+	struct blk_queue *bq = &((struct blk *)dev)->bq[q];
+	struct virtq_chain chain;
+
+	if (unlikely(bq->limited))
+		return take_limited(bq);
+	chain = (struct virtq_chain){.cap = dev->queue_max};
+	return take(bq, &chain, bq->vq->num);
 }
 
 static void blk_stop(struct virtio_dev *dev, unsigned q, struct done *done)
@@ -518,6 +565,7 @@ static int queue_create(struct blk *blk, unsigned i)
 	bq->q = &blk->dev.queue[i];
 	bq->vq = &bq->q->vq;
 	bq->disk = blk->disk;
+	bq->limited = blk->dev.limits;
 	/* One block: at the usual sizes it comes fresh from the kernel, and costs only the pages that get used. What
 	 * is written here is at its beginning. */
 	bq->spare = calloc(1, /* NOLINTNEXTLINE(bugprone-sizeof-expression): spare is an array of pointers */
@@ -548,6 +596,9 @@ int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct gu
 		blk_destroy(&blk->dev);
 		return err; /* logged */
 	}
+	limits_init(&blk->limits, cfg->bps, cfg->bps_burst, cfg->iops, cfg->iops_burst);
+	if (limits_on(&blk->limits))
+		blk->dev.limits = &blk->limits;
 	blk->bq = calloc(cfg->queues, sizeof(*blk->bq));
 	for (unsigned i = 0; !err && i < cfg->queues; i++)
 		err = blk->bq ? queue_create(blk, i) : -ENOMEM;

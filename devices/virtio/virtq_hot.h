@@ -98,7 +98,7 @@ static __always_inline int virtq_take(struct virtq *vq, struct virtq_walk *w, ui
 }
 
 /* Follow the chain from `head`: what the device may read, then what it may write. False: it is malformed. */
-static inline bool virtq_follow(struct virtq *vq, struct virtq_chain *chain, size_t head)
+static __always_inline bool virtq_follow(struct virtq *vq, struct virtq_chain *chain, size_t head)
 {
 	struct virtq_walk w = {
 		.table = vq->desc,
@@ -120,7 +120,7 @@ static inline bool virtq_follow(struct virtq *vq, struct virtq_chain *chain, siz
 	return w.bytes <= CHAIN_MAX;
 }
 
-static inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
+static __always_inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
 {
 	size_t head;
 

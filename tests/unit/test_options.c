@@ -164,7 +164,8 @@ START_TEST(disks_and_iothreads)
 {
 	struct guest_config cfg;
 
-	accept(&cfg, "K", "-d", "a,,b=[.img,ro,direct,queues=4,queue-size=1024,serial=S,,1,iothread=fast",
+	accept(&cfg, "K", "-d", "a,,b=[.img,ro,direct,queues=4,queue-size=1024,serial=S,,1,iothread=fast,"
+					"bps=10,bps-burst=64K,iops=500,iops-burst=9",
 		"--disk=b,ro=off", "--iothread", "fast", "--iothread=slow", "--io-engine", "plain");
 	ck_assert_uint_eq(cfg.ndisks, 2);
 	ck_assert_str_eq(cfg.disks[0].path, "a,b=[.img");
@@ -173,6 +174,10 @@ START_TEST(disks_and_iothreads)
 	ck_assert_uint_eq(cfg.disks[0].queue_size, 1024);
 	ck_assert_str_eq(cfg.disks[0].serial, "S,1");
 	ck_assert_str_eq(cfg.disks[0].iothread, "fast");
+	ck_assert_uint_eq(cfg.disks[0].bps, 10 << 20);
+	ck_assert_uint_eq(cfg.disks[0].bps_burst, 64 << 10);
+	ck_assert_uint_eq(cfg.disks[0].iops, 500);
+	ck_assert_uint_eq(cfg.disks[0].iops_burst, 9);
 	ck_assert_str_eq(cfg.disks[1].path, "b");
 	ck_assert(!cfg.disks[1].ro && !cfg.disks[1].direct);
 	ck_assert_uint_eq(cfg.disks[1].queues, 1);
@@ -322,11 +327,16 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"
 							  : "64,";
+	const char *burst = key->name ? strstr(key->name, "-burst") : NULL; /* refused without its rate */
 	struct opt_key stored = *key;
+	char rate[32] = "";
 	int ret;
 
+	if (burst)
+		snprintf(rate, sizeof(rate), "%.*s=%s,", (int)(burst - key->name), key->name,
+			key->type == OPT_SIZE ? "1M" : "1");
 	if (key->name)
-		snprintf(arg, sizeof(arg), "--%s=%s%s=%s", row->name, first, key->name, value);
+		snprintf(arg, sizeof(arg), "--%s=%s%s%s=%s", row->name, first, rate, key->name, value);
 	else
 		snprintf(arg, sizeof(arg), "--%s=%s", row->name, value);
 	ret = parse(&cfg, (char *)"K", arg);

@@ -17,6 +17,11 @@
 #define DAYS(n)	   ((n)*86400ULL * 1000000000)
 #define SECONDS(n) ((n)*1000000000ULL)
 
+/* Of rate limits and their bursts: bytes, and operations. */
+#define RATE_MIN 1024
+#define RATE_MAX (1ULL << 40)
+#define OPS_MAX	 1000000000
+
 /* The offset of a field, which must be of this type: the parser writes through it. */
 #define AT(s, f, type)    \
 	(offsetof(s, f) + \
@@ -132,6 +137,12 @@ static const struct opt_key disk_keys[] = {
 	{"queue-size", "N", "entries of a queue", UINT(D, queue_size, 4, 1024, 256), .pow2 = true},
 	{"serial", "S", "serial number the guest reads", STRING(D, serial, 1, 20)},
 	{"iothread", "NAME", "the iothread that serves it; without: main", NAME(D, iothread, 12)},
+	{"bps", "SIZE", "bytes a second, of reads and writes together", SIZE(D, bps, RATE_MIN, RATE_MAX, 0)},
+	{"bps-burst", "SIZE", "bytes at once after a quiet time; without: a tenth of a second's worth",
+		SIZE(D, bps_burst, RATE_MIN, RATE_MAX, 0)},
+	{"iops", "N", "requests a second", UINT(D, iops, 1, OPS_MAX, 0)},
+	{"iops-burst", "N", "requests at once after a quiet time; without: a tenth of a second's worth",
+		UINT(D, iops_burst, 1, OPS_MAX, 0)},
 };
 
 static const struct opt_key exits_keys[] = {
