@@ -58,9 +58,17 @@ void virtio_resume(struct virtio_dev *dev, unsigned q)
 	dev->queue[q].stalled = false;
 }
 
+void virtio_again(struct virtio_dev *dev, unsigned q)
+{
+	dev->queue[q].stalled = false;
+	dev->queue[q].again = true;
+}
+
 static void queue_paused(struct loop_timer *timer)
 {
-	container_of(timer, struct virtio_queue, pause)->stalled = false;
+	struct virtio_queue *q = container_of(timer, struct virtio_queue, pause);
+
+	virtio_again(q->dev, q->index);
 }
 
 int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns)
@@ -93,12 +101,15 @@ static void queue_run(struct virtio_queue *q)
 {
 	int r;
 
+	q->again = false;
 	if (!q->live || q->stalled || q->vq.broken)
 		return;
 	virtq_wake(&q->vq);
 	r = q->dev->ops->kick(q->dev, q->index);
 	if (r == VIRTIO_STALLED)
 		q->stalled = true;
+	else if (r == VIRTIO_AGAIN)
+		q->again = true;
 	else if (r < 0)
 		queue_broken(q, "the driver broke the ring");
 }
@@ -117,7 +128,7 @@ static bool queue_idle(struct loop_idle *idle, bool sleeping)
 	struct virtio_queue *q = container_of(idle, struct virtio_queue, idle);
 
 	virtio_flush(q->dev, q->index);
-	if (q->stalled || (sleeping ? virtq_sleep(&q->vq) : !virtq_waiting(&q->vq)))
+	if (q->stalled || (!q->again && (sleeping ? virtq_sleep(&q->vq) : !virtq_waiting(&q->vq))))
 		return false;
 	queue_run(q);
 	virtio_flush(q->dev, q->index);
@@ -135,7 +146,7 @@ static void queue_start(struct loop_call *call)
 		queue_broken(q, "its size or its rings' addresses are not valid");
 		return;
 	}
-	q->stalled = false;
+	q->stalled = q->again = false;
 	q->live = true;
 	loop_idle_add(q->loop,
 		&q->idle); /* this round's idle call finds what was made available before DRIVER_OK */

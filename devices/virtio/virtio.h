@@ -27,6 +27,8 @@ struct virtio_dev;
 
 /* What kick() says when it must not be called again before virtio_resume(). */
 #define VIRTIO_STALLED 1
+/* ... when it must be, though no chain may be waiting in the ring. */
+#define VIRTIO_AGAIN 2
 
 struct virtio_ops {
 	uint16_t id, nvq;
@@ -36,7 +38,8 @@ struct virtio_ops {
 	 * The queue's loop: chains may be waiting. Handles at most one queue size of them; virtio.c calls again while there
 	 * are more, in turn with everything else on that loop, and flushes what was pushed at the end of each round.
 	 * 0; -EPROTO from virtq_pop() is given back, virtio.c sets NEEDS_RESET and stops the queue; VIRTIO_STALLED: the
-	 * rest stays in the ring, no kicks wanted, until the device calls virtio_resume().
+	 * rest stays in the ring, no kicks wanted, until the device calls virtio_resume(); VIRTIO_AGAIN: there is work that
+	 * the ring does not show.
 	 */
 	int (*kick)(struct virtio_dev *dev, unsigned q);
 	/* The queue's loop: take no new chains; call done when nothing of this queue is in flight (may be at once). The ring
@@ -87,6 +90,7 @@ struct virtio_queue {
 	bool live;    /* between start and stop, on the loop's thread */
 	bool watched; /* kicks are listened to */
 	bool stalled; /* waits for virtio_resume() */
+	bool again;   /* kick() is due whatever the ring says */
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
 	_Atomic uint64_t limited;        /* virtio_pause() */
 };
@@ -113,6 +117,7 @@ struct virtio_dev {
 	struct done *on_stopped;
 	_Atomic bool broken; /* NEEDS_RESET was reported since the last reset */
 	atomic_uint complaints; /* lines logged about the driver: log_few() */
+	_Atomic uint64_t dropped; /* frames of a network that went nowhere; any loop's thread */
 	_Atomic uint64_t errors; /* the host failed to do what the guest asked for; ring_count(), by one loop's thread */
 };
 
@@ -131,6 +136,8 @@ void virtio_resume(struct virtio_dev *dev, unsigned q);
 /* For kick(), when the device's limits say so: counts it, and resumes after ns, unless the queue is stopped meanwhile.
  * Returns VIRTIO_STALLED, for kick() to return. */
 int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns);
+/* The same, where kick() is to be called even if no chain is waiting in the ring. */
+void virtio_again(struct virtio_dev *dev, unsigned q);
 /* For devices, any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once per reset */
