@@ -66,6 +66,21 @@ struct disk_config {
 	unsigned iops, iops_burst; /* the same of requests */
 };
 
+/* One --net. Exactly one of tap and fd is given. */
+struct net_config {
+	char *tap;           /* name of the interface */
+	char *fd;            /* open descriptors of a tap, one a pair: a list as typed */
+	char *mac;           /* NULL: derived from the tap's and the host's name */
+	unsigned pairs;      /* 1.. */
+	unsigned queue_size; /* power of two */
+	enum tristate offload; /* default: on */
+	unsigned mtu;        /* 0: the tap's */
+	unsigned speed;      /* Mbit/s, what the guest is told; 0: nothing */
+	char *iothread;      /* one, or [A,B]: pair i is served by the i-th, in turn; NULL: "main" */
+	uint64_t bps, bps_burst; /* bytes a second, bytes; in each direction; 0: no limit */
+	unsigned pps, pps_burst; /* packets */
+};
+
 struct exits_config {
 	enum tristate hlt, pause, mwait, cstate; /* TRI_OFF: the guest keeps the core */
 };
@@ -85,6 +100,8 @@ struct guest_config {
 	unsigned nnumas;
 	struct disk_config *disks;
 	unsigned ndisks;
+	struct net_config *nets;
+	unsigned nnets;
 	bool rng;
 	char **iothreads; /* names given by --iothread; "main" exists without being named */
 	unsigned niothreads;

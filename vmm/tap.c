@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Taps; see tap.h. The kernel's messages about links are only a reason to look: what is true is asked for by
+ * ioctl, so that nothing is parsed and a message that got lost does no harm.
+ */
+#include "vmm/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+#include "vmm/options/values.h"
+#include "vmm/util.h"
+
+#define DEVICE	   "/dev/net/tun"
+#define FILTER_MAX 512 /* addresses: the kernel takes a page of them */
+
+ssize_t tap_send(const struct tap *tap, unsigned pair, const struct iovec *iov, unsigned n)
+{
+	ssize_t r;
+
+	do
+		r = writev(tap->fd[pair], iov, (int)n);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+ssize_t tap_receive(const struct tap *tap, unsigned pair, const struct iovec *iov, unsigned n)
+{
+	ssize_t r;
+
+	do
+		r = readv(tap->fd[pair], iov, (int)n);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+/* ---- queues ---- */
+
+static unsigned wanted_flags(const struct tap *tap)
+{
+	return IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (tap->private.multi ? IFF_MULTI_QUEUE : 0);
+}
+
+static int attach(struct tap *tap, unsigned pair)
+{
+	struct ifreq ifr = {.ifr_flags = (short)wanted_flags(tap)};
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", tap->name);
+	return ioctl(tap->fd[pair], TUNSETIFF, &ifr) < 0 ? -errno : 0;
+}
+
+static int set_header(const struct tap *tap, unsigned pair)
+{
+	int size = TAP_HDR;
+
+	return ioctl(tap->fd[pair], TUNSETVNETHDRSZ, &size) < 0 ? -errno : 0;
+}
+
+static int ask_interface(const struct tap *tap, unsigned long request, struct ifreq *ifr)
+{
+	memset(ifr, 0, sizeof(*ifr));
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", tap->name);
+	return ioctl(tap->private.netlink, request, ifr) < 0 ? -errno : 0;
+}
+
+/* One line for each way the kernel says no. */
+static int refuse_attach(const struct tap *tap, unsigned pairs, int err)
+{
+	switch (err) {
+	case -EPERM:
+		log_err("--net tap=%s: not yours, or there is none and making one takes CAP_NET_ADMIN: ip "
+			"tuntap add %s mode "
+			"tap%s user $USER",
+			tap->name, tap->name, tap->private.multi ? " multi_queue" : "");
+		break;
+	case -EBUSY:
+		log_err("--net tap=%s: another program has it open", tap->name);
+		break;
+	case -EINVAL:
+		if (tap->private.multi)
+			log_err("--net tap=%s,pairs=%u: it is no tap with several queues: ip tuntap add %s "
+				"mode tap "
+				"multi_queue",
+				tap->name, pairs, tap->name);
+		else
+			log_err("--net tap=%s: an interface of that name is there, and it is no tap",
+				tap->name);
+		break;
+	case -E2BIG:
+		log_err("--net tap=%s: all of its queues are in use", tap->name);
+		break;
+	default:
+		log_errno(err, "--net tap=%s", tap->name);
+	}
+	return err;
+}
+
+static int open_device(struct tap *tap)
+{
+	int fd = open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0) {
+		tap->fd[tap->pairs++] = fd;
+		return 0;
+	}
+	if (errno == ENOENT || errno == ENODEV)
+		return log_errno(-errno, "--net tap=%s: " DEVICE " (modprobe tun)", tap->name);
+	return log_errno(-errno, "--net tap=%s: " DEVICE, tap->name);
+}
+
+/* A tap made for several queues takes one, too, but must be told so. */
+static int attach_first(struct tap *tap)
+{
+	int err = attach(tap, 0);
+
+	if (err == -EINVAL && !tap->private.multi) {
+		tap->private.multi = true;
+		err = attach(tap, 0);
+		tap->private.multi = !err;
+	}
+	return err;
+}
+
+static int open_named(struct tap *tap, const struct net_config *cfg)
+{
+	struct ifreq ifr;
+	int err = 0;
+
+	if (strlen(cfg->tap) >= sizeof(tap->name)) {
+		log_err("--net tap=%s: names of interfaces have at most %zu characters", cfg->tap,
+			sizeof(tap->name) - 1);
+		return -EINVAL;
+	}
+	snprintf(tap->name, sizeof(tap->name), "%s", cfg->tap);
+	tap->private.named = true;
+	tap->private.made = ask_interface(tap, SIOCGIFFLAGS, &ifr) == -ENODEV;
+	tap->private.multi = cfg->pairs > 1;
+	for (unsigned i = 0; !err && i < cfg->pairs; i++) {
+		err = open_device(tap);
+		if (err)
+			return err;
+		err = i ? attach(tap, i) : attach_first(tap);
+	}
+	return err ? refuse_attach(tap, cfg->pairs, err) : 0;
+}
+
+/* A descriptor that somebody else opened: is it what we would have made? */
+static int adopt(struct tap *tap, int fd)
+{
+	const unsigned need = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+	struct ifreq ifr = {0};
+	int own, flags;
+
+	if (ioctl(fd, TUNGETIFF, &ifr) < 0) {
+		log_err("--net fd=%d: %s", fd,
+			errno == EBADF ? "no such descriptor is open" : "not a tap's descriptor");
+		return -EBADF;
+	}
+	if (((unsigned)ifr.ifr_flags & need) != need) {
+		log_err("--net fd=%d: %s was opened without IFF_TAP, IFF_NO_PI or IFF_VNET_HDR", fd,
+			ifr.ifr_name);
+		return -EINVAL;
+	}
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	flags = own < 0 ? -1 : fcntl(own, F_GETFL);
+	if (flags < 0 || fcntl(own, F_SETFL, flags | O_NONBLOCK) < 0)
+		return log_errno(-errno, "--net fd=%d", fd);
+	tap->fd[tap->pairs++] = own;
+	tap->private.multi = (unsigned)ifr.ifr_flags & IFF_MULTI_QUEUE;
+	memcpy(tap->name, ifr.ifr_name, sizeof(tap->name));
+	return 0;
+}
+
+static int open_fds(struct tap *tap, const struct net_config *cfg)
+{
+	cpu_set_t fds; /* the set of numbers at hand */
+	int err = 0;
+
+	if (value_cpulist(cfg->fd, &fds, sizeof(fds)))
+		return -EINVAL;
+	for (int fd = 0; !err && fd < CPU_SETSIZE; fd++)
+		if (CPU_ISSET(fd, &fds))
+			err = adopt(tap, fd);
+	for (int fd = 0; !err && fd < CPU_SETSIZE; fd++)
+		if (CPU_ISSET(fd, &fds))
+			close(fd);
+	return err;
+}
+
+/* ---- what it can ---- */
+
+static int offload_all(const struct tap *tap, unsigned offload)
+{
+	return ioctl(tap->fd[0], TUNSETOFFLOAD, (unsigned long)offload) < 0 ? -errno : 0;
+}
+
+/* Kernels refuse flags they do not know: USO came with Linux 6.2. */
+static unsigned probe_offloads(const struct tap *tap)
+{
+	const unsigned tso = TAP_CSUM | TAP_TSO4 | TAP_TSO6 | TAP_TSO_ECN, uso = TAP_USO4 | TAP_USO6;
+
+	if (!offload_all(tap, tso | uso))
+		return tso | uso;
+	return offload_all(tap, tso) ? 0 : tso;
+}
+
+static int bring_up(struct tap *tap, const struct ifreq *now)
+{
+	struct ifreq ifr = *now;
+
+	ifr.ifr_flags |= IFF_UP;
+	return ioctl(tap->private.netlink, SIOCSIFFLAGS, &ifr) < 0 ? -errno : 0;
+}
+
+/* mtu= is the tap's, too, or frames of that size would not get through. */
+static int settle_mtu(struct tap *tap, const struct net_config *cfg)
+{
+	struct ifreq ifr;
+	int err = ask_interface(tap, SIOCGIFMTU, &ifr);
+
+	tap->mtu = err ? 1500 : (unsigned)ifr.ifr_mtu; /* in another network namespace it cannot be seen */
+	if (err || !cfg->mtu || cfg->mtu == tap->mtu)
+		goto out;
+	ifr.ifr_mtu = (int)cfg->mtu;
+	if (ioctl(tap->private.netlink, SIOCSIFMTU, &ifr) < 0 && cfg->mtu > tap->mtu) {
+		log_err("--net tap=%s,mtu=%u: its own MTU is %u: ip link set %s mtu %u", tap->name, cfg->mtu,
+			tap->mtu, tap->name, cfg->mtu);
+		return -EPERM;
+	}
+out:
+	tap->mtu = cfg->mtu ? cfg->mtu : tap->mtu;
+	return 0;
+}
+
+/* One that was made here is brought up; another stays as it is. */
+static void settle_link(struct tap *tap)
+{
+	struct ifreq ifr;
+
+	if (ask_interface(tap, SIOCGIFFLAGS, &ifr) || ifr.ifr_flags & IFF_UP)
+		return;
+	if (tap->private.made && !bring_up(tap, &ifr))
+		return;
+	log_warn("--net tap=%s: it is down, and so is the guest's link: ip link set %s up", tap->name,
+		tap->name);
+	tap->link = TAP_DOWN;
+}
+
+static int settle(struct tap *tap, const struct net_config *cfg)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < tap->pairs; i++)
+		err = set_header(tap, i);
+	if (err)
+		return log_errno(err, "--net tap=%s: TUNSETVNETHDRSZ", tap->name);
+	tap->can = cfg->offload == TRI_OFF ? 0 : probe_offloads(tap);
+	tap->private.active = tap->pairs;
+	err = tap_offload(tap, 0);
+	if (!err)
+		err = tap_active(tap, 1);
+	if (err)
+		return log_errno(err, "--net tap=%s: TUNSETOFFLOAD, TUNSETQUEUE", tap->name);
+	err = settle_mtu(tap, cfg);
+	if (!err)
+		settle_link(tap);
+	return err;
+}
+
+static int open_netlink(struct tap *tap)
+{
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	tap->private.netlink = fd;
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return log_errno(-errno, "--net: netlink");
+	return 0;
+}
+
+int tap_open(struct tap *tap, const struct net_config *cfg)
+{
+	int err;
+
+	memset(tap, 0, sizeof(*tap));
+	err = open_netlink(tap);
+	if (!err)
+		err = cfg->fd ? open_fds(tap, cfg) : open_named(tap, cfg);
+	if (!err)
+		err = settle(tap, cfg);
+	if (err)
+		tap_close(tap);
+	return err;
+}
+
+void tap_close(struct tap *tap)
+{
+	tap_unwatch(tap);
+	for (unsigned i = 0; i < tap->pairs; i++)
+		close(tap->fd[i]);
+	tap->pairs = 0;
+	if (tap->private.netlink >= 0)
+		close(tap->private.netlink);
+	tap->private.netlink = -1;
+}
+
+int tap_offload(struct tap *tap, unsigned offload)
+{
+	tap->private.offload = offload;
+	return offload_all(tap, offload);
+}
+
+static int set_queue(struct tap *tap, unsigned pair, bool on)
+{
+	struct ifreq ifr = {.ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+
+	return ioctl(tap->fd[pair], TUNSETQUEUE, &ifr) < 0 ? -errno : 0;
+}
+
+int tap_active(struct tap *tap, unsigned pairs)
+{
+	unsigned *active = &tap->private.active;
+	int err = 0;
+
+	while (!err && *active < pairs) {
+		err = set_queue(tap, *active, true);
+		*active += !err;
+	}
+	while (!err && *active > pairs) {
+		err = set_queue(tap, *active - 1, false);
+		*active -= !err;
+	}
+	return err;
+}
+
+int tap_filter(struct tap *tap, const uint8_t (*mac)[6], unsigned n, bool all_multicast)
+{
+	struct {
+		struct tun_filter head;
+		uint8_t mac[FILTER_MAX][6];
+	} filter;
+
+	if (n > FILTER_MAX)
+		n = 0;
+	filter.head.flags = all_multicast ? TUN_FLT_ALLMULTI : 0;
+	filter.head.count = (uint16_t)n;
+	for (unsigned i = 0; i < n; i++)
+		memcpy(filter.mac[i], mac[i], 6);
+	return ioctl(tap->fd[0], TUNSETTXFILTER, &filter) < 0 ? -errno : 0;
+}
+
+/* ---- the link ---- */
+
+/* A tap of that name is there, and not ours: one that came back. All of it, or none. */
+static int attach_again(struct tap *tap)
+{
+	unsigned active = tap->private.active;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < tap->pairs; i++) {
+		err = attach(tap, i);
+		if (!err)
+			err = set_header(tap, i);
+	}
+	if (!err) {
+		tap->private.active = tap->pairs;
+		err = tap_active(tap, active);
+	}
+	if (!err)
+		err = tap_offload(tap, tap->private.offload);
+	return err;
+}
+
+/* *again: it was gone meanwhile. */
+static enum tap_link look(struct tap *tap, bool *again)
+{
+	struct ifreq own = {0}, ifr;
+
+	if (ioctl(tap->fd[0], TUNGETIFF, &own) < 0) {
+		if (!tap->private.named || ask_interface(tap, SIOCGIFFLAGS, &ifr) || attach_again(tap))
+			return TAP_GONE;
+		*again = true;
+	} else {
+		memcpy(tap->name, own.ifr_name, sizeof(tap->name)); /* it may have got another */
+	}
+	if (ask_interface(tap, SIOCGIFFLAGS, &ifr))
+		return TAP_UP; /* another network namespace's: no way to know */
+	return ifr.ifr_flags & IFF_UP ? TAP_UP : TAP_DOWN;
+}
+
+static void link_message(struct loop_ev *ev, uint32_t events)
+{
+	struct tap *tap = container_of(ev, struct tap, private.ev);
+	enum tap_link was = tap->link;
+	bool again = false;
+	char bytes[64];
+
+	while (recv(tap->private.netlink, bytes, sizeof(bytes), MSG_DONTWAIT) >= 0 || errno == ENOBUFS ||
+		errno == EINTR)
+		;
+	tap->link = look(tap, &again);
+	if (again)
+		was = TAP_GONE;
+	if (tap->link != was)
+		tap->private.changed(tap, was);
+}
+
+int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was))
+{
+	int err;
+
+	tap->private.changed = changed;
+	tap->private.ev.fn = link_message;
+	err = loop_watch(loop, &tap->private.ev, tap->private.netlink, EPOLLIN);
+	if (err)
+		return log_errno(err, "--net tap=%s: netlink", tap->name);
+	tap->private.loop = loop;
+	return 0;
+}
+
+void tap_unwatch(struct tap *tap)
+{
+	if (tap->private.loop)
+		loop_unwatch(tap->private.loop, &tap->private.ev);
+	tap->private.loop = NULL;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host end of a network device: a tap (Documentation/networking/tuntap.rst), one descriptor a queue pair,
+ * every frame behind a virtio_net_hdr of TAP_HDR bytes. Opened by main; send and receive belong to the thread
+ * that owns the pair; all else after that to the thread of the loop given to tap_watch().
+ */
+#ifndef PINVM_TAP_H
+#define PINVM_TAP_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "vmm/config.h"
+#include "vmm/loop/loop.h"
+
+#define TAP_HDR	      12 /* bytes: with num_buffers, as virtio 1.x always has it */
+#define TAP_MAX_PAIRS 16
+
+/* What may come out of the tap: TUN_F_*, of which C libraries' headers may lack the newest. */
+#define TAP_CSUM    0x01u
+#define TAP_TSO4    0x02u
+#define TAP_TSO6    0x04u
+#define TAP_TSO_ECN 0x08u
+#define TAP_USO4    0x20u
+#define TAP_USO6    0x40u
+
+enum tap_link { TAP_UP, TAP_DOWN, TAP_GONE };
+
+struct tap {
+	char name[IFNAMSIZ];
+	unsigned pairs;
+	int fd[TAP_MAX_PAIRS]; /* O_NONBLOCK */
+	unsigned can;	       /* TAP_*: what this host's taps can do, both ways */
+	unsigned mtu;
+	enum tap_link link;
+	struct {
+		bool multi;	  /* IFF_MULTI_QUEUE */
+		bool named;	  /* by tap=: may be attached again when it comes back */
+		bool made;	  /* by us */
+		unsigned offload; /* as set last: a tap that comes back has forgotten it */
+		unsigned active;
+		int netlink;
+		struct loop_ev ev;
+		struct loop *loop;
+		void (*changed)(struct tap *tap, enum tap_link was);
+	} private;
+};
+
+/*
+ * Open as cfg says: attach to the tap of that name, make it when there is none and we may, or take over the
+ * descriptors. 0, or -errno after one logged line that names --net, the tap, and what would help. Main.
+ */
+int tap_open(struct tap *tap, const struct net_config *cfg);
+/* A tap that was made here goes with it. */
+void tap_close(struct tap *tap);
+
+/*
+ * Look at the link from now on: `changed` runs on the loop's thread after tap->link has become another one. A
+ * tap that was deleted and made again has been attached to again by then. Main, before the loop runs. 0 or
+ * -errno, logged.
+ */
+int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was));
+void tap_unwatch(struct tap *tap);
+
+/* What the guest takes: TAP_* that frames may come with. 0 or -errno. */
+int tap_offload(struct tap *tap, unsigned offload);
+/* How many pairs frames come out of: 1 to pairs. 0 or -errno; then it is as before. */
+int tap_active(struct tap *tap, unsigned pairs);
+/*
+ * Frames to these addresses only (6 bytes each; 0 of them: to all). all_multicast: and to any group. More
+ * unicast addresses than the kernel compares (8 in all) let everything through, which a filter may. 0 or
+ * -errno.
+ */
+int tap_filter(struct tap *tap, const uint8_t (*mac)[6], unsigned n, bool all_multicast);
+
+/*
+ * One frame with its header. Send: bytes or -errno (-EAGAIN: the tap's buffer is full; -EINVAL: the header is
+ * nonsense; -EIO and -EBADFD: down, gone). Receive: bytes the frame has, which may be more than there was
+ * room for (the rest of it is lost), -EAGAIN: there is none. n <= IOV_MAX.
+ */
+ssize_t tap_send(const struct tap *tap, unsigned pair, const struct iovec *iov, unsigned n);
+ssize_t tap_receive(const struct tap *tap, unsigned pair, const struct iovec *iov, unsigned n);
+
+#endif
