@@ -12,6 +12,7 @@
 #include "vmm/log.h"
 #include "vmm/memory/nodes.h"
 #include "vmm/options/table.h"
+#include "vmm/options/values.h"
 
 #define RAM_UNIT 4096 /* a page: KVM maps no less */
 
@@ -96,6 +97,22 @@ static bool iothread_exists(const struct guest_config *cfg, const char *name, un
 	return !strcmp(name, "main");
 }
 
+static int check_net_iothreads(const struct guest_config *cfg, const struct net_config *net)
+{
+	char name[16] = "";
+	unsigned i = 0;
+
+	for (; net->iothread && !value_name_at(net->iothread, i, name, sizeof(name)) && *name; i++)
+		if (!iothread_exists(cfg, name, cfg->niothreads)) {
+			log_err("--net iothread=%s: no iothread %s; add --iothread %s", net->iothread, name, name);
+			return -EINVAL;
+		}
+	if (i <= net->pairs)
+		return 0;
+	log_err("--net iothread=%s: %u iothreads for pairs=%u", net->iothread, i, net->pairs);
+	return -EINVAL;
+}
+
 static int check_iothreads(const struct guest_config *cfg)
 {
 	for (unsigned i = 0; i < cfg->niothreads; i++) {
@@ -113,6 +130,9 @@ static int check_iothreads(const struct guest_config *cfg)
 			return -EINVAL;
 		}
 	}
+	for (unsigned i = 0; i < cfg->nnets; i++)
+		if (check_net_iothreads(cfg, &cfg->nets[i]))
+			return -EINVAL;
 	for (unsigned i = 0; i < cfg->ndisks; i++) {
 		const char *name = cfg->disks[i].iothread;
 
@@ -142,11 +162,11 @@ static int check_memory(struct guest_config *cfg)
 	return check_policy(cfg);
 }
 
-static int check_burst(const struct disk_config *disk, const char *rate, bool limited, bool bursts)
+static int check_burst(const char *what, const char *which, const char *rate, bool limited, bool bursts)
 {
 	if (limited || !bursts)
 		return 0;
-	log_err("--disk %s %s-burst: without a rate nothing is held back; add %s=", disk->path, rate, rate);
+	log_err("%s %s %s-burst: without a rate nothing is held back; add %s=", what, which, rate, rate);
 	return -EINVAL;
 }
 
@@ -158,8 +178,27 @@ static int check_disk(const struct disk_config *disk)
 		log_err("--disk: needs a PATH");
 		return -EINVAL;
 	}
-	ret = check_burst(disk, "bps", disk->bps, disk->bps_burst);
-	return ret ? ret : check_burst(disk, "iops", disk->iops, disk->iops_burst);
+	ret = check_burst("--disk", disk->path, "bps", disk->bps, disk->bps_burst);
+	return ret ? ret : check_burst("--disk", disk->path, "iops", disk->iops, disk->iops_burst);
+}
+
+static int check_net(const struct net_config *net)
+{
+	const char *which;
+	cpu_set_t fds;
+	int ret;
+
+	if (!net->tap == !net->fd) {
+		log_err("--net: %s", net->tap ? "tap= and fd= exclude each other" : "needs tap=NAME or fd=N");
+		return -EINVAL;
+	}
+	if (net->fd && (value_cpulist(net->fd, &fds, sizeof(fds)) || CPU_COUNT(&fds) != (int)net->pairs)) {
+		log_err("--net fd=%s: pairs=%u needs as many descriptors", net->fd, net->pairs);
+		return -EINVAL;
+	}
+	which = net->tap ? net->tap : net->fd;
+	ret = check_burst("--net", which, "bps", net->bps, net->bps_burst);
+	return ret ? ret : check_burst("--net", which, "pps", net->pps, net->pps_burst);
 }
 
 int config_check(struct guest_config *cfg)
@@ -174,8 +213,9 @@ int config_check(struct guest_config *cfg)
 	ret = check_memory(cfg);
 	if (ret)
 		return ret;
-	if (cfg->ndisks + cfg->rng > CONFIG_MAX_DEVICES) {
-		log_err("--disk: %u are given; the PCI bus has room for %u%s", cfg->ndisks,
+	if (cfg->ndisks + cfg->nnets + cfg->rng > CONFIG_MAX_DEVICES) {
+		log_err("%s: %u are given; the PCI bus has room for %u%s",
+			!cfg->nnets ? "--disk" : cfg->ndisks ? "--disk, --net" : "--net", cfg->ndisks + cfg->nnets,
 			CONFIG_MAX_DEVICES - cfg->rng, cfg->rng ? " beside --rng" : "");
 		return -EINVAL;
 	}
@@ -184,6 +224,9 @@ int config_check(struct guest_config *cfg)
 		if (ret)
 			return ret;
 	}
+	for (unsigned i = 0; i < cfg->nnets; i++)
+		if (check_net(&cfg->nets[i]))
+			return -EINVAL;
 	ret = check_topology(&cfg->cpus);
 	if (!ret && cfg->nnumas) /* without, what can fail is this host's doing: mem_plan() */
 		ret = guest_nodes(&nodes, cfg);

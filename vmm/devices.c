@@ -16,6 +16,7 @@
 #include "vmm/guest.h"
 #include "vmm/iothread.h"
 #include "vmm/log.h"
+#include "vmm/options/values.h"
 
 static void console_quit(void *arg)
 {
@@ -97,6 +98,27 @@ static int disk_plug(struct guest *guest, unsigned i)
 	return err;
 }
 
+static int net_plug(struct guest *guest, unsigned i)
+{
+	const struct net_config *cfg = &guest->cfg->nets[i];
+	struct loop *loops[TAP_MAX_PAIRS] = {iothread_loop(guest, NULL)};
+	struct virtio_dev *dev;
+	char name[16] = "";
+	unsigned n = 0;
+	int err;
+
+	while (cfg->iothread && n < TAP_MAX_PAIRS && !value_name_at(cfg->iothread, n, name, sizeof(name)) && *name) {
+		loops[n] = iothread_loop(guest, name);
+		if (!loops[n++]) {
+			log_err("--net iothread=%s: there is no --iothread %s", cfg->iothread, name);
+			return -ENOENT;
+		}
+	}
+	snprintf(name, sizeof(name), "net%u", i);
+	err = virtio_net_create(&dev, name, &guest->mem, loops, n ? n : 1, cfg);
+	return err ? err : plug(guest, dev);
+}
+
 /* All devices of a guest, in the order it sees them. */
 int devices_open(struct guest *guest)
 {
@@ -108,6 +130,8 @@ int devices_open(struct guest *guest)
 	err = pci_bus_create(&guest->pci, &guest->bus, &layout);
 	for (unsigned i = 0; !err && i < guest->cfg->ndisks; i++)
 		err = disk_plug(guest, i);
+	for (unsigned i = 0; !err && i < guest->cfg->nnets; i++)
+		err = net_plug(guest, i);
 	if (!err && guest->cfg->rng) {
 		err = virtio_rng_create(&dev, "rng", &guest->mem, iothread_loop(guest, NULL));
 		if (!err)

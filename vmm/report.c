@@ -257,9 +257,10 @@ static json_t *devices_json(const struct guest *guest)
 	for (unsigned i = 0; i < guest->ndevices; i++) {
 		const struct virtio_dev *dev = guest->device[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
 						    dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors",
-						    (json_int_t)dev->errors, "limited", limited_json(dev), "queues",
+						    (json_int_t)dev->errors, "dropped", (json_int_t)dev->dropped,
+						    "limited", limited_json(dev), "queues",
 						    queues_json(dev)));
 	}
 	return list;

@@ -5,10 +5,14 @@
 
 #include "devices/virtio/virtio.h"
 #include "vmm/disk.h"
+#include "vmm/tap.h"
 
 /* disk: opened, from malloc(), and owned by the device from now on (also on failure). name: "disk0".. */
 int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop,
 	struct disk *disk, const struct disk_config *cfg);
+/* loops: pair i is served by loops[i % nloops], commands and the link by the first. Opens the tap cfg names. */
+int virtio_net_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *const *loops,
+	unsigned nloops, const struct net_config *cfg);
 int virtio_rng_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop);
 
 struct pci_bus;

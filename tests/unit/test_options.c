@@ -200,6 +200,7 @@ START_TEST(disks_and_iothreads)
 	/* One slot of the bus is the host bridge's. */
 	refuse("--disk: 32 are given; the PCI bus has room for 31", "K", "-da", THIRTY_ONE_DISKS);
 	refuse("--disk: 31 are given; the PCI bus has room for 30 beside --rng", "K", "--rng", THIRTY_ONE_DISKS);
+	refuse("--disk, --net: 32 are given; the PCI bus has room for 31", "K", "-N", "tap=t", THIRTY_ONE_DISKS);
 	/* Header, data and status are three descriptors. */
 	refuse("--disk queue-size=2: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=2");
 	refuse("--disk serial=123456789012345678901: must be at most 20 characters", "K", "-d",
@@ -307,6 +308,40 @@ START_TEST(wrong_options)
 }
 END_TEST
 
+START_TEST(nets)
+{
+	struct guest_config cfg;
+
+	accept(&cfg, "K", "-N", "tap=tap0,mac=02:00:00:00:00:ff,pairs=2,iothread=[a,b]", "--net=fd=[3,7],pairs=2", "--iothread", "a",
+		"--iothread", "b");
+	ck_assert_uint_eq(cfg.nnets, 2);
+	ck_assert_str_eq(cfg.nets[0].tap, "tap0");
+	ck_assert_str_eq(cfg.nets[0].iothread, "[a,b]");
+	ck_assert_uint_eq(cfg.nets[1].queue_size, 256);
+	ck_assert_ptr_null(cfg.nets[1].tap);
+	config_free(&cfg);
+
+	refuse("--net: needs tap=NAME or fd=N", "K", "-N", "mtu=1500");
+	refuse("--net: tap= and fd= exclude each other", "K", "-N", "tap=a,fd=3");
+	refuse("--net fd=3: pairs=2 needs as many descriptors", "K", "-N", "fd=3,pairs=2");
+	refuse("--net fd=x: not a descriptor, or a list of them: write it as 3 or [3,4]", "K", "-N", "fd=x");
+	refuse("--net tap=abcdefghijklmnop: must be at most 15 characters", "K", "-N", "tap=abcdefghijklmnop");
+	refuse("--net mac=02:00:00:00:00: not an Ethernet address", "K", "-N", "tap=a,mac=02:00:00:00:00");
+	refuse("--net mac=02:00:00:00:00:0g: not an Ethernet address", "K", "-N", "tap=a,mac=02:00:00:00:00:0g");
+	refuse("--net mac=+2:00:00:00:00:01: not an Ethernet address", "K", "-N", "tap=a,mac=+2:00:00:00:00:01");
+	refuse("--net mac=03:00:00:00:00:00: a group's address", "K", "-N", "tap=a,mac=03:00:00:00:00:00");
+	refuse("--net mac=00:00:00:00:00:00: nobody's address", "K", "-N", "tap=a,mac=00:00:00:00:00:00");
+	refuse("--net mtu=67: must be 68 to 65535", "K", "-N", "tap=a,mtu=67");
+	refuse("--net a pps-burst: without a rate nothing is held back; add pps=", "K", "-N", "tap=a,bps=1M,pps-burst=1");
+	refuse("--net a bps-burst: without a rate nothing is held back; add bps=", "K", "-N", "tap=a,pps=1,bps-burst=1M");
+	refuse("--net iothread=x: no iothread x; add --iothread x", "K", "-N", "tap=a,iothread=x");
+	refuse("--net iothread=[main,x]: no iothread x; add --iothread x", "K", "-N", "tap=a,pairs=2,iothread=[main,x]");
+	refuse("--net iothread=[main,a]: 2 iothreads for pairs=1", "K", "-N", "tap=a,iothread=[main,a]", "--iothread", "a");
+	refuse("--net iothread=[a,]: not a name, or a list of them", "K", "-N", "tap=a,iothread=[a,]", "--iothread", "a");
+	refuse("--net iothread=[]: not a name, or a list of them", "K", "-N", "tap=a,iothread=[]");
+}
+END_TEST
+
 START_TEST(options_of_another_architecture)
 {
 	arch = "arm64";
@@ -322,7 +357,9 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 	struct guest_config cfg;
 	char arg[256], text[64];
 	bool of_nodes = key->name && !strcmp(key->name, "policy"); /* refused without them */
+	bool of_net = !strcmp(row->name, "net") && key->name && strcmp(key->name, "tap") && strcmp(key->name, "fd");
 	const char *first = !strcmp(row->name, "numa")	  ? "cpus=0,"
+			    : of_net			  ? "tap=t,"
 			    : of_nodes			  ? "64,host-node=0,"
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"
@@ -483,4 +520,4 @@ END_TEST
 
 UNIT_MAIN("options", defaults_are_the_documented_ones, every_spelling_of_an_option, the_kernel,
 	cpus_and_memory, nodes, features_are_whole_names, disks_and_iothreads, switches_and_choices, times,
-	wrong_options, options_of_another_architecture, every_value_of_the_table, random_arguments)
+	wrong_options, nets, options_of_another_architecture, every_value_of_the_table, random_arguments)

@@ -45,6 +45,7 @@
 typedef struct guest_config G;
 typedef struct disk_config D;
 typedef struct numa_config N;
+typedef struct net_config T;
 
 static const char *const model_names[] = {"host", NULL};
 static const char *const irqchip_names[] = {"split", NULL};
@@ -143,6 +144,55 @@ static const struct opt_key disk_keys[] = {
 	{"iops", "N", "requests a second", UINT(D, iops, 1, OPS_MAX, 0)},
 	{"iops-burst", "N", "requests at once after a quiet time; without: a tenth of a second's worth",
 		UINT(D, iops_burst, 1, OPS_MAX, 0)},
+};
+
+static const char *check_mac(const char *text)
+{
+	uint8_t mac[6];
+
+	return value_mac(text, mac);
+}
+
+static const char *check_fds(const char *text)
+{
+	cpu_set_t set;
+
+	return value_cpulist(text, &set, sizeof(set)) ? "not a descriptor, or a list of them: write it as 3 or [3,4]" : NULL;
+}
+
+static const char *check_names(const char *text)
+{
+	char name[16];
+
+	for (unsigned i = 0;; i++) {
+		const char *why = value_name_at(text, i, name, sizeof(name));
+
+		if (why || !*name)
+			return why;
+	}
+}
+
+static const struct opt_key net_keys[] = {
+	{"tap", "NAME", "the host's tap it is the other end of; made when there is none and that is allowed",
+		STRING(T, tap, 1, 15)},
+	{"fd", "N", "open descriptor of a tap instead, or [N,M,...]: one a pair", STRING(T, fd, 1, 255),
+		.check = check_fds},
+	{"mac", "MAC", "the guest's address; without: of the tap's and the host's name", STRING(T, mac, 1, 17),
+		.check = check_mac},
+	{"pairs", "N", "pairs of queues", UINT(T, pairs, 1, 16, 1)},
+	{"queue-size", "N", "entries of a queue", UINT(T, queue_size, 4, 1024, 256), .pow2 = true},
+	{"offload", ONOFF, "checksums and segmentation left to the other side, both ways; without: on",
+		TRI(T, offload)},
+	{"mtu", "N", "the largest packet, in bytes, on both sides; without: the tap's", UINT(T, mtu, 68, 65535, 0)},
+	{"speed", "N", "what the guest is told, in Mbit/s; without: nothing", UINT(T, speed, 1, 2147483647, 0)},
+	{"iothread", "NAME", "the iothread that serves it, or [A,B,...]: pairs in turn; without: main",
+		STRING(T, iothread, 1, 255), .check = check_names},
+	{"bps", "SIZE", "bytes a second, in each direction", SIZE(T, bps, RATE_MIN, RATE_MAX, 0)},
+	{"bps-burst", "SIZE", "bytes at once after a quiet time; without: a tenth of a second's worth",
+		SIZE(T, bps_burst, RATE_MIN, RATE_MAX, 0)},
+	{"pps", "N", "packets a second, in each direction", UINT(T, pps, 1, OPS_MAX, 0)},
+	{"pps-burst", "N", "packets at once after a quiet time; without: a tenth of a second's worth",
+		UINT(T, pps_burst, 1, OPS_MAX, 0)},
 };
 
 static const struct opt_key exits_keys[] = {
@@ -250,6 +300,13 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "PATH", "virtio disk on a raw image or block device", .type = OPT_STRING,
 			.at = AT(G, disks, D *), .min = 1, .max = PATH_MAX - 1},
 		KEYS(disk_keys)},
+	{.name = "net",
+		.letter = 'N',
+		.flags = OPT_REPEAT,
+		.count_at = AT(G, nnets, unsigned),
+		.size = sizeof(T),
+		.value = {NULL, NULL, "virtio network device over a tap", .type = OPT_NONE, .at = AT(G, nets, T *)},
+		KEYS(net_keys)},
 	{.name = "rng", .value = {NULL, NULL, "virtio entropy device", BOOL(G, rng)}},
 	{.name = "iothread",
 		.flags = OPT_REPEAT,

@@ -99,6 +99,45 @@ const char *value_name(const char *text)
 	return NULL;
 }
 
+const char *value_name_at(const char *text, unsigned i, char *out, size_t n)
+{
+	bool list = *text == '[';
+	size_t len;
+
+	*out = '\0';
+	text += list;
+	for (;; text += len + 1) {
+		len = strcspn(text, list ? ",]" : "");
+		if (!len || len >= n || (list && !text[len]))
+			return "not a name, or a list of them: write it as a or [a,b]";
+		if (!i--)
+			break;
+		if (text[len] != ',')
+			return list && text[len + 1] ? "text behind the list" : NULL;
+	}
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return value_name(out);
+}
+
+const char *value_mac(const char *text, uint8_t mac[6])
+{
+	uint8_t out[6];
+	int end = 0;
+
+	if (strlen(text) != 17 ||
+		sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &out[0], &out[1], &out[2], &out[3], &out[4], &out[5],
+			&end) != 6 ||
+		end != 17 || strpbrk(text, "+- xX"))
+		return "not an Ethernet address: write it as 02:00:00:00:00:01";
+	if (out[0] & 1)
+		return "a group's address: its first byte must be even";
+	if (!memcmp(out, (const uint8_t[6]){0}, 6))
+		return "nobody's address";
+	memcpy(mac, out, 6);
+	return NULL;
+}
+
 static void format(uint64_t v, const struct unit *units, char *out, size_t n)
 {
 	for (unsigned i = 0; i < NUNITS; i++)

@@ -30,6 +30,11 @@ const char *value_cpulist(const char *text, cpu_set_t *set, size_t size);
  * with . or -. */
 const char *value_name(const char *text);
 
+/* Entry i of a list of such names, [A,B,...], or of a single one; "" behind the last. n: room for the longest, and NUL. */
+const char *value_name_at(const char *text, unsigned i, char *out, size_t n);
+/* An Ethernet address of one station: 02:00:00:00:00:01. */
+const char *value_mac(const char *text, uint8_t mac[6]);
+
 /* The spelling that reads back as the same value, with the largest unit that leaves no fraction. */
 void value_format_size(uint64_t bytes, char *out, size_t n);
 void value_format_duration(uint64_t ns, char *out, size_t n);
