@@ -26,7 +26,8 @@ static int kick_value(const struct vregs *r, unsigned q)
 	return r->ops->kick_by_value ? (int)q : VM_KICK_ANY;
 }
 
-/* An ioeventfd a queue while the device runs and the guest reaches its registers. Without one, kicks come as writes. */
+/* An ioeventfd a queue while the device runs and the guest reaches its registers. Without one, kicks come as
+ * writes. */
 void vregs_update_kicks(struct vregs *r)
 {
 	for (unsigned i = 0; i < r->dev->nvq; i++) {
@@ -181,7 +182,8 @@ static uint8_t next_status(struct vregs *r, uint8_t now, uint8_t value)
 			continue;
 		if ((now & steps[i].needs) != steps[i].needs)
 			vregs_note(r, "a status step out of order");
-		else if (steps[i].bit == VIRTIO_CONFIG_S_FEATURES_OK && !virtio_features_ok(r->dev, r->wanted))
+		else if (steps[i].bit == VIRTIO_CONFIG_S_FEATURES_OK &&
+			 !virtio_features_ok(r->dev, r->wanted))
 			vregs_note(r, "FEATURES_OK for features that were not offered");
 		else
 			now |= steps[i].bit;
@@ -215,8 +217,9 @@ void vregs_set_status(struct vregs *r, uint8_t value)
 	if (~was & now & VIRTIO_CONFIG_S_FEATURES_OK)
 		r->dev->features = r->wanted;
 	if (~was & now & VIRTIO_CONFIG_S_DRIVER_OK)
-		r->isr = 0; /* a change of configuration that met a reset may have left its bit, and nobody waits for it */
-	r->status = now; /* before the start, which may report NEEDS_RESET */
+		r->isr = 0; /* a change of configuration that met a reset may have left its bit, and nobody
+			       waits for it */
+	r->status = now;    /* before the start, which may report NEEDS_RESET */
 	if (~was & now & VIRTIO_CONFIG_S_DRIVER_OK)
 		go_live(r);
 }
@@ -273,7 +276,8 @@ void vregs_set_num(struct vregs *r, struct virtq_cfg *cfg, uint32_t v)
 
 /* ---- device configuration ---- */
 
-/* A device may change its configuration meanwhile; config_gen tells. A driver that reads by pieces looks at it itself. */
+/* A device may change its configuration meanwhile; config_gen tells. A driver that reads by pieces looks at
+ * it itself. */
 void vregs_config_read(struct vregs *r, uint64_t off, uint8_t *data, unsigned len)
 {
 	struct virtio_dev *dev = r->dev;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registers that every transport has, whatever their places: features, device status, queues, reset, kicks, device
- * configuration (virtio 1.2, sections 2.1 to 2.5 and 3.1.1). vCPU threads with `lock` held, unless said otherwise. What the
- * device says (interrupts, NEEDS_RESET, the end of a reset) comes from loops, takes no lock, and is picked up from atomics.
+ * The registers that every transport has, whatever their places: features, device status, queues, reset,
+ * kicks, device configuration (virtio 1.2, sections 2.1 to 2.5 and 3.1.1). vCPU threads with `lock` held,
+ * unless said otherwise. What the device says (interrupts, NEEDS_RESET, the end of a reset) comes from loops,
+ * takes no lock, and is picked up from atomics.
  */
 #ifndef PINVM_VIRTIO_REGS_H
 #define PINVM_VIRTIO_REGS_H
@@ -81,15 +82,16 @@ void vregs_fini(struct vregs *r);
 /* Log a driver's mistake, once per reset. */
 void vregs_note(struct vregs *r, const char *what);
 
-/* The second half of a reset, if the device has drained: to be called at every access, before anything else. */
+/* The second half of a reset, if the device has drained: to be called at every access, before anything else.
+ */
 void vregs_catch_up(struct vregs *r);
 /* The kicks that are to be caught in the kernel have changed, or their place. */
 void vregs_update_kicks(struct vregs *r);
 /* A kick that was not. Any q. */
 void vregs_kick(struct vregs *r, uint32_t q);
 
-/* Device status (2.1). A write of 0 asks the device to stop: until it has drained, status reads as it was, and nothing else
- * can be done to the device. */
+/* Device status (2.1). A write of 0 asks the device to stop: until it has drained, status reads as it was,
+ * and nothing else can be done to the device. */
 uint8_t vregs_status(const struct vregs *r);
 void vregs_set_status(struct vregs *r, uint8_t value);
 /* Wait for a reset that was begun, at most that long. No loop ever waits for the lock, so it may be held. */
@@ -121,7 +123,8 @@ static inline bool vregs_within(uint64_t off, unsigned len, uint64_t base, uint6
 	return off >= base && off - base < size && len <= size - (off - base);
 }
 
-/* For transports, as virtio.h says; vregs_reset() leaves out what is the transport's own. needs_reset: also tell the guest. */
+/* For transports, as virtio.h says; vregs_reset() leaves out what is the transport's own. needs_reset: also
+ * tell the guest. */
 void vregs_ask_reset(struct virtio_transport *t);
 int vregs_reset(struct virtio_transport *t);
 void vregs_needs_reset(struct virtio_transport *t);
