@@ -16,7 +16,9 @@ struct guest;
 struct guest_config;
 struct guest_mem;
 struct irq_msg;
+struct irq_src;
 struct kvm_irq_routing_entry;
+struct mmio_slot;
 struct pci_layout;
 struct vcpu;
 struct vm;
@@ -37,6 +39,9 @@ int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max);
 unsigned arch_phys_bits(void);
 /* mem_top: first byte after RAM. A 64-bit window that would end beyond arch_phys_bits() shrinks, or is absent (size 0). */
 void arch_pci_layout(struct pci_layout *out, uint64_t mem_top);
+/* Devices behind virtio-mmio: how many the board has room for, and where slot i is. */
+unsigned arch_mmio_slots(void);
+void arch_mmio_slot(struct mmio_slot *out, unsigned i);
 
 /*
  * vm.c
@@ -62,6 +67,8 @@ void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *m
 enum board_pin { BOARD_SERIAL, BOARD_POWER };
 int arch_gsi(enum board_pin pin);
 int arch_board_create(struct guest *guest);
+/* Connect a source (opened for this GSI) to its pin. After arch_board_create(), before vCPUs run. */
+void arch_irq_connect(struct guest *guest, int gsi, struct irq_src *src);
 void arch_board_reset(struct guest *guest);
 void arch_board_destroy(struct guest *guest);
 

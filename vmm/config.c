@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "vmm/log.h"
 #include "vmm/memory/nodes.h"
 #include "vmm/options/table.h"
@@ -201,6 +202,26 @@ static int check_net(const struct net_config *net)
 	return ret ? ret : check_burst("--net", which, "pps", net->pps, net->pps_burst);
 }
 
+/* Is there a slot for every device? */
+static int check_room(const struct guest_config *cfg)
+{
+	unsigned devices = cfg->ndisks + cfg->nnets + cfg->rng;
+
+	if (cfg->transport == TRANSPORT_MMIO && devices > arch_mmio_slots()) {
+		log_err("--transport mmio: %u devices are given; the board has pins for %u: give less, or use "
+			"--transport pci",
+			devices, arch_mmio_slots());
+		return -EINVAL;
+	}
+	if (devices > CONFIG_MAX_DEVICES) {
+		log_err("%s: %u are given; the PCI bus has room for %u%s",
+			!cfg->nnets ? "--disk" : cfg->ndisks ? "--disk, --net" : "--net", cfg->ndisks + cfg->nnets,
+			CONFIG_MAX_DEVICES - cfg->rng, cfg->rng ? " beside --rng" : "");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int config_check(struct guest_config *cfg)
 {
 	struct guest_nodes nodes;
@@ -213,12 +234,9 @@ int config_check(struct guest_config *cfg)
 	ret = check_memory(cfg);
 	if (ret)
 		return ret;
-	if (cfg->ndisks + cfg->nnets + cfg->rng > CONFIG_MAX_DEVICES) {
-		log_err("%s: %u are given; the PCI bus has room for %u%s",
-			!cfg->nnets ? "--disk" : cfg->ndisks ? "--disk, --net" : "--net", cfg->ndisks + cfg->nnets,
-			CONFIG_MAX_DEVICES - cfg->rng, cfg->rng ? " beside --rng" : "");
-		return -EINVAL;
-	}
+	ret = check_room(cfg);
+	if (ret)
+		return ret;
 	for (unsigned i = 0; i < cfg->ndisks; i++) {
 		ret = check_disk(&cfg->disks[i]);
 		if (ret)

@@ -53,13 +53,30 @@ void board_close(struct guest *guest)
 
 _Static_assert(CONFIG_MAX_DEVICES == PCI_SLOTS - 1, "a bus that is full refuses what the arrays do not hold");
 
-/* Put a new device on the PCI bus, at the next slot. */
+static int plug_mmio(struct guest *guest, struct virtio_dev *dev, struct virtio_transport **transport)
+{
+	struct mmio_slot slot;
+	struct irq_src *irq;
+	int err;
+
+	arch_mmio_slot(&slot, guest->ndevices);
+	err = virtio_mmio_create(transport, &guest->bus, &slot, &guest->vm, dev, &irq);
+	if (!err)
+		arch_irq_connect(guest, slot.gsi, irq);
+	return err;
+}
+
+/* Put a new device where the guest finds it, at the next slot of the PCI bus or of the board; config_check() counted them. */
 static int plug(struct guest *guest, struct virtio_dev *dev)
 {
 	unsigned n = guest->ndevices;
 	struct virtio_transport *transport;
-	int err = virtio_pci_create(&transport, guest->pci, &guest->vm, dev);
+	int err;
 
+	if (guest->cfg->transport == TRANSPORT_MMIO)
+		err = plug_mmio(guest, dev, &transport);
+	else
+		err = virtio_pci_create(&transport, guest->pci, &guest->vm, dev);
 	if (err)
 		return err; /* logged, and dev is gone */
 	guest->transport[n] = transport;
@@ -119,15 +136,20 @@ static int net_plug(struct guest *guest, unsigned i)
 	return err ? err : plug(guest, dev);
 }
 
+static int pci_open(struct guest *guest)
+{
+	struct pci_layout layout;
+
+	arch_pci_layout(&layout, mem_top(&guest->mem));
+	return pci_bus_create(&guest->pci, &guest->bus, &layout);
+}
+
 /* All devices of a guest, in the order it sees them. */
 int devices_open(struct guest *guest)
 {
-	struct pci_layout layout;
 	struct virtio_dev *dev;
-	int err;
+	int err = guest->cfg->transport == TRANSPORT_PCI ? pci_open(guest) : 0;
 
-	arch_pci_layout(&layout, mem_top(&guest->mem));
-	err = pci_bus_create(&guest->pci, &guest->bus, &layout);
 	for (unsigned i = 0; !err && i < guest->cfg->ndisks; i++)
 		err = disk_plug(guest, i);
 	for (unsigned i = 0; !err && i < guest->cfg->nnets; i++)
@@ -160,7 +182,8 @@ int devices_reset(struct guest *guest)
 
 	if (err)
 		return err; /* a late read would land in the next kernel's RAM */
-	pci_bus_reset(guest->pci);
+	if (guest->pci)
+		pci_bus_reset(guest->pci);
 	serial_reset(guest->serial);
 	power_reset(guest->power);
 	arch_board_reset(guest);

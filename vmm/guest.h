@@ -71,7 +71,7 @@ struct guest {
 	struct power *power;
 	struct irq_src serial_irq, power_irq;
 	struct arch_board *board;
-	struct pci_bus *pci;
+	struct pci_bus *pci; /* NULL: devices are behind virtio-mmio */
 	struct virtio_dev *device[CONFIG_MAX_DEVICES]; /* in the order of their slots */
 	struct virtio_transport *transport[CONFIG_MAX_DEVICES];
 	struct disk *disk[CONFIG_MAX_DEVICES]; /* the back end of a disk, its device's own; NULL: another device */

@@ -126,6 +126,8 @@ static int put_dsdt(struct builder *b, const struct acpi_params *params, uint64_
 		{"M64B", params->pci.mem64},
 		{"M64S", params->pci.mem64_size},
 		{"UART", params->serial},
+		{"PCIE", params->pci.ecam_size != 0},
+		{"VMIO", params->mmio},
 	};
 	uint8_t aml[sizeof(dsdt_aml_code)];
 	const struct acpi_header *h;

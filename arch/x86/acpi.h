@@ -16,7 +16,8 @@
 
 struct acpi_params {
 	const struct cpu_config *cpus;
-	struct pci_layout pci;
+	struct pci_layout pci;		 /* ecam_size 0: no PCI */
+	unsigned mmio;			 /* slots of virtio-mmio that have a device, from the first on */
 	bool serial;			 /* there is a serial port */
 	const struct guest_nodes *nodes; /* NULL, or none in it: no SRAT and no SLIT */
 };

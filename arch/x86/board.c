@@ -19,6 +19,11 @@ int arch_gsi(enum board_pin pin)
 	return pin == BOARD_SERIAL ? PIN_SERIAL : PIN_GED;
 }
 
+void arch_irq_connect(struct guest *guest, int gsi, struct irq_src *src)
+{
+	ioapic_connect(guest->board->ioapic, gsi, src);
+}
+
 static int add_devices(struct guest *guest)
 {
 	struct arch_board *board = guest->board;

@@ -316,6 +316,7 @@ int arch_boot_load(struct arch_boot *boot, const struct guest_config *cfg, const
 		return -EINVAL;
 	}
 	boot->cpu = (struct boot_cpu){0};
+	boot->pci = cfg->transport == TRANSPORT_PCI;
 	r = boot->loader->load(boot, mem);
 	if (r)
 		return r;

@@ -57,6 +57,7 @@ struct arch_boot {
 	uint8_t head[BOOT_HEAD_SIZE]; /* first bytes of the kernel, zero behind its end */
 	char *cmdline;
 	uint64_t cmdline_max; /* bytes the kernel takes, NUL not counted */
+	bool pci;	      /* the guest has PCI; valid from arch_boot_load() on */
 	struct boot_cpu cpu;  /* valid after arch_boot_load() */
 
 	struct setup_header linux_hdr; /* boot_linux.c */
@@ -130,8 +131,8 @@ struct e820_range {
 	uint32_t type;
 };
 
-/* Ascending, not overlapping, neighbours merged. Returns the number of entries, at most E820_MAX. */
-unsigned x86_e820(const struct guest_mem *mem, struct e820_range out[E820_MAX]);
+/* Ascending, not overlapping, neighbours merged; pci: with the ECAM. Returns the number of entries, at most E820_MAX. */
+unsigned x86_e820(const struct guest_mem *mem, bool pci, struct e820_range out[E820_MAX]);
 
 /* First byte behind the RAM that starts at 0, at most RAM_LOW_MAX. */
 uint64_t x86_ram_low_end(const struct guest_mem *mem);

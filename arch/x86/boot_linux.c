@@ -172,12 +172,12 @@ static void fill_header(struct setup_header *hdr, const struct arch_boot *boot)
 	hdr->setup_data = ADDR_SETUP_DATA;
 }
 
-static void fill_e820(struct boot_params *zero, const struct guest_mem *mem)
+static void fill_e820(struct boot_params *zero, const struct guest_mem *mem, bool pci)
 {
 	struct e820_range map[E820_MAX];
 
 	_Static_assert(E820_MAX <= E820_MAX_ENTRIES_ZEROPAGE, "the map fits in the zero page");
-	zero->e820_entries = x86_e820(mem, map);
+	zero->e820_entries = x86_e820(mem, pci, map);
 	for (unsigned i = 0; i < zero->e820_entries; i++)
 		zero->e820_table[i] = (struct boot_e820_entry){
 			.addr = map[i].gpa, .size = map[i].size, .type = map[i].type};
@@ -196,7 +196,7 @@ static int linux_load(struct arch_boot *boot, const struct guest_mem *mem)
 	if (r)
 		return r;
 	fill_header(&zero.hdr, boot);
-	fill_e820(&zero, mem);
+	fill_e820(&zero, mem, boot->pci);
 	zero.hdr.ramdisk_image = initrd;
 	zero.ext_ramdisk_image = initrd >> 32;
 	zero.hdr.ramdisk_size = boot->initrd.size;

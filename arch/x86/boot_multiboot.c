@@ -199,10 +199,10 @@ static int load_module(struct arch_boot *boot, const struct guest_mem *mem, uint
 	return 0;
 }
 
-static void fill_info(struct page *page, const struct guest_mem *mem)
+static void fill_info(struct page *page, const struct guest_mem *mem, bool pci)
 {
 	struct e820_range map[E820_MAX];
-	unsigned n = x86_e820(mem, map);
+	unsigned n = x86_e820(mem, pci, map);
 
 	for (unsigned i = 0; i < n; i++)
 		page->map[i] = (struct mmap_entry){
@@ -231,7 +231,7 @@ static int multiboot_load(struct arch_boot *boot, const struct guest_mem *mem)
 		r = load_module(boot, mem, floor, &page);
 	if (r)
 		return r;
-	fill_info(&page, mem);
+	fill_info(&page, mem, boot->pci);
 	boot->cpu = (struct boot_cpu){.rip = boot->entry, .rax = LOADER_MAGIC, .rbx = ADDR_START_INFO};
 	return mem_write(mem, ADDR_START_INFO, &page, sizeof(page));
 }

@@ -79,7 +79,7 @@ static int pvh_load(struct arch_boot *boot, const struct guest_mem *mem)
 		.cmdline = ADDR_CMDLINE,
 		.rsdp = ADDR_RSDP,
 		.memmap = ADDR_START_INFO + offsetof(struct page, map),
-		.memmap_entries = x86_e820(mem, map),
+		.memmap_entries = x86_e820(mem, boot->pci, map),
 	};
 	for (unsigned i = 0; i < page.info.memmap_entries; i++)
 		page.map[i] =

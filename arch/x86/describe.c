@@ -43,7 +43,10 @@ int arch_describe(struct guest *guest, struct arch_boot *boot)
 
 	if (!buf)
 		return log_errno(-ENOMEM, "--memory: too small for the ACPI tables below 1 MiB");
-	arch_pci_layout(&params.pci, mem_top(&guest->mem));
+	if (guest->cfg->transport == TRANSPORT_PCI)
+		arch_pci_layout(&params.pci, mem_top(&guest->mem));
+	else
+		params.mmio = guest->ndevices;
 	if (guest->cfg->nnumas) {
 		err = guest_nodes(&nodes, guest->cfg);
 		if (err)

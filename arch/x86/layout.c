@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The address map put to use: where RAM lies, what E820 says of it, where PCI windows are. Main only. */
+/* The address map put to use: where RAM lies, what E820 says of it, where PCI windows and slots are. Main only. */
 #include "arch/x86/layout.h"
 
 #include <cpuid.h>
@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "arch/x86/boot.h"
 #include "devices/pci.h"
+#include "devices/virtio/devs.h"
 
 #define PAGE 4096
 
@@ -75,6 +76,25 @@ void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
 	x86_pci_layout(out, mem_top, arch_phys_bits());
 }
 
+_Static_assert(MMIO_PIN_FIRST + MMIO_SLOTS_FIRST == IOAPIC_PINS && MMIO_PIN_FIRST > PIN_GED &&
+		       MMIO_PIN_REST > PIN_SERIAL && MMIO_PIN_REST + MMIO_SLOTS - MMIO_SLOTS_FIRST == 8,
+	"pins of slots are no other's");
+_Static_assert(MMIO_SLOTS * MMIO_SLOT_SIZE <= MMIO_PLATFORM_SIZE, "slots are in the platform's window");
+
+unsigned arch_mmio_slots(void)
+{
+	return MMIO_SLOTS;
+}
+
+void arch_mmio_slot(struct mmio_slot *out, unsigned i)
+{
+	*out = (struct mmio_slot){
+		.base = MMIO_PLATFORM + (uint64_t)i * MMIO_SLOT_SIZE,
+		.size = MMIO_SLOT_SIZE,
+		.gsi = i < MMIO_SLOTS_FIRST ? MMIO_PIN_FIRST + i : MMIO_PIN_REST + i - MMIO_SLOTS_FIRST,
+	};
+}
+
 uint64_t x86_ram_low_end(const struct guest_mem *mem)
 {
 	uint64_t end = 0;
@@ -97,7 +117,7 @@ static void add(struct e820_range *out, unsigned *n, uint64_t gpa, uint64_t end,
 		out[(*n)++] = (struct e820_range){.gpa = gpa, .size = end - gpa, .type = type};
 }
 
-unsigned x86_e820(const struct guest_mem *mem, struct e820_range out[E820_MAX])
+unsigned x86_e820(const struct guest_mem *mem, bool pci, struct e820_range out[E820_MAX])
 {
 	uint64_t low = x86_ram_low_end(mem);
 	unsigned n = 0;
@@ -106,7 +126,8 @@ unsigned x86_e820(const struct guest_mem *mem, struct e820_range out[E820_MAX])
 	add(out, &n, ADDR_EBDA, ADDR_KERNEL, E820_RESERVED);
 	add(out, &n, ADDR_KERNEL, low, E820_RAM);
 	/* Linux uses the ECAM only when E820 (and the DSDT) keep it for the board. */
-	add(out, &n, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_SIZE, E820_RESERVED);
+	if (pci)
+		add(out, &n, PCI_ECAM_BASE, PCI_ECAM_BASE + PCI_ECAM_SIZE, E820_RESERVED);
 	for (unsigned i = 0; i < mem->n; i++)
 		if (mem->region[i].gpa >= RAM_HIGH)
 			add(out, &n, mem->region[i].gpa, mem->region[i].gpa + mem->region[i].size, E820_RAM);

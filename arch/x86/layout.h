@@ -36,6 +36,7 @@
 /* Platform registers */
 #define MMIO_PLATFORM      0xFE000000
 #define MMIO_PLATFORM_SIZE 0x100000
+#define MMIO_SLOT_SIZE     0x1000     /* virtio-mmio devices, one behind the other from MMIO_PLATFORM */
 #define IOAPIC_BASE        0xFEC00000
 #define IOAPIC_SIZE        0x1000
 #define IOAPIC_PINS        24
@@ -56,5 +57,11 @@
 /* IOAPIC pins = GSIs */
 #define PIN_SERIAL 4
 #define PIN_GED    9
+
+/* virtio-mmio has the pins that nothing else ever had on a PC first: 10 to 23, then 5 to 7 (not 0 to 3 and 8). */
+#define MMIO_SLOTS         17
+#define MMIO_PIN_FIRST     10
+#define MMIO_PIN_REST      5
+#define MMIO_SLOTS_FIRST   14
 
 #endif

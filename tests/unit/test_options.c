@@ -199,6 +199,8 @@ START_TEST(disks_and_iothreads)
 	refuse("--disk queue-size=100: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=100");
 	/* One slot of the bus is the host bridge's. */
 	refuse("--disk: 32 are given; the PCI bus has room for 31", "K", "-da", THIRTY_ONE_DISKS);
+	refuse("--transport mmio: 31 devices are given; the board has pins for ", "K", "--transport", "mmio",
+		THIRTY_ONE_DISKS);
 	refuse("--disk: 31 are given; the PCI bus has room for 30 beside --rng", "K", "--rng", THIRTY_ONE_DISKS);
 	refuse("--disk, --net: 32 are given; the PCI bus has room for 31", "K", "-N", "tap=t", THIRTY_ONE_DISKS);
 	/* Header, data and status are three descriptors. */
@@ -231,7 +233,7 @@ START_TEST(switches_and_choices)
 	struct guest_config cfg;
 
 	accept(&cfg, "K", "--exits", "hlt=off,pause=on", "--kvm", "pv-eoi=on,kvmclock=off,realtime-hint=on",
-		"--pmu", "on", "--irqchip", "split", "--transport", "pci", "--on-reset", "restart",
+		"--pmu", "on", "--irqchip", "split", "--transport", "mmio", "--on-reset", "restart",
 		"--serial", "file=/tmp/a,b=c", "--force", "--dry-run", "--debug-exit", "--report", "r.json",
 		"--log", "l");
 	ck_assert_int_eq(cfg.exits.hlt, TRI_OFF);
@@ -243,6 +245,7 @@ START_TEST(switches_and_choices)
 	ck_assert_int_eq(cfg.kvm.realtime_hint, TRI_ON);
 	ck_assert_int_eq(cfg.kvm.steal_time, TRI_DEFAULT);
 	ck_assert(cfg.pmu && cfg.force && cfg.dry_run && cfg.debug_exit);
+	ck_assert_int_eq(cfg.transport, TRANSPORT_MMIO);
 	ck_assert_int_eq(cfg.on_reset, ON_RESET_RESTART);
 	ck_assert_int_eq(cfg.serial, SERIAL_FILE);
 	ck_assert_str_eq(cfg.serial_path, "/tmp/a,b=c");
@@ -257,6 +260,7 @@ START_TEST(switches_and_choices)
 	refuse("--pmu maybe: must be on or off", "K", "--pmu", "maybe");
 	refuse("--pmu: needs a value, on|off", "K", "--pmu");
 	refuse("--irqchip user: must be split", "K", "--irqchip", "user");
+	refuse("--transport usb: must be pci or mmio", "K", "--transport", "usb");
 	refuse("--on-reset x: must be exit or restart", "K", "--on-reset", "x");
 	refuse("--serial file: must be stdio, off, pty, file=PATH or socket=PATH", "K", "--serial", "file");
 	refuse("--serial file=: must not be empty", "K", "--serial", "file=");

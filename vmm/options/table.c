@@ -49,7 +49,7 @@ typedef struct net_config T;
 
 static const char *const model_names[] = {"host", NULL};
 static const char *const irqchip_names[] = {"split", NULL};
-static const char *const transport_names[] = {"pci", NULL};
+static const char *const transport_names[] = {"pci", "mmio", NULL};
 static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
 static const char *const policy_names[] = {"bind", "preferred", "interleave", NULL};
@@ -318,7 +318,8 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "auto|io_uring|plain", "how host I/O is done",
 			CHOICE(G, io_engine, engine_names)}},
 	{.name = "transport",
-		.value = {NULL, "pci", "where virtio devices sit", CHOICE(G, transport, transport_names)}},
+		.value = {NULL, "pci|mmio", "how the guest reaches virtio devices",
+			CHOICE(G, transport, transport_names)}},
 	{.name = "serial",
 		.value = {NULL, "stdio|off|pty|file=PATH|socket=PATH",
 			"the serial port; stdio: Ctrl-A x ends, Ctrl-A h helps",

@@ -28,6 +28,14 @@ static inline int build(const struct cpu_config *cpus, bool serial)
 	return acpi_build(&params, ADDR_RSDP, buf, sizeof(buf));
 }
 
+/* A guest without PCI, and with that many devices behind virtio-mmio. */
+static inline int build_mmio(const struct cpu_config *cpus, unsigned devices)
+{
+	struct acpi_params params = {.cpus = cpus, .mmio = devices, .serial = true};
+
+	return acpi_build(&params, ADDR_RSDP, buf, sizeof(buf));
+}
+
 static inline uint8_t sum(const void *p, size_t len)
 {
 	const uint8_t *b = p;

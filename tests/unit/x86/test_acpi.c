@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "arch/x86/cpuid.h"
 #include "devices/power.h"
+#include "devices/virtio/devs.h"
 #include "dsdt.h"
 #include "tests/unit/x86/acpi_tables.h"
 #include "vmm/guest.h"
@@ -136,7 +137,7 @@ END_TEST
 
 START_TEST(dsdt_gets_its_values)
 {
-	static const char *const names[] = {"M32B", "M32S", "M64B", "M64S", "UART"};
+	static const char *const names[] = {"M32B", "M32S", "M64B", "M64S", "UART", "PCIE", "VMIO"};
 	struct cpu_config cpus = {.count = 1};
 	int used = build(&cpus, true);
 
@@ -157,7 +158,13 @@ START_TEST(dsdt_gets_its_values)
 	ck_assert_uint_eq(aml_get(used, "M64B"), layout.mem64);
 	ck_assert_uint_eq(aml_get(used, "M64S"), layout.mem64_size);
 	ck_assert_uint_eq(aml_get(used, "UART"), 1);
+	ck_assert_uint_eq(aml_get(used, "PCIE"), 1);
+	ck_assert_uint_eq(aml_get(used, "VMIO"), 0);
 	ck_assert_uint_eq(aml_get(build(&cpus, false), "UART"), 0);
+	used = build_mmio(&cpus, 17);
+	ck_assert_uint_eq(aml_get(used, "PCIE"), 0);
+	ck_assert_uint_eq(aml_get(used, "VMIO"), 17);
+	ck_assert_ptr_null(lookup("MCFG", used));
 }
 END_TEST
 
@@ -302,6 +309,45 @@ START_TEST(acpica_evaluates_the_board)
 }
 END_TEST
 
+/* The slots as ACPICA reads them are those of the board. */
+START_TEST(acpica_finds_the_devices_behind_mmio)
+{
+	struct cpu_config cpus = {.count = 1};
+	char dir[] = "/tmp/pinvm-acpi-XXXXXX", *out, text[64], cmd[256];
+	const char *p;
+	struct mmio_slot slot;
+	int used;
+
+	if (!have("acpiexec"))
+		return;
+	ck_assert_uint_eq(arch_mmio_slots(), MMIO_SLOTS);
+	used = build_mmio(&cpus, 2);
+	for (unsigned i = 0; i < MMIO_SLOTS; i++) {
+		arch_mmio_slot(&slot, i);
+		ck_assert_uint_eq(slot.size, MMIO_SLOT_SIZE);
+		snprintf(cmd, sizeof(cmd),
+			"acpiexec -b 'evaluate \\_SB.PCI0._STA;evaluate \\_SB.V%03u._STA;evaluate \\_SB.V%03u._UID;"
+			"resources \\_SB.V%03u' DSDT.dat",
+			i, i, i);
+		strcpy(dir, "/tmp/pinvm-acpi-XXXXXX");
+		out = acpica(dir, used, cmd);
+		ck_assert_msg(!strstr(out, "ACPI Error") && !strstr(out, "ACPI Warning"), "%.3000s", out);
+		p = strstr(out, "[Integer] = 0000000000000000"); /* no PCI */
+		ck_assert_msg(p, "%.3000s", out);
+		p = strstr(p + 1, i < 2 ? "[Integer] = 000000000000000F" : "[Integer] = 0000000000000000");
+		ck_assert_msg(p, "%.3000s", out);
+		snprintf(text, sizeof(text), "[Integer] = %016X", i);
+		p = strstr(p + 1, text);
+		ck_assert_msg(p, "%.3000s", out);
+		snprintf(text, sizeof(text), "Address : %08X", (unsigned)slot.base);
+		ck_assert_msg(strstr(p, text), "no %s in %.3000s", text, out);
+		snprintf(text, sizeof(text), "Dword00 : %08X", slot.gsi);
+		ck_assert_msg(strstr(p, text), "no %s in %.3000s", text, out);
+		ck_assert_msg(strstr(p, "Triggering : Edge"), "%.3000s", out);
+	}
+}
+END_TEST
+
 UNIT_MAIN("acpi", layout_agrees, fadt_is_hardware_reduced, mcfg_is_bus_0, madt_lists_every_cpu,
 	dsdt_gets_its_values, refuses_what_does_not_fit, describes_into_guest_ram, describe_needs_its_ram,
-	iasl_reads_every_table, acpica_evaluates_the_board)
+	iasl_reads_every_table, acpica_evaluates_the_board, acpica_finds_the_devices_behind_mmio)

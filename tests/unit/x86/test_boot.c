@@ -178,7 +178,7 @@ START_TEST(e820_at_every_size)
 		unsigned n;
 
 		ram_of(t[i].size);
-		n = x86_e820(&mem, map);
+		n = x86_e820(&mem, true, map);
 		ck_assert_uint_eq(n, t[i].high ? 5 : 4);
 		ck_range(&map[0], 0, 0x9fc00, E820_RAM);
 		ck_range(&map[1], 0x9fc00, 0x100000, E820_RESERVED);
@@ -190,6 +190,17 @@ START_TEST(e820_at_every_size)
 }
 END_TEST
 
+START_TEST(e820_without_pci_has_no_ecam)
+{
+	struct e820_range map[E820_MAX];
+
+	ram_of(5 * GIB);
+	ck_assert_uint_eq(x86_e820(&mem, false, map), 4);
+	ck_range(&map[2], 0x100000, 3 * GIB, E820_RAM);
+	ck_range(&map[3], 4 * GIB, 6 * GIB, E820_RAM);
+}
+END_TEST
+
 START_TEST(e820_merges_neighbours)
 {
 	struct e820_range map[E820_MAX];
@@ -197,7 +208,7 @@ START_TEST(e820_merges_neighbours)
 	mem = (struct guest_mem){.n = 4,
 		.region = {{.size = GIB}, {.gpa = GIB, .size = 2 * GIB}, {.gpa = 4 * GIB, .size = GIB},
 			{.gpa = 5 * GIB, .size = GIB}}};
-	ck_assert_uint_eq(x86_e820(&mem, map), 5);
+	ck_assert_uint_eq(x86_e820(&mem, true, map), 5);
 	ck_range(&map[2], 0x100000, 3 * GIB, E820_RAM);
 	ck_range(&map[4], 4 * GIB, 6 * GIB, E820_RAM);
 }
@@ -273,7 +284,7 @@ START_TEST(nothing_overlaps)
 			mem.region[r] = (struct mem_region){
 				.gpa = ram[r].gpa, .size = ram[r].size, .host = (uint8_t *)4096};
 		top = mem_top(&mem);
-		nmap = x86_e820(&mem, map);
+		nmap = x86_e820(&mem, true, map);
 		for (unsigned bits = 36; bits <= 52; bits++) {
 			struct pci_layout l;
 
@@ -577,4 +588,5 @@ END_TEST
 UNIT_MAIN("boot", linux_is_placed, linux_refusals, linux_odd_but_good, initrd_is_placed, initrd_above_4_gib,
 	pieces_across_regions, command_lines, files_that_are_no_files, unreadable, other_formats,
 	loads_again_from_the_same_file, too_little_ram, page_tables_map_4_gib_onto_themselves, gdt_is_flat,
-	e820_at_every_size, e820_merges_neighbours, ram_ranges, pci_window_fits_the_cpu, nothing_overlaps)
+	e820_at_every_size, e820_without_pci_has_no_ecam,
+	e820_merges_neighbours, ram_ranges, pci_window_fits_the_cpu, nothing_overlaps)
