@@ -22,7 +22,8 @@ static uint8_t *buf;
 
 static void on_config(struct frame *f)
 {
-	config_interrupts++;
+	if (vdev_ack(&disk.v) & VIRTIO_MMIO_INT_CONFIG)
+		config_interrupts++;
 }
 
 static void take_random(void)
@@ -195,7 +196,7 @@ static void rings_in_the_hole(void)
 	vdev_negotiate(&disk.v, 0);
 	vq_place(&disk.v, 0, 8, HOLE, (uintptr_t)buf, (uintptr_t)buf + 256);
 	vdev_go(&disk.v);
-	*disk.q.kick = 0;
+	vq_kick(&disk.q);
 	see_needs_reset("rings in the hole");
 }
 

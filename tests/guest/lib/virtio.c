@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* virtio over PCI and its rings; see virtio.h. Barriers: x86 keeps stores in order, so the compiler's are enough,
+/* virtio over PCI and MMIO, and its rings; see virtio.h. Barriers: x86 keeps stores in order, so the compiler's are enough,
  * but for the store of an index followed by the load of an event, which needs a real one. */
 #include "tests/guest/lib/virtio.h"
 
@@ -11,6 +11,7 @@
 #define VIRTIO_FIRST  0x1040
 #define ARENA_END     0xf00000 /* guests have at least 16 MiB */
 #define RESET_CYCLES  60000000000
+#define MMIO_MAGIC    0x74726976
 
 #define barrier() __asm__ volatile("" ::: "memory")
 
@@ -104,9 +105,40 @@ void vdev_map(struct vdev *v)
 	v->msix = pci_bar(s, table & PCI_MSIX_TABLE_BIR) + (table & PCI_MSIX_TABLE_OFFSET);
 }
 
+static unsigned mmio_pin(const struct vdev *v)
+{
+	return v->slot < MMIO_SLOTS_FIRST ? MMIO_PIN_FIRST + v->slot : MMIO_PIN_REST + v->slot - MMIO_SLOTS_FIRST;
+}
+
+/* Slots are filled from the first on, and nobody answers behind the last. */
+static bool mmio_find(struct vdev *v, uint16_t id, unsigned nth)
+{
+	for (unsigned i = 0; i < MMIO_SLOTS; i++) {
+		uintptr_t at = MMIO_PLATFORM + i * MMIO_SLOT_SIZE;
+
+		if (read32(at) != MMIO_MAGIC)
+			return false;
+		check(read32(at + VIRTIO_MMIO_VERSION) == 2);
+		if (read32(at + VIRTIO_MMIO_DEVICE_ID) != id || nth--)
+			continue;
+		v->slot = i;
+		v->mmio = at;
+		v->config = at + VIRTIO_MMIO_CONFIG;
+		v->notify = at + VIRTIO_MMIO_QUEUE_NOTIFY;
+		return true;
+	}
+	return false;
+}
+
 bool vdev_open(struct vdev *v, uint16_t id, unsigned nth)
 {
 	memset(v, 0, sizeof(*v));
+	if (arg("mmio")) {
+		if (!mmio_find(v, id, nth))
+			return false;
+		vdev_reset(v);
+		return true;
+	}
 	if (!pci_find(VIRTIO_VENDOR, VIRTIO_FIRST + id, nth, &v->slot))
 		return false;
 	pci_enable(v->slot, true);
@@ -117,23 +149,53 @@ bool vdev_open(struct vdev *v, uint16_t id, unsigned nth)
 
 uint8_t vdev_status(const struct vdev *v)
 {
-	return read8(v->common + VIRTIO_PCI_COMMON_STATUS);
+	return v->mmio ? read32(v->mmio + VIRTIO_MMIO_STATUS) : read8(v->common + VIRTIO_PCI_COMMON_STATUS);
+}
+
+static void set_status(struct vdev *v, uint8_t status)
+{
+	if (v->mmio)
+		write32(v->mmio + VIRTIO_MMIO_STATUS, status);
+	else
+		write8(v->common + VIRTIO_PCI_COMMON_STATUS, status);
 }
 
 static void add_status(struct vdev *v, uint8_t bit)
 {
-	write8(v->common + VIRTIO_PCI_COMMON_STATUS, vdev_status(v) | bit);
+	set_status(v, vdev_status(v) | bit);
 }
 
 void vdev_reset(struct vdev *v)
 {
 	uint64_t start = rdtsc();
 
-	write8(v->common + VIRTIO_PCI_COMMON_STATUS, 0);
+	set_status(v, 0);
 	while (vdev_status(v)) {
 		check(rdtsc() - start < RESET_CYCLES);
 		pause_cpu();
 	}
+}
+
+/* 32 bits of what the device offers, and of what the driver wants. */
+static uint32_t offered(struct vdev *v, unsigned half)
+{
+	if (v->mmio) {
+		write32(v->mmio + VIRTIO_MMIO_DEVICE_FEATURES_SEL, half);
+		return read32(v->mmio + VIRTIO_MMIO_DEVICE_FEATURES);
+	}
+	write32(v->common + VIRTIO_PCI_COMMON_DFSELECT, half);
+	return read32(v->common + VIRTIO_PCI_COMMON_DF);
+}
+
+static void want(struct vdev *v, unsigned half, uint32_t features)
+{
+	if (v->mmio) {
+		write32(v->mmio + VIRTIO_MMIO_DRIVER_FEATURES_SEL, half);
+		write32(v->mmio + VIRTIO_MMIO_DRIVER_FEATURES, features);
+		return;
+	}
+	write32(v->common + VIRTIO_PCI_COMMON_GFSELECT, half);
+	write32(v->common + VIRTIO_PCI_COMMON_GF, features);
 }
 
 void vdev_negotiate(struct vdev *v, uint64_t features)
@@ -141,16 +203,12 @@ void vdev_negotiate(struct vdev *v, uint64_t features)
 	add_status(v, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	add_status(v, VIRTIO_CONFIG_S_DRIVER);
 	v->offered = 0;
-	for (unsigned i = 0; i < 2; i++) {
-		write32(v->common + VIRTIO_PCI_COMMON_DFSELECT, i);
-		v->offered |= (uint64_t)read32(v->common + VIRTIO_PCI_COMMON_DF) << 32 * i;
-	}
+	for (unsigned i = 0; i < 2; i++)
+		v->offered |= (uint64_t)offered(v, i) << 32 * i;
 	check(v->offered & F_VERSION_1);
 	v->features = (features & v->offered) | F_VERSION_1;
-	for (unsigned i = 0; i < 2; i++) {
-		write32(v->common + VIRTIO_PCI_COMMON_GFSELECT, i);
-		write32(v->common + VIRTIO_PCI_COMMON_GF, v->features >> 32 * i);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		want(v, i, v->features >> 32 * i);
 	add_status(v, VIRTIO_CONFIG_S_FEATURES_OK);
 	check(vdev_status(v) & VIRTIO_CONFIG_S_FEATURES_OK);
 }
@@ -160,13 +218,28 @@ void vdev_go(struct vdev *v)
 	add_status(v, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-/* ---- MSI-X ---- */
+/* ---- interrupts ---- */
+
+unsigned vdev_ack(struct vdev *v)
+{
+	unsigned bits;
+
+	if (!v->mmio)
+		return VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG;
+	bits = read32(v->mmio + VIRTIO_MMIO_INTERRUPT_STATUS);
+	write32(v->mmio + VIRTIO_MMIO_INTERRUPT_ACK, bits);
+	return bits;
+}
 
 void msix_enable(struct vdev *v, bool on)
 {
-	unsigned at = pci_cap(v->slot, PCI_CAP_ID_MSIX, 0) + PCI_MSIX_FLAGS;
-	uint16_t flags = pci_read(v->slot, at, 2);
+	unsigned at;
+	uint16_t flags;
 
+	if (v->mmio)
+		return;
+	at = pci_cap(v->slot, PCI_CAP_ID_MSIX, 0) + PCI_MSIX_FLAGS;
+	flags = pci_read(v->slot, at, 2);
 	pci_write(v->slot, at, 2, on ? flags | PCI_MSIX_FLAGS_ENABLE : flags & ~PCI_MSIX_FLAGS_ENABLE);
 }
 
@@ -174,6 +247,10 @@ void msix_set(struct vdev *v, unsigned n, unsigned vector)
 {
 	uintptr_t at = v->msix + n * PCI_MSIX_ENTRY_SIZE;
 
+	if (v->mmio) {
+		ioapic_set(mmio_pin(v), vector);
+		return;
+	}
 	msix_mask(v, n, true);
 	write32(at + PCI_MSIX_ENTRY_LOWER_ADDR, LAPIC_BASE | lapic_id() << 12);
 	write32(at + PCI_MSIX_ENTRY_UPPER_ADDR, 0);
@@ -193,6 +270,8 @@ bool msix_pending(const struct vdev *v, unsigned n, unsigned nvec)
 
 void vdev_config_entry(struct vdev *v, unsigned n)
 {
+	if (v->mmio)
+		return;
 	write16(v->common + VIRTIO_PCI_COMMON_MSIX, n);
 	check(read16(v->common + VIRTIO_PCI_COMMON_MSIX) == n);
 }
@@ -201,17 +280,22 @@ void vdev_config_entry(struct vdev *v, unsigned n)
 
 static void select_queue(struct vdev *v, unsigned index)
 {
-	write16(v->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
+	if (v->mmio)
+		write32(v->mmio + VIRTIO_MMIO_QUEUE_SEL, index);
+	else
+		write16(v->common + VIRTIO_PCI_COMMON_Q_SELECT, index);
 }
 
 unsigned vq_max(struct vdev *v, unsigned index)
 {
 	select_queue(v, index);
-	return read16(v->common + VIRTIO_PCI_COMMON_Q_SIZE);
+	return v->mmio ? read32(v->mmio + VIRTIO_MMIO_QUEUE_NUM_MAX) : read16(v->common + VIRTIO_PCI_COMMON_Q_SIZE);
 }
 
 void vq_entry(struct vdev *v, unsigned index, unsigned entry)
 {
+	if (v->mmio)
+		return;
 	select_queue(v, index);
 	write16(v->common + VIRTIO_PCI_COMMON_Q_MSIX, entry);
 	check(read16(v->common + VIRTIO_PCI_COMMON_Q_MSIX) == entry);
@@ -220,6 +304,16 @@ void vq_entry(struct vdev *v, unsigned index, unsigned entry)
 void vq_place(struct vdev *v, unsigned index, unsigned num, uint64_t desc, uint64_t avail, uint64_t used)
 {
 	select_queue(v, index);
+	if (v->mmio) {
+		check(!read32(v->mmio + VIRTIO_MMIO_QUEUE_READY));
+		write32(v->mmio + VIRTIO_MMIO_QUEUE_NUM, num);
+		write64(v->mmio + VIRTIO_MMIO_QUEUE_DESC_LOW, desc);
+		write64(v->mmio + VIRTIO_MMIO_QUEUE_AVAIL_LOW, avail);
+		write64(v->mmio + VIRTIO_MMIO_QUEUE_USED_LOW, used);
+		write32(v->mmio + VIRTIO_MMIO_QUEUE_READY, 1);
+		check(read32(v->mmio + VIRTIO_MMIO_QUEUE_READY) == 1);
+		return;
+	}
 	write16(v->common + VIRTIO_PCI_COMMON_Q_SIZE, num);
 	write64(v->common + VIRTIO_PCI_COMMON_Q_DESCLO, desc);
 	write64(v->common + VIRTIO_PCI_COMMON_Q_AVAILLO, avail);
@@ -252,8 +346,9 @@ void vq_open(struct vq *q, struct vdev *v, unsigned index, unsigned num, unsigne
 	q->avail->idx = q->avail->flags = q->used->idx = q->used->flags = 0;
 	*used_event(q) = *avail_event(q) = 0;
 	vq_place(v, index, num, (uintptr_t)q->desc, (uintptr_t)q->avail, (uintptr_t)q->used);
-	q->kick = (volatile uint16_t *)(v->notify +
-					read16(v->common + VIRTIO_PCI_COMMON_Q_NOFF) * v->notify_step);
+	q->kick = v->notify;
+	if (!v->mmio)
+		q->kick += read16(v->common + VIRTIO_PCI_COMMON_Q_NOFF) * v->notify_step;
 	vq_entry(v, index, entry);
 }
 
@@ -270,7 +365,10 @@ void vq_add(struct vq *q, uint16_t head)
 void vq_kick(struct vq *q)
 {
 	q->kicks++;
-	*q->kick = q->index;
+	if (q->dev->mmio)
+		write32(q->kick, q->index);
+	else
+		write16(q->kick, q->index);
 }
 
 bool vq_publish(struct vq *q)

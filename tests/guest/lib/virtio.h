@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drivers for bare-metal guests: virtio 1 over PCI with MSI-X, its split rings, and virtio-blk on them. Whoever tests
- * a device's patience uses the rings directly; whoever moves data uses struct blk. A device is one CPU's at a time.
+ * Drivers for bare-metal guests: virtio 1 over PCI with MSI-X, or over MMIO when the command line says `mmio`, its split
+ * rings, and virtio-blk on them. Whoever tests a device's patience uses the rings directly; whoever moves data uses struct
+ * blk. A device is one CPU's at a time.
  */
 #ifndef PINVM_TESTS_GUEST_VIRTIO_H
 #define PINVM_TESTS_GUEST_VIRTIO_H
 
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 
@@ -21,7 +23,8 @@
 #define VQ_MAX 256
 
 struct vdev {
-	unsigned slot; /* on PCI bus 0 */
+	unsigned slot;	/* on PCI bus 0, or of the board's virtio-mmio devices */
+	uintptr_t mmio; /* its registers; 0: it is on PCI, where they are in several places */
 	uintptr_t common, notify, isr, config, msix;
 	uint32_t notify_step;
 	uint64_t offered, features;
@@ -33,7 +36,7 @@ struct vq {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	volatile uint16_t *kick;
+	uintptr_t kick;
 	uint16_t added, published, taken; /* ring indices; added: not yet shown to the device */
 	uint64_t kicks;
 };
@@ -54,7 +57,12 @@ void vdev_negotiate(struct vdev *v, uint64_t features);
 void vdev_go(struct vdev *v); /* DRIVER_OK */
 uint8_t vdev_status(const struct vdev *v);
 
-/* MSI-X: entry n of the table sends `vector` to this CPU. Entries start masked. */
+/*
+ * MSI-X: entry n of the table sends `vector` to this CPU. Entries start masked. Over MMIO there is one pin for all:
+ * msix_enable() and entries say nothing, msix_set() routes the pin, and the vector's handler must call vdev_ack(). It tells
+ * what the interrupt was for; over PCI, where the vector says it, both of VIRTIO_MMIO_INT_VRING and _CONFIG.
+ */
+unsigned vdev_ack(struct vdev *v);
 void msix_enable(struct vdev *v, bool on);
 void msix_set(struct vdev *v, unsigned n, unsigned vector);
 void msix_mask(struct vdev *v, unsigned n, bool masked);
