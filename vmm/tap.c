@@ -268,26 +268,16 @@ static int settle(struct tap *tap, const struct net_config *cfg)
 		return log_errno(err, "--net tap=%s: TUNSETVNETHDRSZ", tap->name);
 	tap->can = cfg->offload == TRI_OFF ? 0 : probe_offloads(tap);
 	tap->private.active = tap->pairs;
-	err = tap_offload(tap, 0);
-	if (!err)
-		err = tap_active(tap, 1);
+	err = tap_active(tap, 1);
 	if (err)
-		return log_errno(err, "--net tap=%s: TUNSETOFFLOAD, TUNSETQUEUE", tap->name);
-	err = settle_mtu(tap, cfg);
-	if (!err)
-		settle_link(tap);
-	return err;
+		return log_errno(err, "--net tap=%s: TUNSETQUEUE", tap->name);
+	return settle_mtu(tap, cfg);
 }
 
 static int open_netlink(struct tap *tap)
 {
-	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-
-	tap->private.netlink = fd;
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return log_errno(-errno, "--net: netlink");
-	return 0;
+	tap->private.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	return tap->private.netlink < 0 ? log_errno(-errno, "--net: netlink") : 0;
 }
 
 int tap_open(struct tap *tap, const struct net_config *cfg)
@@ -419,14 +409,18 @@ static void link_message(struct loop_ev *ev, uint32_t events)
 
 int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was))
 {
-	int err;
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int fd = tap->private.netlink, err;
 
 	tap->private.changed = changed;
 	tap->private.ev.fn = link_message;
-	err = loop_watch(loop, &tap->private.ev, tap->private.netlink, EPOLLIN);
+	err = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	if (!err)
+		err = loop_watch(loop, &tap->private.ev, fd, EPOLLIN);
 	if (err)
 		return log_errno(err, "--net tap=%s: netlink", tap->name);
 	tap->private.loop = loop;
+	settle_link(tap); /* from here on, messages tell */
 	return 0;
 }
 

@@ -58,7 +58,7 @@ int tap_open(struct tap *tap, const struct net_config *cfg);
 void tap_close(struct tap *tap);
 
 /*
- * Look at the link from now on: `changed` runs on the loop's thread after tap->link has become another one. A
+ * Look at the link now, and from now on: `changed` runs on the loop's thread after tap->link has become another one. A
  * tap that was deleted and made again has been attached to again by then. Main, before the loop runs. 0 or
  * -errno, logged.
  */
