@@ -6,7 +6,7 @@
 
 # shellcheck source=tools/bench.d/lib.sh
 . "$(dirname "$0")/lib.sh"
-name='set-up syscalls' def='main() to first KVM_RUN, 1 vCPU + blk (no net yet)'
+name='set-up syscalls' def="main() to first KVM_RUN, 1 vCPU + blk${NET:+ + net}"
 hazards='SRCU hazards' hazards_def='memslot/vCPU ioctls after an io-bus registration, routing writes beyond 1'
 if ! have_kvm || ! command -v strace >/dev/null; then
 	skip 1 "$name" "$def" '<= 150' 'needs /dev/kvm and strace'
@@ -44,7 +44,8 @@ count_hazards()	# TRACE
 ours()	# PINVM-ARGS...
 {
 	rm -f "$OUT/strace.out"
-	STRACE="strace -f -o $OUT/strace.out" guest hello '' "$@" || :
+	# shellcheck disable=SC2086 # words
+	STRACE="strace -f -o $OUT/strace.out" guest hello '' "$@" $NET || :
 }
 
 theirs()	# MACHINE

@@ -7,7 +7,7 @@
 
 # shellcheck source=tools/bench.d/lib.sh
 . "$(dirname "$0")/lib.sh"
-name='memory overhead' def='private-dirty beside guest RAM, KiB, 1 vCPU + blk (no net yet)'
+name='memory overhead' def="private-dirty beside guest RAM, KiB, 1 vCPU + blk${NET:+ + net}"
 idle='idle wake-ups' idle_def='context switches outside vCPU threads, 10 s (defined: 60)'
 look=$OUT/look
 
@@ -22,7 +22,8 @@ look_at()	# NAME WORD COMMAND...
 
 ours()	# PINVM-ARGS...
 {
-	look_at pinvm bench-hold "$B/pinvm" run -k "$B/guest/bench_blk.elf" -p 'requests=64 depth=8 end=hang' -m 256M "$@"
+	# shellcheck disable=SC2086 # words
+	look_at pinvm bench-hold "$B/pinvm" run -k "$B/guest/bench_blk.elf" -p 'requests=64 depth=8 end=hang' -m 256M $NET "$@"
 }
 
 grown()	# PINVM-ARGS...

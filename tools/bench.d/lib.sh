@@ -8,6 +8,10 @@
 set -eu
 export LC_ALL=C
 
+# Words for pinvm's command line: the tap of this script's namespace, where there is one.
+# shellcheck disable=SC2034
+NET=${TAP:+-N tap=$TAP}
+
 # One line of the table. VERDICT: met, MISSED, or - where nothing was measured.
 row()	# ID METRIC DEFINITION MEASURED TARGET VERDICT PEER NOTE
 {
@@ -66,13 +70,14 @@ guest()	# GUEST APPEND PINVM-ARGS...
 		</dev/null >"$OUT/guest.log" 2>"$OUT/guest.err"
 }
 
-# The command line of QEMU with the machine that pinvm gets: 1 CPU, 256 MiB, one disk, serial on stdout. A host whose
+# The command line of QEMU with the machine that pinvm gets: 1 CPU, 256 MiB, one disk, the tap, serial on stdout. A host whose
 # KVM has no hardware behind it lacks the CPU feature left out here.
 qemu()	# MACHINE KERNEL APPEND
 {
-	device=virtio-blk-pci
-	[ "$1" != microvm ] || device=virtio-blk-device
+	bus=pci rom=,romfile=
+	[ "$1" != microvm ] || bus=device rom=
 	echo "qemu-system-x86_64 -accel kvm -cpu host,-arch-capabilities -M $1 -m 256M -smp 1 -nodefaults" \
 		"-no-user-config -display none -no-reboot -name g,debug-threads=on -serial stdio" \
-		"-kernel $2 -append $3 -drive id=d,if=none,format=raw,readonly=on,file=$OUT/disk.img -device $device,drive=d"
+		"-kernel $2 -append $3 -drive id=d,if=none,format=raw,readonly=on,file=$OUT/disk.img -device virtio-blk-$bus,drive=d" \
+		${TAP:+-netdev tap,id=n,ifname=$TAP,script=no,downscript=no -device virtio-net-$bus,netdev=n$rom}
 }
