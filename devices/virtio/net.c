@@ -300,15 +300,23 @@ static void link_changed(struct tap *tap, enum tap_link was)
 		net_pair_nudge(&net->pair[i]);
 }
 
+static void pair_destroy(struct net_pair *pair)
+{
+	if (pair->loop) {
+		loop_timer_cancel(pair->loop, &pair->rx.timer);
+		loop_unwatch(pair->loop, &pair->ev);
+	}
+	free(pair->rx.iov);
+	free(pair->rx.buf);
+	free(pair->tx.iov);
+}
+
 static void net_destroy(struct virtio_dev *dev)
 {
 	struct net *net = net_of(dev);
 
-	for (unsigned i = 0; net->pair && i < net->npairs; i++) {
-		free(net->pair[i].rx.iov);
-		free(net->pair[i].rx.buf);
-		free(net->pair[i].tx.iov);
-	}
+	for (unsigned i = 0; net->pair && i < net->npairs; i++)
+		pair_destroy(&net->pair[i]);
 	free(net->pair);
 	free(net->mac);
 	free(net->ctrl_iov);

@@ -27,19 +27,22 @@ void net_tx_stop(struct net_pair *pair)
 	tx->kept_n = 0;
 }
 
-/* 5.1.6.2.1: what was not negotiated is not asked for; unknown flags mean nothing; hdr_len is only a hint. */
+/* 5.1.6.2.1: what was not negotiated is not asked for; unknown flags mean nothing; hdr_len is only a hint,
+ * for which the kernel would refuse the frame. */
 static inline bool header_ok(const struct net *net, struct virtio_net_hdr_v1 *hdr, uint64_t frame)
 {
+	unsigned type = hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+
 	hdr->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	if (!hdr->flags && !hdr->gso_type)
-		return true;
 	if (hdr->hdr_len > frame)
 		hdr->hdr_len = 0;
-	if (!net->tx_csum)
+	if (!hdr->flags && !hdr->gso_type)
+		return true;
+	if (!net->tx_csum || type > 31)
 		return false;
 	if (hdr->gso_type & VIRTIO_NET_HDR_GSO_ECN && !net_has(net, VIRTIO_NET_F_HOST_ECN))
 		return false;
-	return net->tx_gso >> (hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN & 0x1f) & 1;
+	return net->tx_gso >> type & 1;
 }
 
 /* Make tx->iov[*at...], *n of them, what is to be sent. False: this is no frame. */
@@ -70,32 +73,36 @@ static inline bool lay_out(struct net_pair *pair, const struct virtq_chain *chai
  * The most segments a chain can have, and a header that shares the first one: one more than the kernel takes
  * at once. The last ones are copied together; nothing real sends such frames.
  */
-__attribute__((noinline, cold)) static unsigned squeeze(
-	struct iovec *iov, unsigned n, uint8_t *tail, size_t room)
+__attribute__((noinline, cold)) static ssize_t send_squeezed(
+	struct net_pair *pair, struct iovec *iov, unsigned n)
 {
+	struct iovec *last = iov + IOV_MAX - 1, saved = *last;
+	uint8_t tail[2048];
 	size_t len = 0;
-	unsigned i = IOV_MAX - 1;
+	ssize_t r;
 
-	for (; i < n; i++) {
-		if (iov[i].iov_len > room - len)
-			return 0;
-		ring_copy(tail + len, iov[i].iov_base, iov[i].iov_len);
-		len += iov[i].iov_len;
+	for (struct iovec *v = last; v < iov + n; v++) {
+		if (v->iov_len > sizeof(tail) - len)
+			return -EMSGSIZE;
+		ring_copy(tail + len, v->iov_base, v->iov_len);
+		len += v->iov_len;
 	}
-	iov[IOV_MAX - 1] = (struct iovec){tail, len};
-	return IOV_MAX;
+	*last = (struct iovec){tail, len};
+	r = tap_send(pair->tap, pair->index, iov, IOV_MAX);
+	*last = saved; /* it may have to go once more */
+	return r;
 }
 
 /* -EAGAIN, or the chain's end: the frame went out, or went nowhere. */
 static int send_frame(struct net_pair *pair, unsigned at, unsigned n)
 {
 	struct iovec *iov = pair->tx.iov + at;
-	uint8_t tail[2048];
 	ssize_t r;
 
 	if (unlikely(n > IOV_MAX))
-		n = squeeze(iov, n, tail, sizeof(tail));
-	r = n ? tap_send(pair->tap, pair->index, iov, n) : -EMSGSIZE;
+		r = send_squeezed(pair, iov, n);
+	else
+		r = tap_send(pair->tap, pair->index, iov, n);
 	if (unlikely(r < 0)) {
 		if (r == -EAGAIN)
 			return -EAGAIN;
@@ -104,10 +111,14 @@ static int send_frame(struct net_pair *pair, unsigned at, unsigned n)
 	return 0;
 }
 
+/* The tap is full; it says when it is not any more. */
 static int keep(struct net_pair *pair, const struct virtq_chain *chain, unsigned at, unsigned n)
 {
 	struct net_tx *tx = &pair->tx;
 
+	tx->kept = *chain;
+	tx->kept_at = at;
+	tx->kept_n = n;
 	if (!pair->tx_on) {
 		int err = net_pair_watch(pair);
 
@@ -115,22 +126,15 @@ static int keep(struct net_pair *pair, const struct virtq_chain *chain, unsigned
 			return err;
 		pair->tx_on = true;
 	}
-	tx->kept = *chain;
-	tx->kept_at = at;
-	tx->kept_n = n;
 	return VIRTIO_STALLED;
 }
 
-/* The tap was full: once more. 0: it is gone. */
-static int retry(struct net_pair *pair)
+/* It went, or will not go. */
+static inline void finish(struct net_pair *pair, const struct virtq_chain *chain, bool limited)
 {
-	struct net_tx *tx = &pair->tx;
-
-	if (send_frame(pair, tx->kept_at, tx->kept_n))
-		return VIRTIO_STALLED;
-	tx->kept_n = 0;
-	virtq_push(tx->vq, tx->kept.head, 0);
-	return 0;
+	if (unlikely(limited))
+		limits_take(&pair->net->out, loop_now(pair->loop), chain->read_len);
+	virtq_push(pair->tx.vq, chain->head, 0);
 }
 
 int net_tx_kick(struct net_pair *pair)
@@ -144,8 +148,12 @@ int net_tx_kick(struct net_pair *pair)
 	uint64_t ns;
 	int r;
 
-	if (unlikely(tx->kept_n) && (r = retry(pair)))
-		return r;
+	if (unlikely(tx->kept_n)) {
+		if (send_frame(pair, tx->kept_at, tx->kept_n))
+			return VIRTIO_STALLED;
+		tx->kept_n = 0;
+		finish(pair, &tx->kept, limited);
+	}
 	for (size_t left = tx->vq->num; left && bytes < NET_TURN; left--) {
 		if (unlikely(limited) && (ns = limits_wait(&net->out, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index + 1, ns);
@@ -158,10 +166,8 @@ int net_tx_kick(struct net_pair *pair)
 		} else {
 			net_drop(net);
 		}
-		if (unlikely(limited))
-			limits_take(&net->out, loop_now(pair->loop), chain.read_len);
 		bytes += chain.read_len;
-		virtq_push(tx->vq, chain.head, 0);
+		finish(pair, &chain, limited);
 	}
 	return 0;
 }

@@ -87,12 +87,14 @@ static void queue_ignore_kicks(struct virtio_queue *q)
 	q->watched = false;
 }
 
-/* A queue whose driver broke the rules: neither kicks nor entries count until a reset. */
+/* A queue whose driver broke the rules, or that the host cannot serve: neither kicks nor entries count until a
+ * reset. */
 static void queue_broken(struct virtio_queue *q, const char *what)
 {
 	char why[64];
 
 	queue_ignore_kicks(q);
+	virtq_break(&q->vq);
 	snprintf(why, sizeof(why), "queue %u: %s", q->index, what);
 	virtio_needs_reset(q->dev, why);
 }
@@ -111,7 +113,7 @@ static void queue_run(struct virtio_queue *q)
 	else if (r == VIRTIO_AGAIN)
 		q->again = true;
 	else if (r < 0)
-		queue_broken(q, "the driver broke the ring");
+		queue_broken(q, r == -EPROTO ? "the driver broke the ring" : "out of host resources");
 }
 
 static void queue_kicked(struct loop_ev *ev, uint32_t events)
