@@ -166,7 +166,7 @@ static void tap_ready(struct loop_ev *ev, uint32_t events)
 {
 	struct net_pair *pair = container_of(ev, struct net_pair, ev);
 
-	if (pair->rx_on)
+	if (pair->rx.dry)
 		virtio_again(&pair->net->dev, 2 * pair->index);
 	if (pair->tx.kept_n)
 		virtio_again(&pair->net->dev, 2 * pair->index + 1);

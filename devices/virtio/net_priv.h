@@ -44,6 +44,7 @@ struct net_rx {
 	struct net_buf *buf;
 	unsigned at_iov, niov, at_buf, nbuf;
 	uint64_t bytes, want; /* there; needed before a frame is read */
+	bool dry;	      /* waits for the tap, and for nothing else */
 	bool make_do;	      /* the driver gives no more: read with less */
 	struct loop_timer timer;
 	uint8_t spill; /* a frame that reaches it was longer than the buffers */

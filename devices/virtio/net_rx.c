@@ -53,7 +53,7 @@ void net_rx_stop(struct net_pair *pair)
 		virtq_push(rx->vq, rx->buf[rx->at_buf + i].head, 0);
 	rx->at_iov = rx->niov = rx->at_buf = rx->nbuf = 0;
 	rx->bytes = 0;
-	rx->make_do = false;
+	rx->make_do = rx->dry = false;
 }
 
 /* Room for another chain, of any length, behind what is there. */
@@ -274,6 +274,7 @@ int net_rx_kick(struct net_pair *pair)
 	size_t bytes = 0;
 	uint64_t ns;
 
+	pair->rx.dry = false;
 	if (unlikely(!pair->rx_on)) {
 		int err = net_pair_watch(pair);
 
@@ -290,8 +291,10 @@ int net_rx_kick(struct net_pair *pair)
 		if (unlikely(limited) && (ns = limits_wait(&net->in, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index, ns);
 		len = receive(pair);
-		if (len < 0) /* none; or the tap is down or gone, and an event tells when it is back */
+		if (len < 0) { /* none; or the tap is down or gone, and an event tells when it is back */
+			pair->rx.dry = true;
 			return VIRTIO_STALLED;
+		}
 		if (unlikely(limited))
 			limits_take(&net->in, loop_now(pair->loop), len);
 		bytes += len;

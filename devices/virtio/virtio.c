@@ -58,28 +58,6 @@ void virtio_resume(struct virtio_dev *dev, unsigned q)
 	dev->queue[q].stalled = false;
 }
 
-void virtio_again(struct virtio_dev *dev, unsigned q)
-{
-	dev->queue[q].stalled = false;
-	dev->queue[q].again = true;
-}
-
-static void queue_paused(struct loop_timer *timer)
-{
-	struct virtio_queue *q = container_of(timer, struct virtio_queue, pause);
-
-	virtio_again(q->dev, q->index);
-}
-
-int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns)
-{
-	struct virtio_queue *vq = &dev->queue[q];
-
-	ring_count(&vq->limited, 1);
-	loop_timer_set(vq->loop, &vq->pause, ns);
-	return VIRTIO_STALLED;
-}
-
 static void queue_ignore_kicks(struct virtio_queue *q)
 {
 	if (q->watched)
@@ -114,6 +92,28 @@ static void queue_run(struct virtio_queue *q)
 		q->again = true;
 	else if (r < 0)
 		queue_broken(q, r == -EPROTO ? "the driver broke the ring" : "out of host resources");
+}
+
+void virtio_again(struct virtio_dev *dev, unsigned q)
+{
+	dev->queue[q].stalled = false;
+	queue_run(&dev->queue[q]);
+}
+
+static void queue_paused(struct loop_timer *timer)
+{
+	struct virtio_queue *q = container_of(timer, struct virtio_queue, pause);
+
+	virtio_again(q->dev, q->index);
+}
+
+int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns)
+{
+	struct virtio_queue *vq = &dev->queue[q];
+
+	ring_count(&vq->limited, 1);
+	loop_timer_set(vq->loop, &vq->pause, ns);
+	return VIRTIO_STALLED;
 }
 
 static void queue_kicked(struct loop_ev *ev, uint32_t events)

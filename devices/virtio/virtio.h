@@ -136,7 +136,7 @@ void virtio_resume(struct virtio_dev *dev, unsigned q);
 /* For kick(), when the device's limits say so: counts it, and resumes after ns, unless the queue is stopped meanwhile.
  * Returns VIRTIO_STALLED, for kick() to return. */
 int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns);
-/* The same, where kick() is to be called even if no chain is waiting in the ring. */
+/* The same, and it is called at once, even if no chain is waiting in the ring. Not from within kick(). */
 void virtio_again(struct virtio_dev *dev, unsigned q);
 /* For devices, any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
