@@ -245,9 +245,9 @@ static const struct bus_ops mmio_ops = {.read = mmio_read, .write = mmio_write};
 
 static void mmio_free(struct virtio_mmio *io, struct virtio_dev *dev)
 {
+	vregs_fini(&io->regs);
 	irq_close(&io->irq);
 	dev->ops->destroy(dev);
-	vregs_fini(&io->regs);
 	pthread_mutex_destroy(&io->lock);
 	free(io);
 }

@@ -154,8 +154,8 @@ static int vp_reset(struct virtio_transport *t)
 static void vp_free(struct virtio_pci *vp, struct virtio_dev *dev)
 {
 	pci_dev_fini(&vp->pci);
-	dev->ops->destroy(dev);
 	vregs_fini(&vp->regs);
+	dev->ops->destroy(dev);
 	free(vp->vector);
 	free(vp);
 }

@@ -319,7 +319,10 @@ int vregs_init(struct vregs *r, struct virtio_dev *dev, struct vm *vm, pthread_m
 
 void vregs_fini(struct vregs *r)
 {
-	if (r->queue)
-		sem_destroy(&r->stopped_sem);
+	if (!r->queue)
+		return;
+	r->draining = true; /* no kicks any more */
+	vregs_update_kicks(r);
+	sem_destroy(&r->stopped_sem);
 	free(r->queue);
 }

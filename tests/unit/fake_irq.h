@@ -23,12 +23,15 @@ int irq_open(struct irq_src *src, struct vm *vm, int gsi)
 		return -ENOSPC;
 	fake_irq.left--;
 	fake_irq.open++;
-	*src = (struct irq_src){.vm = vm, .gsi = gsi, .masked = true};
+	*src = (struct irq_src){.vm = vm, .fd = 1, .gsi = gsi, .masked = true};
 	return 0;
 }
 
 void irq_close(struct irq_src *src)
 {
+	if (!src->fd)
+		return;
+	src->fd = 0;
 	fake_irq.open--;
 }
 

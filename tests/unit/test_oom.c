@@ -94,14 +94,16 @@ static unsigned open_fds(void)
 
 static const struct pci_layout layout = {
 	.ecam = 0xe0000000, .ecam_size = 0x100000, .mem32 = 0xc0000000, .mem32_size = 0x100000, .mech1 = true};
+static const struct mmio_slot slot = {.base = 0xfe000000, .size = 0x1000, .gsi = 10};
 static const struct disk_config cfg = {.path = "none", .queues = 2, .queue_size = 64};
 static struct guest_mem mem;
 
-/* What devices.c does for a loop, a disk and an rng, and the way back. */
+/* What devices.c does for a loop, a disk and rngs by each transport, and the way back. */
 static int build_and_destroy(void)
 {
 	struct bus board = {0};
-	struct virtio_transport *t[2] = {NULL, NULL};
+	struct virtio_transport *t[3] = {NULL, NULL, NULL};
+	struct irq_src *irq;
 	struct virtio_dev *dev;
 	struct pci_bus *bus = NULL;
 	struct loop *loop = NULL;
@@ -126,7 +128,11 @@ static int build_and_destroy(void)
 		err = virtio_rng_create(&dev, "rng", &mem, loop);
 	if (!err)
 		err = virtio_pci_create(&t[1], bus, NULL, dev);
-	for (unsigned i = 2; i-- > 0;)
+	if (!err)
+		err = virtio_rng_create(&dev, "rng2", &mem, loop);
+	if (!err)
+		err = virtio_mmio_create(&t[2], &board, &slot, NULL, dev, &irq);
+	for (unsigned i = 3; i-- > 0;)
 		if (t[i])
 			t[i]->destroy(t[i]);
 	pci_bus_destroy(bus);
