@@ -186,7 +186,7 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpinvm.a
 
 # Guests of the lab: built here, because the lab's host is slow.
 lab_init := tools/initramfs tests/lab/guest-init
-lab_modules := virtio_pci virtio_blk virtio_rng pvpanic-mmio button evdev
+lab_modules := virtio_pci virtio_mmio virtio_blk virtio_rng pvpanic-mmio button evdev
 lab_base = tools/initramfs -o $@ --init tests/lab/guest-init --kernel `tools/kernel cloud dir` \
 	$(lab_modules:%=--module %) --add-exec blkdiscard
 
@@ -204,7 +204,7 @@ $(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
 
-lab_net = $(lab_base) --module virtio_net --module virtio_mmio --add-exec ping --add-exec ethtool --add $(B)/lab/packets:/bin/packets
+lab_net = $(lab_base) --module virtio_net --add-exec ping --add-exec ethtool --add $(B)/lab/packets:/bin/packets
 $(B)/lab/net.cpio: $(lab_init) $(B)/lab/packets
 	$(call say,INIT,$@)$(lab_net)
 

@@ -1,0 +1,201 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mmio.sh: stock guests whose devices are behind virtio-mmio, found by ACPI,
+# and that have no PCI.
+
+# shellcheck disable=SC2034
+tests='disk many rebind rebind_virtio reload restart'
+# shellcheck disable=SC2034
+quick='short'
+
+# What every case looks at: where the devices are, and that nothing else is there.
+board()
+{
+	cat <<-'END'
+		fact pci "$(ls /sys/bus/pci/devices 2>/dev/null | wc -l)"
+		for d in /sys/bus/platform/drivers/virtio-mmio/LNRO0005*; do
+			[ -e "$d" ] && fact mmio "$(basename "$d")"
+		done
+	END
+}
+
+no_complaint()
+{
+	! grep -Ei 'needs.reset|ignored' "$work/log" || fail "the driver broke a rule, or a device asked for a reset"
+}
+
+# Both disks and the rng, on two CPUs, with an interrupt for each.
+disk()	# MIB
+{
+	sum=$(make_disk "$work/a" "$1")
+	truncate -s "$1M" "$work/b"
+	{
+		board
+		cat <<-'END'
+			fact sum "$(sum_of /dev/vda)"
+			dd if=/dev/vda of=/dev/vdb bs=64k conv=fsync,notrunc 2>/dev/null
+			fact sum2 "$(sum_of /dev/vdb)"
+			fact queues "$(ls /sys/block/vdb/mq | wc -l)"
+			fact serial "$(cat /sys/block/vda/serial)"
+			fact cpus "$(nproc)"
+			fact rng "$(cat /sys/class/misc/hw_random/rng_current)"
+			fact bytes "$(dd if=/dev/hwrng bs=64 count=4 2>/dev/null | wc -c)"
+			fact lines "$(grep -c virtio /proc/interrupts)"
+			fact edges "$(grep virtio /proc/interrupts | grep -vc edge)"
+			for s in /sys/bus/virtio/devices/*/status; do fact status "$(cat $s)"; done
+			off
+		END
+	} | guest_does
+	boot 0 -c 2 --transport mmio -d "$work/a,serial=lab-0001" -d "$work/b,queues=2" --rng
+	fact_is sum "$sum"
+	fact_is sum2 "$sum"
+	is "what the host has" "$sum" "$(sum_of "$work/b")"
+	fact_is pci 0
+	is "devices" "LNRO0005:00 LNRO0005:01 LNRO0005:02" "$(fact mmio | xargs)"
+	fact_is queues 2
+	fact_is serial lab-0001
+	fact_is cpus 2
+	fact_is rng virtio_rng.0
+	fact_is bytes 256
+	fact_is lines 3
+	fact_is edges 0
+	is "device status" 0x0000000f "$(fact status | sort -u)"
+	no_complaint
+}
+
+case_short() { disk 2; }
+case_disk() { disk 16; }
+
+# A device for every pin there is.
+case_many()
+{
+	set --
+	i=0
+	while [ $i -lt 16 ]; do
+		truncate -s 1M "$work/d$i"
+		echo "this is disk $i" | dd of="$work/d$i" conv=notrunc 2>/dev/null
+		set -- "$@" -d "$work/d$i"
+		i=$((i + 1))
+	done
+	{
+		board
+		cat <<-'END'
+			for d in /sys/block/vd*; do
+				fact disk "$(head -n 1 "/dev/${d##*/}")"
+			done
+			fact bytes "$(dd if=/dev/hwrng bs=64 count=4 2>/dev/null | wc -c)"
+			off
+		END
+	} | guest_does
+	boot 0 --transport mmio "$@" --rng
+	is "devices" 17 "$(fact mmio | wc -l)"
+	is "disks" 16 "$(fact disk | sort -u | grep -c 'this is disk')"
+	fact_is bytes 256
+	no_complaint
+}
+
+# Reads and writes all the time, while the driver is taken away and given back, of the transport or of the disk.
+come_and_go()	# LOOPS BUS DRIVER DEVICE
+{
+	{
+		echo "loops=$1 bus=$2 driver=$3 device=$4"
+		cat <<-'END'
+			disk()	# SLOT: a node of its own, because names change
+			{
+				for dev in /sys/bus/platform/devices/LNRO0005:0$1/virtio*/block/*/dev; do
+					IFS=: read -r major minor <"$dev" || return 1
+					[ -b "/disk$1-$minor" ] || mknod "/disk$1-$minor" b "$major" "$minor"
+					echo "/disk$1-$minor"
+				done 2>/dev/null
+			}
+			ready()
+			{
+				[ -n "$(disk 0)" ] && [ -n "$(disk 1)" ]
+			}
+			busy()
+			{
+				while [ ! -e /stop ]; do
+					a=$(disk 0) b=$(disk 1)
+					[ -z "$a" ] || dd if=$a of=/dev/null bs=64k iflag=direct
+					[ -z "$b" ] || dd if=/dev/zero of=$b bs=64k count=64 oflag=direct conv=notrunc
+				done 2>/dev/null
+			}
+			busy & busy &
+			i=0
+			while [ $i -lt $loops ]; do
+				echo $device >/sys/bus/$bus/drivers/$driver/unbind || fact unbind failed
+				echo $device >/sys/bus/$bus/drivers/$driver/bind || fact bind failed
+				await ready
+				i=$((i + 1))
+			done
+			fact loops $i
+			>/stop
+			wait
+			await ready
+			for s in /sys/bus/virtio/devices/*/status; do fact status "$(cat $s)"; done
+			fact sum "$(sum_of $(disk 0))"
+			dd if=$(disk 0) of=$(disk 1) bs=64k conv=fsync,notrunc 2>/dev/null
+			fact sum2 "$(sum_of $(disk 1))"
+			fact oops "$(dmesg | grep -cE 'WARNING:|BUG:|Oops|nobody cared')"
+			off
+		END
+	} | guest_does
+	sum=$(make_disk "$work/a" 4)
+	truncate -s 4M "$work/b"
+	limit=800
+	boot 0 -c 2 --transport mmio -d "$work/a,queues=2" -d "$work/b,queues=2"
+	fact_is loops "$1"
+	fact_is oops 0
+	fact_is sum "$sum"
+	fact_is sum2 "$sum"
+	is "what the host has" "$sum" "$(sum_of "$work/b")"
+	is "device status" 0x0000000f "$(fact status | sort -u)"
+	no_complaint
+}
+
+case_rebind() { come_and_go 20 platform virtio-mmio LNRO0005:00; }
+case_rebind_virtio() { come_and_go 20 virtio virtio_blk virtio0; }
+
+case_reload()
+{
+	guest_does <<-'END'
+		i=0
+		while [ $i -lt 10 ]; do
+			dd if=/dev/hwrng of=/dev/null bs=512 count=8 2>/dev/null
+			rmmod virtio_mmio && load virtio_mmio && i=$((i + 1))
+			await test -b /dev/vda
+		done
+		fact loops $i
+		fact sum "$(sum_of /dev/vda)"
+		fact bytes "$(dd if=/dev/hwrng bs=64 count=4 2>/dev/null | wc -c)"
+		fact oops "$(dmesg | grep -cE 'WARNING:|BUG:|Oops|nobody cared')"
+		off
+	END
+	sum=$(make_disk "$work/a" 2)
+	boot 0 -c 2 --transport mmio -d "$work/a" --rng
+	fact_is loops 10
+	fact_is oops 0
+	fact_is sum "$sum"
+	fact_is bytes 256
+	no_complaint
+}
+
+# Byte n of the disk is written by boot n.
+case_restart()
+{
+	truncate -s 1M "$work/disk"
+	guest_does <<-'END'
+		count=$(tr -d '\0' </dev/vda | wc -c)
+		if [ "$count" -ge 3 ]; then
+			fact boots "$count"
+			off
+		fi
+		printf x | dd of=/dev/vda bs=1 seek="$count" conv=fsync,notrunc 2>/dev/null
+		again
+	END
+	boot 0 -c 2 --transport mmio --on-reset restart -d "$work/disk"
+	fact_is boots 3
+	report_is .restarts 3
+	no_complaint
+}
