@@ -309,6 +309,12 @@ START_TEST(wrong_options)
 	refuse("xxx...: must be at most 64 characters", "K", "--name", longest);
 	memcpy(longest, "--", 2);
 	refuse("unknown option", "K", longest);
+	refuse("-kernel: QEMU's spelling; here it is --kernel", "-kernel", "K");
+	refuse("-append: QEMU's spelling; here it is --append", "K", "-append", "x");
+	refuse("-smp: QEMU's spelling; here it is --cpus", "K", "-smp", "2");
+	refuse("-cpu: QEMU's spelling; here it is --cpus", "K", "-cpu", "host");
+	refuse("-netdev: QEMU's spelling; here it is --net", "K", "-netdev", "tap");
+	refuse("-nographic: QEMU's spelling; here it is --serial", "K", "-nographic");
 }
 END_TEST
 

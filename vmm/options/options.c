@@ -342,9 +342,30 @@ static int take_long(struct argv *a, const char *arg)
 	return row ? take(a, row, eq ? eq + 1 : NULL) : unknown(arg);
 }
 
+/* A word QEMU has an option of: with one dash it would be read as letters, to no good end. */
+static const struct opt_row *find_qemu(const char *word)
+{
+	char with[48];
+	const struct opt_row *row = opt_find(word);
+
+	if (row)
+		return row;
+	snprintf(with, sizeof(with), " %s ", word);
+	for (unsigned i = 0; i < opt_rows; i++)
+		if (opt_table[i].qemu && strstr(opt_table[i].qemu, with))
+			return &opt_table[i];
+	return NULL;
+}
+
 /* -c4, -c 4, -vv */
 static int take_short(struct argv *a, const char *arg)
 {
+	const struct opt_row *qemu = arg[2] ? find_qemu(arg + 1) : NULL;
+
+	if (qemu) {
+		log_err("%s: QEMU's spelling; here it is --%s", arg, qemu->name);
+		return -EINVAL;
+	}
 	for (const char *p = arg + 1; *p; p++) {
 		const struct opt_row *row = find_letter(*p);
 		bool valued = row && (row->value.meta || row->nkeys);

@@ -51,6 +51,8 @@ enum opt_flags {
 struct opt_row {
 	const char *name;
 	char letter;	   /* 0: none */
+	const char *qemu;  /* words for it on QEMU's command line, a blank around each; beside its own name
+			      with one dash */
 	const char *group; /* heading that starts here in the help */
 	const char *arch;  /* NULL: every architecture; else arch_name() of the one that has it */
 	const char *why;   /* reason why others lack it */
