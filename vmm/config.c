@@ -171,7 +171,18 @@ static int check_burst(const char *what, const char *which, const char *rate, bo
 	return -EINVAL;
 }
 
-static int check_disk(const struct disk_config *disk)
+/* By its name: other names of it are found by the lock on the file. */
+static int check_image(const struct guest_config *cfg, const struct disk_config *disk)
+{
+	for (const struct disk_config *other = cfg->disks; other < disk; other++)
+		if (!strcmp(other->path, disk->path) && !(other->ro && disk->ro)) {
+			log_err("--disk %s: given twice, and one of them may write; add ro to both", disk->path);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+static int check_disk(const struct guest_config *cfg, const struct disk_config *disk)
 {
 	int ret;
 
@@ -179,7 +190,9 @@ static int check_disk(const struct disk_config *disk)
 		log_err("--disk: needs a PATH");
 		return -EINVAL;
 	}
-	ret = check_burst("--disk", disk->path, "bps", disk->bps, disk->bps_burst);
+	ret = check_image(cfg, disk);
+	if (!ret)
+		ret = check_burst("--disk", disk->path, "bps", disk->bps, disk->bps_burst);
 	return ret ? ret : check_burst("--disk", disk->path, "iops", disk->iops, disk->iops_burst);
 }
 
@@ -238,7 +251,7 @@ int config_check(struct guest_config *cfg)
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < cfg->ndisks; i++) {
-		ret = check_disk(&cfg->disks[i]);
+		ret = check_disk(cfg, &cfg->disks[i]);
 		if (ret)
 			return ret;
 	}

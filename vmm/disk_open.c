@@ -193,6 +193,22 @@ static int check_size(struct disk *disk, const char *path)
 	return 0;
 }
 
+/* Only said, never acted on: what a guest writes to the beginning of its disk must not change what it is. */
+static void warn_of_format(const struct disk *disk, const char *path)
+{
+	static const struct {
+		const char *magic, *name;
+	} formats[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"}, {"vhdxfile", "VHDX"}, {"conectix", "VHD"}};
+	_Alignas(PAGE) char head[PAGE];
+	ssize_t n = pread(disk->fd, head, sizeof(head), 0);
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (n >= 8 && !memcmp(head, formats[i].magic, strlen(formats[i].magic)))
+			log_warn("--disk %s: looks like %s, and the guest sees its bytes as they are; qemu-img convert -O raw "
+				 "makes a raw image of it",
+				path, formats[i].name);
+}
+
 /* The same image keeps its name: FNV-1a of the path as given. */
 static void derive_serial(struct disk *disk, const struct disk_config *cfg)
 {
@@ -230,6 +246,7 @@ int disk_open(struct disk *disk, const struct disk_config *cfg)
 		disk_close(disk);
 		return ret;
 	}
+	warn_of_format(disk, cfg->path);
 	derive_serial(disk, cfg);
 	return 0;
 }

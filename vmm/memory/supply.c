@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "vmm/hostfile.h"
 #include "vmm/log.h"
@@ -389,6 +390,22 @@ static int check_late_charge(const struct mem_plan *plan, const char *root)
 	return -EINVAL;
 }
 
+/* Pages that come when the guest touches them can be promised without end; the kernel's way out is to kill. */
+static void warn_of_excess(const struct mem_plan *plan)
+{
+	uint64_t size = 0, has;
+	struct sysinfo info;
+
+	for (unsigned i = 0; i < plan->n; i++)
+		size += plan->block[i].size;
+	if (sysinfo(&info) < 0)
+		return;
+	has = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+	if (size > has)
+		log_warn("--memory %s: this host has %s with its swap; a guest that uses more will be killed",
+			size_text(size).s, size_text(has & ~((1ull << 20) - 1)).s);
+}
+
 int mem_supply_check(const struct mem_plan *plan, const char *root)
 {
 	node_set online, allowed;
@@ -407,5 +424,7 @@ int mem_supply_check(const struct mem_plan *plan, const char *root)
 	err = check_late_charge(plan, root);
 	if (!err && (plan->prealloc || plan->lock))
 		err = check_ordinary(plan, root);
+	else if (!err)
+		warn_of_excess(plan);
 	return !err && plan->lock ? check_lock(plan) : err;
 }
