@@ -6,16 +6,17 @@
  *
  * The interrupt is one edge-triggered pin for all queues and the configuration. InterruptStatus says what
  * there is to see, and keeps a bit until the driver writes it to InterruptACK. An edge says "InterruptStatus
- * is not 0 any more". Who sets a bit raises the pin only if no bit was set before: otherwise an edge is on its
- * way already, and the driver that follows it reads the register after the edge, so it finds this bit too.
+ * is not 0 any more". Who sets a bit raises the pin only if no bit was set before: otherwise an edge is on
+ * its way already, and the driver that follows it reads the register after the edge, so it finds this bit
+ * too.
  *
- * Unless the driver has read the register, and not acknowledged yet. Its ACK then takes the bits that it read,
- * finds others left, and raises the pin for them. A bit that it did read, and that was set once more
+ * Unless the driver has read the register, and not acknowledged yet. Its ACK then takes the bits that it
+ * read, finds others left, and raises the pin for them. A bit that it did read, and that was set once more
  * meanwhile, is no loss: the driver looks at its rings and at the configuration after the ACK.
  *
  * Each of the two is one atomic operation on the register, so every step from 0 to something, and every rest,
- * is seen by exactly one of them: no interrupt is lost, and none comes twice. An ACK that takes nothing raises
- * nothing, because the edge of what is set is still on its way.
+ * is seen by exactly one of them: no interrupt is lost, and none comes twice. An ACK that takes nothing
+ * raises nothing, because the edge of what is set is still on its way.
  */
 #include "devices/virtio/mmio_priv.h"
 
@@ -170,9 +171,10 @@ static void write_status(struct virtio_mmio *io, uint32_t v)
 		return;
 	}
 	vregs_set_status(&io->regs, v);
-	if (!v && !vregs_wait_drained(&io->regs, io->patience_ms))
-		vregs_note(
-			&io->regs, "a reset takes long; a driver that does not wait for Status to read 0 is");
+	if (!v && !vregs_wait_drained(&io->regs, io->patience_ms) && log_few(&io->regs.dev->complaints))
+		log_warn("%s: requests in flight outlast a reset; a driver that does not wait will lose "
+			 "memory to them",
+			io->regs.dev->name);
 }
 
 static void write_reg(struct virtio_mmio *io, uint32_t off, uint32_t v)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * virtio over PCI, modern only (virtio 1.2, section 4.1). Registers: vCPU threads with the PCI device's mutex
- * held; what they have in common with other transports is in regs.c. Interrupts come from loops, take no lock,
- * and go by MSI-X only (vector 0..nvq), no INTx.
+ * held; what they have in common with other transports is in regs.c. Interrupts come from loops, take no
+ * lock, and go by MSI-X only (vector 0..nvq), no INTx.
  *
  * It is a 32-bit BAR so that a guest without paging reaches it.
  */

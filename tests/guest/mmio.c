@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio-mmio: devices=N are there, N - 1 disks and an rng, in the first slots, and no PCI; registers answer to their own
- * width; and each disk interrupts by its own pin, once for each request.
+ * virtio-mmio: devices=N are there, N - 1 disks and an rng, in the first slots, and no PCI; registers answer
+ * to their own width; and each disk interrupts by its own pin, once for each request.
  */
 #include "tests/guest/lib/virtio.h"
 
@@ -65,7 +65,8 @@ static void read_by_interrupt(unsigned n)
 	}
 	/* Configuration by bytes is what it is by words. */
 	config = (volatile uint8_t *)b->v.config;
-	check((config[0] | config[1] << 8 | config[2] << 16 | (unsigned)config[3] << 24) == (uint32_t)blk_sectors(b));
+	check((config[0] | config[1] << 8 | config[2] << 16 | (unsigned)config[3] << 24) ==
+		(uint32_t)blk_sectors(b));
 }
 
 int main(void)

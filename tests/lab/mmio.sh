@@ -5,7 +5,7 @@
 # and that have no PCI.
 
 # shellcheck disable=SC2034
-tests='disk many rebind rebind_virtio reload restart'
+tests='disk many log rebind rebind_virtio reload restart'
 # shellcheck disable=SC2034
 quick='short'
 
@@ -92,6 +92,19 @@ case_many()
 	is "devices" 17 "$(fact mmio | wc -l)"
 	is "disks" 16 "$(fact disk | sort -u | grep -c 'this is disk')"
 	fact_is bytes 256
+	no_complaint
+}
+
+# The kernel finds nothing amiss on a board without PCI.
+case_log()
+{
+	# shellcheck source=tests/lab/machine.sh
+	. "$here/machine.sh"
+	truncate -s 1M "$work/a"
+	look
+	boot 0 -c 2 --transport mmio -d "$work/a" --rng
+	fact_is online 0-1
+	quiet_log
 	no_complaint
 }
 
