@@ -306,10 +306,23 @@ void tap_close(struct tap *tap)
 	tap->private.netlink = -1;
 }
 
+/* Deleted, though link_message() may not have run yet. */
+static bool is_gone(const struct tap *tap)
+{
+	struct ifreq ifr = {0};
+
+	return ioctl(tap->fd[0], TUNGETIFF, &ifr) < 0;
+}
+
 int tap_offload(struct tap *tap, unsigned offload)
 {
-	tap->private.offload = offload;
-	return offload_all(tap, offload);
+	int err = offload_all(tap, offload);
+
+	if (err && is_gone(tap))
+		err = 0;
+	if (!err)
+		tap->private.offload = offload;
+	return err;
 }
 
 static int set_queue(struct tap *tap, unsigned pair, bool on)
@@ -331,6 +344,10 @@ int tap_active(struct tap *tap, unsigned pairs)
 	while (!err && *active > pairs) {
 		err = set_queue(tap, *active - 1, false);
 		*active -= !err;
+	}
+	if (err && is_gone(tap)) {
+		*active = pairs;
+		err = 0;
 	}
 	return err;
 }

@@ -65,9 +65,12 @@ void tap_close(struct tap *tap);
 int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was));
 void tap_unwatch(struct tap *tap);
 
-/* What the guest takes: TAP_* that frames may come with. 0 or -errno. */
+/*
+ * What the guest takes: TAP_* that frames may come with. 0 or -errno; then it is as before. This and the next
+ * hold for a tap that is gone, too, from when it is back.
+ */
 int tap_offload(struct tap *tap, unsigned offload);
-/* How many pairs frames come out of: 1 to pairs. 0 or -errno; then it is as before. */
+/* How many pairs frames come out of: 1 to pairs. 0 or -errno; then some are as before. */
 int tap_active(struct tap *tap, unsigned pairs);
 /*
  * Frames to these addresses only (6 bytes each; 0 of them: to all). all_multicast: and to any group. More

@@ -56,9 +56,10 @@ uint32_t net_rx_gso(uint64_t features)
 	return takes;
 }
 
-/* The kernel wants checksums with any of them, and both kinds of TSO with ECN only. */
+/* The kernel wants checksums with any of them, TSO with ECN, and both kinds of USO or none. */
 unsigned net_tap_offload(uint64_t features)
 {
+	const unsigned uso = TAP_USO4 | TAP_USO6;
 	unsigned tap = 0;
 
 	if (!(features >> VIRTIO_NET_F_GUEST_CSUM & 1))
@@ -66,7 +67,9 @@ unsigned net_tap_offload(uint64_t features)
 	for (unsigned i = 0; i < OFFLOADS; i++)
 		if (features >> offload[i].guest & 1)
 			tap |= offload[i].tap;
-	return tap;
+	if (!(tap & (TAP_TSO4 | TAP_TSO6)))
+		tap &= ~TAP_TSO_ECN;
+	return (tap & uso) == uso ? tap : tap & ~uso;
 }
 
 static uint32_t tx_gso(uint64_t features)
@@ -194,6 +197,12 @@ static void nudged(struct loop_call *call)
 	struct net_pair *pair = container_of(call, struct net_pair, nudge);
 
 	atomic_store(&pair->nudged, false);
+	/* A tap that was gone when it was begun to be watched says nothing when it is back. */
+	if (pair->rx_on || pair->tx_on) {
+		loop_unwatch(pair->loop, &pair->ev);
+		if (loop_watch(pair->loop, &pair->ev, pair->tap->fd[pair->index], EPOLLIN | EPOLLOUT))
+			log_warn("%s: pair %u: its tap cannot be watched", pair->net->dev.name, pair->index);
+	}
 	tap_ready(&pair->ev, 0);
 }
 
@@ -238,8 +247,7 @@ static int net_start(struct virtio_dev *dev)
 		err = tap_offload(&net->tap, net_tap_offload(dev->features));
 	for (unsigned i = 0; i < net->npairs; i++)
 		net_rx_start(&net->pair[i]);
-	/* A tap that is gone is set up when it comes back. */
-	return net->tap.link == TAP_GONE ? 0 : err;
+	return err;
 }
 
 static int net_kick(struct virtio_dev *dev, unsigned q)

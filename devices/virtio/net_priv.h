@@ -46,7 +46,9 @@ struct net_rx {
 	uint64_t bytes, want; /* there; needed before a frame is read */
 	bool dry;	      /* waits for the tap, and for nothing else */
 	bool make_do;	      /* the driver gives no more: read with less */
+	bool waiting;	      /* for the timer to say so */
 	struct loop_timer timer;
+	size_t refuse; /* buffers that are none, which this turn may still give back */
 	uint8_t spill; /* a frame that reaches it was longer than the buffers */
 };
 

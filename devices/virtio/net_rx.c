@@ -14,17 +14,8 @@
 #define ROOM               \
 	(SLACK + IOV_MAX + \
 		VIRTQ_MAX_SIZE) /* what one frame is read into, and a chain taken with one entry left */
-#define PATIENCE 2000000	/* ns to wait for buffers of a driver that has given too few */
-
-int net_rx_create(struct net_pair *pair, unsigned queue_max)
-{
-	struct net_rx *rx = &pair->rx;
-
-	rx->vq = &pair->net->dev.queue[2 * pair->index].vq;
-	rx->iov = malloc(ROOM * sizeof(*rx->iov));
-	rx->buf = malloc(ROOM * sizeof(*rx->buf));
-	return rx->iov && rx->buf ? 0 : -ENOMEM;
-}
+#define PATIENCE    2000000	/* ns to wait for buffers of a driver that has given too few */
+#define KNOWN_FLAGS (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)
 
 /* What the largest frame needs. Without offloads that is the MTU's business, until a longer one came. */
 static uint64_t want(const struct net *net)
@@ -53,7 +44,7 @@ void net_rx_stop(struct net_pair *pair)
 		virtq_push(rx->vq, rx->buf[rx->at_buf + i].head, 0);
 	rx->at_iov = rx->niov = rx->at_buf = rx->nbuf = 0;
 	rx->bytes = 0;
-	rx->make_do = rx->dry = false;
+	rx->make_do = rx->waiting = rx->dry = false;
 }
 
 /* Room for another chain, of any length, behind what is there. */
@@ -76,7 +67,8 @@ static bool usable(struct net_pair *pair, struct virtq_chain *chain)
 	return false;
 }
 
-/* Take buffers until there are enough. 1; 0: there are no more; -EPROTO. */
+/* Take buffers until there are enough. 1; 0: there are no more, or too many in this turn were none; -EPROTO.
+ */
 static int take(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
@@ -89,11 +81,13 @@ static int take(struct net_pair *pair)
 		if (rx->at_iov >= SLACK)
 			close_up(rx);
 		chain.iov = rx->iov + rx->at_iov + rx->niov;
-		r = virtq_pop(rx->vq, &chain);
+		r = rx->refuse ? virtq_pop(rx->vq, &chain) : 0;
 		if (r <= 0)
 			return r;
-		if (!usable(pair, &chain))
+		if (!usable(pair, &chain)) {
+			rx->refuse--;
 			continue;
+		}
 		rx->buf[rx->at_buf + rx->nbuf++] = (struct net_buf){chain.head, chain.nwrite,
 			chain.write_len < UINT32_MAX ? chain.write_len : UINT32_MAX};
 		rx->niov += chain.nwrite;
@@ -141,11 +135,13 @@ static void put_num_buffers(const struct net_rx *rx, uint16_t n)
 }
 
 /* A tagged frame of a VLAN the driver did not name does not pass (5.1.6.5.3); one without a VLAN does. */
-static bool vlan_passes(const struct net *net, const struct net_rx *rx)
+static bool vlan_passes(const struct net *net, const struct net_rx *rx, size_t len)
 {
 	uint8_t tag[4];
 	unsigned vid;
 
+	if (len < NET_HDR + 12 + sizeof(tag))
+		return true;
 	gather(rx, NET_HDR + 12, tag, sizeof(tag));
 	if (tag[0] != 0x81 || tag[1] != 0x00)
 		return true;
@@ -159,7 +155,7 @@ static bool passes(struct net_pair *pair, size_t len)
 	struct net_rx *rx = &pair->rx;
 	struct net *net = pair->net;
 	uint32_t takes = atomic_load_explicit(&net->rx_gso, memory_order_relaxed), has;
-	uint8_t head[2]; /* flags, gso_type */
+	uint8_t head[2], flags; /* and gso_type */
 
 	if (unlikely(len > rx->bytes)) {
 		if (net->mergeable)
@@ -179,7 +175,11 @@ static bool passes(struct net_pair *pair, size_t len)
 		has |= NET_RX_ECN;
 	if (unlikely(has & ~takes))
 		return false;
-	return !atomic_load_explicit(&net->vlan_filter, memory_order_relaxed) || vlan_passes(net, rx);
+	/* 5.1.6.4.1; the kernel says "data valid" to everybody. */
+	flags = takes & NET_RX_CSUM ? head[0] & KNOWN_FLAGS : 0;
+	if (flags != head[0])
+		ring_copy(rx->iov[rx->at_iov].iov_base, &flags, 1);
+	return !atomic_load_explicit(&net->vlan_filter, memory_order_relaxed) || vlan_passes(net, rx, len);
 }
 
 /* Give the buffers that `len` bytes are in to the guest; all of a frame's are published together. */
@@ -240,9 +240,21 @@ static void patience_over(struct loop_timer *timer)
 {
 	struct net_pair *pair = container_of(timer, struct net_pair, rx.timer);
 
+	pair->rx.waiting = false;
 	if (pair->rx.nbuf && pair->rx.bytes < pair->rx.want)
 		pair->rx.make_do = true;
 	virtio_again(&pair->net->dev, 2 * pair->index);
+}
+
+int net_rx_create(struct net_pair *pair, unsigned queue_max)
+{
+	struct net_rx *rx = &pair->rx;
+
+	rx->vq = &pair->net->dev.queue[2 * pair->index].vq;
+	rx->timer.fn = patience_over;
+	rx->iov = malloc(ROOM * sizeof(*rx->iov));
+	rx->buf = malloc(ROOM * sizeof(*rx->buf));
+	return rx->iov && rx->buf ? 0 : -ENOMEM;
 }
 
 /* Whether a frame may be read now. 1; else what kick() is to say. */
@@ -255,15 +267,20 @@ static int prepare(struct net_pair *pair)
 		return r;
 	if (r) {
 		rx->make_do = false;
+		if (rx->waiting)
+			loop_timer_cancel(pair->loop, &rx->timer);
+		rx->waiting = false;
 		return 1;
 	}
 	if (!rx->nbuf)
 		return 0;
 	if (rx->make_do)
 		return 1;
-	/* More will come, unless the driver has no more to give: then what it gave has to do. */
-	rx->timer.fn = patience_over;
-	loop_timer_set(pair->loop, &rx->timer, PATIENCE);
+	/* More will come, unless the driver has no more to give: then what it gave has to do. What comes from
+	 * the network meanwhile does not make the waiting longer. */
+	if (!rx->waiting)
+		loop_timer_set(pair->loop, &rx->timer, PATIENCE);
+	rx->waiting = true;
 	return 0;
 }
 
@@ -282,6 +299,7 @@ int net_rx_kick(struct net_pair *pair)
 			return err;
 		pair->rx_on = true;
 	}
+	pair->rx.refuse = pair->rx.vq->num;
 	for (size_t n = pair->rx.vq->num; n && bytes < NET_TURN; n--) {
 		ssize_t len;
 		int r = pair->rx.bytes >= pair->rx.want ? 1 : prepare(pair);
@@ -291,6 +309,10 @@ int net_rx_kick(struct net_pair *pair)
 		if (unlikely(limited) && (ns = limits_wait(&net->in, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index, ns);
 		len = receive(pair);
+		if (unlikely(len == -EINVAL)) { /* a frame that cannot be told in a header: it is lost */
+			net_drop(net);
+			continue;
+		}
 		if (len < 0) { /* none; or the tap is down or gone, and an event tells when it is back */
 			pair->rx.dry = true;
 			return VIRTIO_STALLED;
