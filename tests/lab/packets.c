@@ -6,6 +6,8 @@
  * usage: packets serve PORT
  *        packets run ADDRESS PORT [up|down|both [COUNT [MAX [SEED [WINDOW]]]]]
  *        packets flood ADDRESS PORT COUNT SIZE
+ *        packets burst ADDRESS PORT COUNT SIZE BATCH MS
+ *        packets sink PORT
  *
  * `serve` answers one `run` and ends. COUNT datagrams (1000) go up (from `run` to `serve`), down, or both
  * ways at once; their payload is of a random size up to MAX bytes (1472). A TCP connection to the same port
@@ -295,8 +297,8 @@ static int udp_socket(void)
 	if (fd < 0)
 		die("socket");
 	/* What this cannot give, the window must spare. */
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 	return fd;
 }
 
@@ -392,16 +394,54 @@ static int flood(char **argv)
 	return 0;
 }
 
+static int burst(char **argv)
+{
+	struct sockaddr_in a = address(argv[0], argv[1]);
+	unsigned long count = strtoul(argv[2], NULL, 0), size = strtoul(argv[3], NULL, 0);
+	unsigned long batch = strtoul(argv[4], NULL, 0), ms = strtoul(argv[5], NULL, 0);
+	struct mmsghdr all[1024];
+	int fd = udp_socket();
+
+	if (size > ROOM || !batch || batch > 1024 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return 2;
+	iov[0] = (struct iovec){room[0], size};
+	for (unsigned i = 0; i < 1024; i++)
+		all[i].msg_hdr = (struct msghdr){.msg_iov = iov, .msg_iovlen = 1};
+	for (unsigned long i = 0; i < count; i += batch) {
+		if (sendmmsg(fd, all, batch, 0) != (int)batch)
+			die("sendmmsg");
+		usleep(ms * 1000);
+	}
+	return 0;
+}
+
+static int sink(const char *port)
+{
+	struct sockaddr_in a = address("0.0.0.0", port);
+	int fd = udp_socket();
+
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		die("port %s", port);
+	while (recv(fd, room[0], ROOM, 0) >= 0)
+		;
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		return serve(argv[2]);
-	if (argc >= 4 && argc <= 8 && !strcmp(argv[1], "run"))
+	if (argc >= 4 && argc <= 9 && !strcmp(argv[1], "run"))
 		return run(argv + 2, argc - 2);
 	if (argc == 6 && !strcmp(argv[1], "flood"))
 		return flood(argv + 2);
+	if (argc == 8 && !strcmp(argv[1], "burst"))
+		return burst(argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "sink"))
+		return sink(argv[2]);
 	fprintf(stderr, "usage: packets serve PORT | run ADDRESS PORT [up|down|both [COUNT [MAX [SEED "
-			"[WINDOW]]]]] | flood "
-			"ADDRESS PORT COUNT SIZE\n");
+			"[WINDOW]]]]] |\n"
+			"       flood ADDRESS PORT COUNT SIZE | burst ADDRESS PORT COUNT SIZE BATCH MS | "
+			"sink PORT\n");
 	return 2;
 }
