@@ -23,7 +23,7 @@ case_native()
 	echo 300 >/proc/sys/vm/nr_hugepages
 	run_demo 0 --pinvm "$pinvm"
 	grep -q "demo: the guest runs on this machine's /dev/kvm" "$work/stdout" || fail "it did not run natively"
-	is "checks" 11 "$(grep -c '^    ok ' "$work/stdout")"
+	is "checks" 12 "$(grep -c '^    ok ' "$work/stdout")"
 	grep -q '^    guest: disk vda 16777216 bytes' "$work/stdout" || fail "the guest's words are not shown"
 	grep -q '^demo: pinvm ended with status 0' "$work/stdout" || fail "the exit status is not shown"
 	grep -q '^    pinvm: vcpu1 .* 1 other' "$work/stdout" || fail "the placement is not shown"
