@@ -231,7 +231,7 @@ bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<
 
 bench_programs := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
-bench: all guests $(bench_programs) ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one
+bench: all guests $(bench_programs) $(B)/lab/packets ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one
 	$(Q)tools/setup build check bench
 	$(Q)$(MAKE) --no-print-directory STATIC=1 build/static/pinvm || echo 'bench: no static program'
 	$(Q)tools/bench --build $(B) $(BENCH)
