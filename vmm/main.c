@@ -255,6 +255,11 @@ static int dispatch(int argc, char **argv)
  */
 static void fill_standard_fds(void)
 {
+	int lowest = open("/dev/null", O_PATH | O_CLOEXEC); /* of those that are free */
+
+	close(lowest);
+	if (lowest > STDERR_FILENO)
+		return;
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
 			exit(END_SETUP);

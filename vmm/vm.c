@@ -56,7 +56,7 @@ int vm_init(struct vm *vm, const struct guest_config *cfg, const struct guest_me
 		err = -ENOTSUP;
 		goto out;
 	}
-	/* The youngest of what every guest here takes (4.11): where it is, irqfd, ioeventfd and routing are. */
+	/* The youngest of what every guest here takes (4.11): where it is, irqfd, ioeventfd of any width and routing are. */
 	if (!vm_cap(vm, KVM_CAP_IMMEDIATE_EXIT)) {
 		log_err("/dev/kvm: this kernel lacks KVM_CAP_IMMEDIATE_EXIT; Linux 5.10 or later has it");
 		err = -ENOTSUP;
@@ -68,7 +68,6 @@ int vm_init(struct vm *vm, const struct guest_config *cfg, const struct guest_me
 		goto out;
 	}
 	vm->run_size = err;
-	vm->fast_kick = vm_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH);
 	vm->table = calloc(1, sizeof(*vm->table) + VM_MAX_GSI * sizeof(vm->table->entries[0]));
 	if (!vm->table) {
 		err = -ENOMEM;
@@ -160,7 +159,7 @@ void vm_close(struct vm *vm)
 
 static int kick(struct vm *vm, uint64_t gpa, int value, int fd, uint32_t flags)
 {
-	struct kvm_ioeventfd io = {.addr = gpa, .len = vm->fast_kick ? 0 : 2, .fd = fd, .flags = flags};
+	struct kvm_ioeventfd io = {.addr = gpa, .fd = fd, .flags = flags};
 
 	if (value >= 0) {
 		io.datamatch = value;

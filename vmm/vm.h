@@ -32,7 +32,6 @@ struct vm {
 	struct irq_src *gsi[VM_MAX_GSI];   /* NULL: free */
 	struct kvm_irq_routing *table;     /* room to build the table in */
 	unsigned route_writes;             /* KVM_SET_GSI_ROUTING calls made, for tests and the report */
-	bool fast_kick;                    /* KVM_CAP_IOEVENTFD_ANY_LENGTH: a kick of any width */
 };
 
 /* Open /dev/kvm and check API and required capabilities. -errno after one logged line that says what would help. */

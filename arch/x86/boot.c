@@ -45,7 +45,7 @@ static int file_size(struct boot_file *file)
 		return boot_refuse(file, "is a FIFO; give a file (copy the stream into one first)");
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return boot_refuse(file, "is not a file; give a regular file or a block device");
-	end = lseek(file->fd, 0, SEEK_END);
+	end = S_ISREG(st.st_mode) ? st.st_size : lseek(file->fd, 0, SEEK_END);
 	if (end < 0)
 		return log_errno(-errno, "%s %s", file->option, file->path);
 	if (!end)

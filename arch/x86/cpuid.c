@@ -205,9 +205,8 @@ static int apply_platform(struct kvm_cpuid2 *cpuid, const struct vm *vm)
 			log_err("/dev/kvm: KVM_GET_SUPPORTED_CPUID gives no usable list");
 		return one ? -ENOSPC : -ENOTSUP;
 	}
-	one->ecx |= 1u << 31 /* hypervisor */ | 1u << 21 /* x2apic */;
-	if (vm_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER))
-		one->ecx |= 1u << 24;
+	/* What any local APIC in the kernel has, whatever the host's CPU says. */
+	one->ecx |= 1u << 31 /* hypervisor */ | 1u << 24 /* TSC deadline */ | 1u << 21 /* x2apic */;
 	six->eax |= LEAF6_EAX_ARAT; /* KVM's APIC timer never stops */
 	if (vm->cfg->exits.mwait != TRI_OFF)
 		return 0;

@@ -33,7 +33,7 @@ unsigned long arch_vm_type(const struct vm *vm)
 static int check_ids(const struct vm *vm, const struct guest_config *cfg)
 {
 	unsigned last = arch_vcpu_id(cfg, cfg->cpus.count - 1);
-	int max = vm_cap(vm, KVM_CAP_MAX_VCPUS), max_id;
+	int max = cfg->cpus.count > 1 ? vm_cap(vm, KVM_CAP_MAX_VCPUS) : 1, max_id;
 
 	if (cfg->cpus.count > (unsigned)max) {
 		log_err("--cpus %u: this host's KVM allows %d", cfg->cpus.count, max);
@@ -172,9 +172,8 @@ int arch_vm_init(struct vm *vm)
 		return log_errno(err, "--irqchip split: KVM_CAP_SPLIT_IRQCHIP");
 	if (!vm->cfg->pmu && (vm_cap(vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE))
 		enable(vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE);
-	if (vm_cap(vm, KVM_CAP_X2APIC_API))
-		enable(vm, KVM_CAP_X2APIC_API,
-			KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	/* Kernels before 4.7 do without. */
+	enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	return 0;
 }
 
