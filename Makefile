@@ -171,9 +171,7 @@ fuzz: ## fuzz every door for FUZZ_SECONDS (60) each, with clang; FUZZ="boot ..."
 	$(Q)$(MAKE) --no-print-directory CC=clang SAN=fuzz WERROR=0 fuzz-run
 
 fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
-	$(Q)for f in $(FUZZ); do echo "fuzz $$f: $(FUZZ_SECONDS) s"; mkdir -p $(B)/fuzz/found/$$f; \
-		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 -print_final_stats=1 \
-		-artifact_prefix=$(B)/fuzz/$$f- $(B)/fuzz/found/$$f tests/fuzz/corpus/$$f || exit 1; done
+	$(Q)tests/fuzz/run $(B) $(FUZZ_SECONDS) $(FUZZ)
 
 check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
 	$(Q)ok=0; bad=0; for f in $(FUZZ); do \
