@@ -21,14 +21,13 @@
 #include "vmm/options/options.h"
 #include "vmm/options/table.h"
 
-#define WORDS	  400
 #define VALUE_MAX 70000 /* the longest value, and some */
 
 #define for_each_row(row) for (const struct opt_row *row = opt_table; row < opt_table + opt_rows; row++)
 
 struct words {
 	int n;
-	char *word[WORDS + 8];
+	char **word;
 };
 
 static int said_fd;
@@ -70,7 +69,6 @@ static int parse(struct words *w, struct guest_config *cfg)
 	FILE *out = stdout;
 	int ret;
 
-	w->word[w->n] = NULL;
 	stdout = nowhere;
 	ret = options_parse_run(w->n, w->word, cfg);
 	stdout = out;
@@ -84,22 +82,23 @@ static void free_words(struct words *w)
 {
 	for (int i = 0; i < w->n; i++)
 		free(w->word[i]);
-	w->n = 0;
+	free(w->word);
 }
 
 static void add_word(struct words *w, const char *text, size_t len)
 {
-	must(w->n < WORDS + 8);
+	w->word = reallocarray(w->word, w->n + 2, sizeof(*w->word));
+	must(w->word);
 	w->word[w->n] = strndup(text, len);
 	must(w->word[w->n]);
-	w->n++;
+	w->word[++w->n] = NULL;
 }
 
 /* Files of others are none of ours. */
 static void read_words(struct words *w, const char *p, const char *end)
 {
 	add_word(w, "run", 3);
-	while (p < end && w->n < WORDS) {
+	while (p < end) {
 		size_t len = strnlen(p, end - p);
 
 		if (!memmem(p, len, "config", 6))
@@ -223,13 +222,10 @@ static void again(const struct guest_config *cfg)
 	must(len);
 	free(text);
 	add_word(&w, "run", 3);
-	for_each_row(row) if (!(row->flags & OPT_OUTSIDE) && opt_here(row) && w.n < WORDS)
-		type_row(&w, row, cfg);
-	if (w.n < WORDS) {
-		must(!parse(&w, &twin));
-		compare(cfg, &twin);
-		config_free(&twin);
-	}
+	for_each_row(row) if (!(row->flags & OPT_OUTSIDE) && opt_here(row)) type_row(&w, row, cfg);
+	must(!parse(&w, &twin));
+	compare(cfg, &twin);
+	config_free(&twin);
 	free_words(&w);
 }
 
