@@ -17,7 +17,7 @@
 #define NUM	 8
 
 #ifdef RING_TSAN
-#define TRIPS 200000u
+#define TRIPS 20000u
 #else
 #define TRIPS 1000000u
 #endif
