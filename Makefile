@@ -123,6 +123,16 @@ $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
 check-unit: $(unit_bin) ## unit tests only
 	$(Q)sh tests/unit/run $(unit_bin)
 
+# What really has two threads, under ThreadSanitizer: a race is a failure. test_loop_syscalls counts system calls, and
+# TSan makes its own.
+tsan_tests := blk_threads console disk fill irq limit loop loop_io mmio_life msix pci serial thread virtio_pci_life \
+	virtio_pci_rng virtq_race
+check-tsan: ## tests of threads with ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory SAN=tsan tsan-run
+
+tsan-run: $(tsan_tests:%=$(B)/tests/test_%)
+	$(Q)sh tests/unit/run $^
+
 # A fuzzer links with libFuzzer (SAN=fuzz) or with a main that replays its corpus.
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/obj/tests/fuzz/replay.o)
 define link_fuzz
@@ -270,7 +280,7 @@ help: ## this list
 	@echo '  SAN=asan|ubsan|tsan, CC=clang, STATIC=1 and ARCH= with CROSS_COMPILE= build in directories of their own'
 	@echo '  below build/. WERROR=0 lets warnings pass, V=1 shows commands, PREFIX= and DESTDIR= say where to install.'
 
-.PHONY: all check check-unit check-corpus check-guest fuzz fuzz-run guests format lint clean help FORCE
+.PHONY: all check check-unit check-corpus check-guest check-tsan tsan-run fuzz fuzz-run guests format lint clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Only of files that are still there: a source that moved must not haunt the build.
