@@ -354,15 +354,15 @@ int tap_active(struct tap *tap, unsigned pairs)
 
 int tap_filter(struct tap *tap, const uint8_t (*mac)[6], unsigned n, bool all_multicast)
 {
-	struct {
-		struct tun_filter head;
+	struct { /* tun_filter, with room for its addresses */
+		uint16_t flags, count;
 		uint8_t mac[FILTER_MAX][6];
 	} filter;
 
 	if (n > FILTER_MAX)
 		n = 0;
-	filter.head.flags = all_multicast ? TUN_FLT_ALLMULTI : 0;
-	filter.head.count = (uint16_t)n;
+	filter.flags = all_multicast ? TUN_FLT_ALLMULTI : 0;
+	filter.count = (uint16_t)n;
 	for (unsigned i = 0; i < n; i++)
 		memcpy(filter.mac[i], mac[i], 6);
 	return ioctl(tap->fd[0], TUNSETTXFILTER, &filter) < 0 ? -errno : 0;
