@@ -11,16 +11,28 @@ ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
 endif
 AR := $(CROSS_COMPILE)ar
-PKG_CONFIG ?= pkg-config
 IASL ?= iasl
 PREFIX ?= /usr/local
 DESTDIR ?=
 RUN ?=
 WERROR ?= 1
+
+# For another machine: static, against libraries of its own (tools/sysroot), never against this machine's.
+cross := $(filter-out $(HOST_ARCH),$(ARCH))
+ifeq ($(cross),)
 STATIC ?= 0
+PKG_CONFIG ?= pkg-config
+else
+STATIC ?= 1
+triplet := $(patsubst %-,%,$(notdir $(CROSS_COMPILE)))
+SYSROOT ?= $(shell tools/sysroot --where $(ARCH))
+PKG_CONFIG ?= PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(triplet)/pkgconfig pkg-config
+sysroot_cflags := -isystem $(SYSROOT)/usr/include
+sysroot_ldflags := -L$(SYSROOT)/usr/lib/$(triplet)
+endif
 
 # One build directory a configuration; the plain one is build/ itself.
-variant := $(if $(filter-out $(HOST_ARCH),$(ARCH)),$(ARCH))$(if $(SAN),$(SAN))$(if $(filter 1,$(STATIC)),static)
+variant := $(cross)$(if $(SAN),$(SAN))$(if $(cross),,$(if $(filter 1,$(STATIC)),static))
 ifneq ($(findstring clang,$(CC)),)
 variant := $(variant)clang
 endif
@@ -39,10 +51,15 @@ san_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=al
 sanflags := $(if $(SAN),$(san_$(SAN)))
 libs := liburing libcap-ng jansson inih
 pkgflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
-pkglibs := $(shell $(PKG_CONFIG) $(if $(filter 1,$(STATIC)),--static) --libs $(libs) 2>/dev/null || echo -luring -lcap-ng -ljansson -linih)
+pkgstatic := $(if $(filter 1,$(STATIC)),--static)
+pkglibs := $(shell $(PKG_CONFIG) $(pkgstatic) --libs $(libs) 2>/dev/null || echo -luring -lcap-ng -ljansson -linih)
+ifeq ($(ARCH),arm64)
+pkglibs += -lfdt
+endif
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. -I$(B)/gen $(warnings) -fstack-protector-strong \
-	-ffunction-sections -fdata-sections $(sanflags) $(pkgflags) $(CPPFLAGS) $(CFLAGS)
-all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $(filter 1,$(STATIC)),-static) $(LDFLAGS)
+	-ffunction-sections -fdata-sections $(sanflags) $(sysroot_cflags) $(pkgflags) $(CPPFLAGS) $(CFLAGS)
+all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $(filter 1,$(STATIC)),-static) $(sysroot_ldflags) \
+	$(LDFLAGS)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
@@ -107,7 +124,7 @@ $(B)/gen/dsdt.h: arch/x86/dsdt.asl $(wildcard arch/x86/layout.h)
 
 define link_unit
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs) $(shell $(PKG_CONFIG) --libs check)
+	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs) $(shell $(PKG_CONFIG) $(pkgstatic) --libs check)
 endef
 
 $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(unit_common) $(B)/libpinvm.a
