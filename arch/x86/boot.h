@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
+#include "vmm/bootfile.h"
 #include "vmm/config.h"
 #include "vmm/memory/mem.h"
 
@@ -30,13 +31,6 @@
 struct boot_cpu {
 	bool long_mode;
 	uint64_t rip, rax, rbx, rsi;
-};
-
-/* A file given by an option, open from arch_boot_open() to arch_boot_close(). */
-struct boot_file {
-	const char *option, *path; /* for messages; path is the configuration's */
-	int fd;			   /* -1: not given */
-	uint64_t size;		   /* bytes, when it was opened */
 };
 
 /* A piece of a kernel file and its place in RAM; bytes of memsz behind filesz are zero. */
@@ -79,18 +73,6 @@ struct boot_loader {
 
 extern const struct boot_loader boot_linux, boot_pvh, boot_multiboot;
 
-/* Log "--kernel PATH: MESSAGE" (or --initrd) and return -EINVAL. */
-int boot_refuse(const struct boot_file *file, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* Is all of [gpa, gpa + len) RAM? Regions that meet are one. */
-bool boot_is_ram(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
-
-/* Read len bytes at off of a file into a buffer, or straight into guest RAM. 0 or -errno, logged. */
-int boot_pread(const struct boot_file *file, uint64_t off, void *buf, size_t len);
-int boot_read(
-	const struct boot_file *file, uint64_t off, const struct guest_mem *mem, uint64_t gpa, uint64_t len);
-int boot_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len); /* 0 or -EFAULT, not logged */
-
 /*
  * boot_elf.c
  * elf_open: read the headers of an ELF file (32- or 64-bit, x86) into boot->segment. *entry: e_entry as it
@@ -105,15 +87,6 @@ int elf_note(struct arch_boot *boot, uint32_t type, uint64_t *value);
 int boot_check_segments(const struct arch_boot *boot);
 int boot_load_segments(struct arch_boot *boot, const struct guest_mem *mem, uint64_t *end);
 int boot_entry_ok(const struct arch_boot *boot);
-
-/*
- * Load the initrd page aligned and as high as it fits in [floor, ceiling). *gpa: where it is.
- * 0, or -ENOSPC (not logged), or another -errno (logged). boot_no_room() logs the refusal that -ENOSPC asks
- * for.
- */
-int boot_load_initrd(
-	struct arch_boot *boot, const struct guest_mem *mem, uint64_t floor, uint64_t ceiling, uint64_t *gpa);
-int boot_no_room(const struct arch_boot *boot, uint64_t floor, uint64_t ceiling);
 
 /* Put the command line at ADDR_CMDLINE. 0 or -errno, logged. */
 int boot_write_cmdline(const struct arch_boot *boot, const struct guest_mem *mem);

@@ -132,15 +132,15 @@ static int load_initrd(struct arch_boot *boot, const struct guest_mem *mem, uint
 	const struct setup_header *hdr = &boot->linux_hdr;
 	uint64_t floor = seg->gpa + seg->memsz, low = x86_ram_low_end(mem), top = mem_top(mem);
 	uint64_t ceiling = hdr->initrd_addr_max < low ? hdr->initrd_addr_max + 1ULL : low;
-	int r = boot_load_initrd(boot, mem, floor, ceiling, gpa);
+	int r = boot_load_initrd(&boot->initrd, mem, floor, ceiling, gpa);
 
 	if (r == -ENOSPC && hdr->xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G) {
-		r = boot_load_initrd(boot, mem, floor, low, gpa);
+		r = boot_load_initrd(&boot->initrd, mem, floor, low, gpa);
 		if (r == -ENOSPC && top > RAM_HIGH)
-			r = boot_load_initrd(boot, mem, RAM_HIGH, top, gpa);
+			r = boot_load_initrd(&boot->initrd, mem, RAM_HIGH, top, gpa);
 		ceiling = low;
 	}
-	return r == -ENOSPC ? boot_no_room(boot, floor, ceiling) : r;
+	return r == -ENOSPC ? boot_no_room(&boot->initrd, floor, ceiling) : r;
 }
 
 /* Entropy for the guest's first random numbers, from the host's. */

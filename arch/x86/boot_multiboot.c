@@ -187,9 +187,9 @@ static int load_module(struct arch_boot *boot, const struct guest_mem *mem, uint
 	int r = -ENOSPC;
 
 	if (boot->initrd.size <= low && ceiling <= low)
-		r = boot_load_initrd(boot, mem, floor, ceiling, &gpa);
+		r = boot_load_initrd(&boot->initrd, mem, floor, ceiling, &gpa);
 	if (r)
-		return r == -ENOSPC ? boot_no_room(boot, floor, low) : r;
+		return r == -ENOSPC ? boot_no_room(&boot->initrd, floor, low) : r;
 	snprintf(page->initrd_string, sizeof(page->initrd_string), "%s", name ? name + 1 : boot->initrd.path);
 	page->initrd = (struct module){
 		.start = gpa, .end = gpa + boot->initrd.size, .string = ADDR_OF(initrd_string)};

@@ -64,9 +64,9 @@ static int pvh_load(struct arch_boot *boot, const struct guest_mem *mem)
 	int r = boot_load_segments(boot, mem, &floor);
 
 	if (!r && boot->initrd.fd >= 0) {
-		r = boot_load_initrd(boot, mem, floor, low, &page.initrd.start);
+		r = boot_load_initrd(&boot->initrd, mem, floor, low, &page.initrd.start);
 		if (r == -ENOSPC)
-			r = boot_no_room(boot, floor, low);
+			r = boot_no_room(&boot->initrd, floor, low);
 		page.initrd.size = boot->initrd.size;
 	}
 	if (r)
