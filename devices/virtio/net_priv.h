@@ -47,6 +47,7 @@ struct net_rx {
 	bool dry;	      /* waits for the tap, and for nothing else */
 	bool make_do;	      /* the driver gives no more: read with less */
 	bool waiting;	      /* for the timer to say so */
+	bool gave_enough;     /* the driver did so once */
 	struct loop_timer timer;
 	size_t refuse; /* buffers that are none, which this turn may still give back */
 	uint8_t spill; /* a frame that reaches it was longer than the buffers */

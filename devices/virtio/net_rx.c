@@ -15,6 +15,7 @@
 	(SLACK + IOV_MAX + \
 		VIRTQ_MAX_SIZE) /* what one frame is read into, and a chain taken with one entry left */
 #define PATIENCE    2000000	/* ns to wait for buffers of a driver that has given too few */
+#define TRUST	    100000000	/* ns, when it is known to have more and to be behind */
 #define KNOWN_FLAGS (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)
 
 /* What the largest frame needs. Without offloads that is the MTU's business, until a longer one came. */
@@ -44,7 +45,7 @@ void net_rx_stop(struct net_pair *pair)
 		virtq_push(rx->vq, rx->buf[rx->at_buf + i].head, 0);
 	rx->at_iov = rx->niov = rx->at_buf = rx->nbuf = 0;
 	rx->bytes = 0;
-	rx->make_do = rx->waiting = rx->dry = false;
+	rx->make_do = rx->waiting = rx->dry = rx->gave_enough = false;
 }
 
 /* Room for another chain, of any length, behind what is there. */
@@ -257,6 +258,16 @@ int net_rx_create(struct net_pair *pair, unsigned queue_max)
 	return rx->iov && rx->buf ? 0 : -ENOMEM;
 }
 
+/*
+ * A frame read with too little room is lost. A driver that gave enough before, and whose buffers mostly are
+ * with itself, has not run out of them: its CPU has other things to do. (With half of its ring here it may
+ * wait for us: drivers give buffers back in lots.)
+ */
+static uint64_t patience(const struct net_rx *rx)
+{
+	return rx->gave_enough && rx->nbuf < rx->vq->num / 2 ? TRUST : PATIENCE;
+}
+
 /* Whether a frame may be read now. 1; else what kick() is to say. */
 static int prepare(struct net_pair *pair)
 {
@@ -267,6 +278,7 @@ static int prepare(struct net_pair *pair)
 		return r;
 	if (r) {
 		rx->make_do = false;
+		rx->gave_enough = true;
 		if (rx->waiting)
 			loop_timer_cancel(pair->loop, &rx->timer);
 		rx->waiting = false;
@@ -279,7 +291,7 @@ static int prepare(struct net_pair *pair)
 	/* More will come, unless the driver has no more to give: then what it gave has to do. What comes from
 	 * the network meanwhile does not make the waiting longer. */
 	if (!rx->waiting)
-		loop_timer_set(pair->loop, &rx->timer, PATIENCE);
+		loop_timer_set(pair->loop, &rx->timer, patience(rx));
 	rx->waiting = true;
 	return 0;
 }

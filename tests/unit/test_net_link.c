@@ -91,6 +91,41 @@ START_TEST(a_flood_does_not_make_them_wait_longer)
 }
 END_TEST
 
+/* It gave enough once: what is missing is on its way, and frames need not be read into too little room. */
+START_TEST(a_slow_driver_is_waited_for_longer)
+{
+	build((struct net_config){0});
+	start(BASE | GUEST | F(MRG_RXBUF));
+	post(20, 4096);
+	arrive(10);
+	ck_assert_uint_eq(got_at(0), 4); /* 16 buffers are less than the largest frame */
+	ck_assert_uint_eq(got_at(99 * MS), 0);
+	post(10, 4096);
+	ck_assert_uint_eq(used(RX), 6);
+	ck_assert_ptr_null(loop[0].timers);
+	arrive(10);
+	ck_assert_uint_eq(got_at(100 * MS), 4);
+	ck_assert_uint_eq(got_at(199 * MS), 0);
+	ck_assert_uint_eq(got_at(200 * MS), 6); /* but not for ever */
+	ck_assert_uint_eq(dev->dropped, 0);
+	destroy();
+}
+END_TEST
+
+START_TEST(one_that_keeps_half_of_its_ring_is_not)
+{
+	build((struct net_config){0});
+	start(BASE | GUEST | F(MRG_RXBUF));
+	post(NUM, 300);
+	arrive(40);
+	ck_assert_uint_gt(got_at(0), 0);
+	ck_assert_ptr_nonnull(loop[0].timers);
+	ck_assert_uint_eq(got_at(MS), 0);
+	ck_assert_uint_gt(got_at(2 * MS), 0);
+	destroy();
+}
+END_TEST
+
 START_TEST(the_waiting_ends_with_a_reset)
 {
 	build((struct net_config){0});
@@ -426,7 +461,8 @@ START_TEST(creation_that_fails_leaves_nothing)
 }
 END_TEST
 
-UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_flood_does_not_make_them_wait_longer,
+UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_slow_driver_is_waited_for_longer,
+	one_that_keeps_half_of_its_ring_is_not, a_flood_does_not_make_them_wait_longer,
 	the_waiting_ends_with_a_reset, packets_a_second, bytes_a_second_of_each_direction,
 	pairs_share_the_limit, what_the_tap_cannot_give_is_dropped, a_failing_tap_is_not_asked_again,
 	the_link_goes_and_comes, a_driver_that_did_not_ask_is_not_told,
