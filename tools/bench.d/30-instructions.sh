@@ -37,3 +37,30 @@ row 5 "$name" "$def, batch 32" "$direct" '<= 250' "$(verdict "$direct <= 250")" 
 row 5 "$name" 'indirect chains, batch 32' "$indirect" '<= 250' "$(verdict "$indirect <= 250")" - ''
 row 5a '  growth' 'exponent over ring sizes 64..1024' "$exponent" 'O(1): 0' \
 	"$(verdict "$exponent < 0.05 && $exponent > -0.05")" - ''
+
+# The same of packets: tx and rx, and what frames in two descriptors cost (tx2). The fake tap does not count.
+packet()	# WAY RING-SIZE BATCH: instructions a packet
+{
+	n=$(timeout 120 valgrind --tool=callgrind --toggle-collect=measured --callgrind-out-file="$OUT/callgrind.out" \
+		"$B/bench/net_ir" "$1" "$2" "$3" 3200 2>"$OUT/callgrind.err")
+	callgrind_annotate --auto=no --threshold=100 "$OUT/callgrind.out" |
+		awk -v n="$n" '/ file:function$/ { on = 1 }
+			on && /:/ && !/tests\// { gsub(",", "", $1); sum += $1 }
+			END { printf "%.1f", sum / n }'
+}
+
+def='queue + net code, callgrind Ir'
+for way in tx rx; do
+	one=$(packet $way 256 1) batch=$(packet $way 256 64)
+	value 5 "net_${way}_batch_64" "$batch"
+	value 5 "net_${way}_alone" "$one"
+	row 5 'instructions per packet' "$def, $way, batch 64" "$batch" '<= 120' "$(verdict "$batch <= 120")" - "$one alone"
+	for size in 128 256 512 1024; do
+		echo "$size $(packet $way $size 32)"
+	done >"$OUT/fit.$$"
+	exponent=$(awk '{ print log($1), log($2) }' "$OUT/fit.$$" | slope)
+	rm -f "$OUT/fit.$$"
+	value 5 "net_${way}_exponent" "$exponent"
+	row 5a '  growth' "exponent over ring sizes 128..1024, $way" "$exponent" 'O(1): 0' \
+		"$(verdict "$exponent < 0.05 && $exponent > -0.05")" - ''
+done
