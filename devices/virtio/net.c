@@ -314,8 +314,8 @@ static void pair_destroy(struct net_pair *pair)
 		loop_timer_cancel(pair->loop, &pair->rx.timer);
 		loop_unwatch(pair->loop, &pair->ev);
 	}
-	free(pair->rx.iov);
-	free(pair->rx.buf);
+	free(pair->rx.iovs);
+	free(pair->rx.bufs);
 	free(pair->tx.iov);
 }
 

@@ -30,24 +30,27 @@
 
 /* A buffer taken from the receive queue and not used yet. */
 struct net_buf {
-	uint16_t head, niov;
 	uint32_t len; /* bytes */
+	uint16_t head, niov;
 };
 
+/* Whether there are buffers for the largest frame; without: whether more are waited for, or these have to do.
+ */
+enum net_supply { NET_ENOUGH, NET_WAITING, NET_MAKE_DO };
+
 /*
- * Buffers are taken ahead, up to what the largest frame needs, and lie one after the other: iov[at_iov...],
- * of nbuf buffers from buf[at_buf] on, `bytes` in all.
+ * Buffers are taken ahead, up to what the largest frame needs: from buf to buf_end, their segments one after
+ * the other from iov to iov_end, both in arrays that are closed up when their beginning has been used.
  */
 struct net_rx {
 	struct virtq *vq;
-	struct iovec *iov;
-	struct net_buf *buf;
-	unsigned at_iov, niov, at_buf, nbuf;
+	struct iovec *iov, *iov_end, *iovs;
+	struct iovec *iov_front; /* up to here take_plain() goes; iovs: take() only */
+	struct net_buf *buf, *buf_end, *bufs;
 	uint64_t bytes, want; /* there; needed before a frame is read */
-	bool dry;	      /* waits for the tap, and for nothing else */
-	bool make_do;	      /* the driver gives no more: read with less */
-	bool waiting;	      /* for the timer to say so */
-	bool gave_enough;     /* the driver did so once */
+	enum net_supply supply;
+	bool gave_enough; /* the driver did so once */
+	bool dry;	  /* waits for the tap, and for nothing else */
 	struct loop_timer timer;
 	size_t refuse; /* buffers that are none, which this turn may still give back */
 	uint8_t spill; /* a frame that reaches it was longer than the buffers */
@@ -55,7 +58,7 @@ struct net_rx {
 
 struct net_tx {
 	struct virtq *vq;
-	struct iovec *iov; /* [0] is the header, the chain follows */
+	struct iovec *iov; /* [0] is always the header, the chain follows */
 	struct virtq_chain kept;
 	unsigned kept_at, kept_n; /* ... as it is sent; 0: there is none */
 	struct virtio_net_hdr_v1 hdr;

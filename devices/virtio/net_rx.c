@@ -10,11 +10,13 @@
 
 #include "devices/virtio/net_priv.h"
 
-#define SLACK 64 /* used up entries at the front of the arrays, before they are closed up */
+#define SLACK 64  /* used up entries at the front of the arrays, before they are closed up */
+#define FRONT 384 /* entries that are used as long as they suffice */
 #define ROOM               \
 	(SLACK + IOV_MAX + \
 		VIRTQ_MAX_SIZE) /* what one frame is read into, and a chain taken with one entry left */
 #define PATIENCE    2000000	/* ns to wait for buffers of a driver that has given too few */
+#define VLAN_TYPE   0x0081	/* 0x8100, most significant byte first */
 #define TRUST	    100000000	/* ns, when it is known to have more and to be behind */
 #define KNOWN_FLAGS (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)
 
@@ -41,19 +43,25 @@ void net_rx_stop(struct net_pair *pair)
 	struct net_rx *rx = &pair->rx;
 
 	loop_timer_cancel(pair->loop, &rx->timer);
-	for (unsigned i = 0; i < rx->nbuf; i++)
-		virtq_push(rx->vq, rx->buf[rx->at_buf + i].head, 0);
-	rx->at_iov = rx->niov = rx->at_buf = rx->nbuf = 0;
+	for (; rx->buf < rx->buf_end; rx->buf++)
+		virtq_push(rx->vq, rx->buf->head, 0);
+	rx->iov = rx->iov_end = rx->iovs;
+	rx->buf = rx->buf_end = rx->bufs;
 	rx->bytes = 0;
-	rx->make_do = rx->waiting = rx->dry = rx->gave_enough = false;
+	rx->iov_front = rx->iovs;
+	rx->supply = NET_ENOUGH;
+	rx->dry = rx->gave_enough = false;
 }
 
 /* Room for another chain, of any length, behind what is there. */
 static void close_up(struct net_rx *rx)
 {
-	memmove(rx->iov, rx->iov + rx->at_iov, rx->niov * sizeof(*rx->iov));
-	memmove(rx->buf, rx->buf + rx->at_buf, rx->nbuf * sizeof(*rx->buf));
-	rx->at_iov = rx->at_buf = 0;
+	size_t niov = rx->iov_end - rx->iov, nbuf = rx->buf_end - rx->buf;
+
+	rx->iov = memmove(rx->iovs, rx->iov, niov * sizeof(*rx->iov));
+	rx->buf = memmove(rx->bufs, rx->buf, nbuf * sizeof(*rx->buf));
+	rx->iov_end = rx->iov + niov;
+	rx->buf_end = rx->buf + nbuf;
 }
 
 /* A buffer that holds no header is none (5.1.6.3.1). Segments for the device to read mean nothing here. */
@@ -68,39 +76,68 @@ static bool usable(struct net_pair *pair, struct virtq_chain *chain)
 	return false;
 }
 
+static void add_buffer(struct net_rx *rx, size_t head, size_t niov, uint32_t len)
+{
+	struct net_buf *b = rx->buf_end++;
+
+	b->len = len;
+	b->head = head;
+	b->niov = niov;
+	rx->iov_end += niov;
+	rx->bytes += len;
+}
+
 /* Take buffers until there are enough. 1; 0: there are no more, or too many in this turn were none; -EPROTO.
  */
 static int take(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
 
-	while (rx->bytes < rx->want && rx->niov < IOV_MAX) {
+	while (rx->bytes < rx->want && rx->iov_end - rx->iov < IOV_MAX) {
 		struct virtq_chain chain = {.cap = VIRTQ_MAX_SIZE};
 		int r;
 
 		/* Soon rather than at the end of the array, so that little of it is ever touched. */
-		if (rx->at_iov >= SLACK)
+		if (rx->iov - rx->iovs >= SLACK)
 			close_up(rx);
-		chain.iov = rx->iov + rx->at_iov + rx->niov;
+		chain.iov = rx->iov_end;
 		r = rx->refuse ? virtq_pop(rx->vq, &chain) : 0;
 		if (r <= 0)
 			return r;
-		if (!usable(pair, &chain)) {
+		if (usable(pair, &chain))
+			add_buffer(rx, chain.head, chain.nwrite,
+				chain.write_len < UINT32_MAX ? chain.write_len : UINT32_MAX);
+		else
 			rx->refuse--;
-			continue;
-		}
-		rx->buf[rx->at_buf + rx->nbuf++] = (struct net_buf){chain.head, chain.nwrite,
-			chain.write_len < UINT32_MAX ? chain.write_len : UINT32_MAX};
-		rx->niov += chain.nwrite;
-		rx->bytes += rx->buf[rx->at_buf + rx->nbuf - 1].len;
 	}
 	return 1;
+}
+
+/* The same, of buffers as drivers make them. False: take() is to look. */
+static __always_inline bool take_plain(struct net_rx *rx)
+{
+	while (rx->bytes < rx->want) {
+		struct iovec *v = rx->iov_end;
+		struct net_buf *b = rx->buf_end;
+		size_t head;
+
+		if (unlikely(v >= rx->iov_front) ||
+			!virtq_pop_one(rx->vq, VRING_DESC_F_WRITE, NET_HDR, v, &head))
+			return false;
+		b->len = v->iov_len;
+		b->head = head;
+		b->niov = 1;
+		rx->buf_end = b + 1;
+		rx->iov_end = v + 1;
+		rx->bytes += v->iov_len;
+	}
+	return true;
 }
 
 /* Bytes of a frame, wherever the segments' borders are; from what was just read. */
 static void gather(const struct net_rx *rx, unsigned off, void *dst, size_t len)
 {
-	const struct iovec *v = rx->iov + rx->at_iov;
+	const struct iovec *v = rx->iov;
 	uint8_t *out = dst;
 
 	for (; len; v++) {
@@ -118,9 +155,9 @@ static void gather(const struct net_rx *rx, unsigned off, void *dst, size_t len)
 	}
 }
 
-static void put_num_buffers(const struct net_rx *rx, uint16_t n)
+/* v: the frame's first segment. */
+static void put_num_buffers(const struct iovec *v, uint16_t n)
 {
-	const struct iovec *v = rx->iov + rx->at_iov;
 	unsigned off = offsetof(struct virtio_net_hdr_v1, num_buffers);
 	const uint8_t bytes[2] = {n & 0xff, n >> 8};
 
@@ -165,8 +202,8 @@ static bool passes(struct net_pair *pair, size_t len)
 	}
 	if (unlikely(len < NET_HDR + NET_FRAME_MIN))
 		return false;
-	if (likely(rx->iov[rx->at_iov].iov_len >= 2))
-		ring_copy(head, rx->iov[rx->at_iov].iov_base, 2);
+	if (likely(rx->iov->iov_len >= 2))
+		ring_copy(head, rx->iov->iov_base, 2);
 	else
 		gather(rx, 0, head, 2);
 	has = 1u << (head[1] & 7);
@@ -179,32 +216,50 @@ static bool passes(struct net_pair *pair, size_t len)
 	/* 5.1.6.4.1; the kernel says "data valid" to everybody. */
 	flags = takes & NET_RX_CSUM ? head[0] & KNOWN_FLAGS : 0;
 	if (flags != head[0])
-		ring_copy(rx->iov[rx->at_iov].iov_base, &flags, 1);
+		ring_copy(rx->iov->iov_base, &flags, 1);
 	return !atomic_load_explicit(&net->vlan_filter, memory_order_relaxed) || vlan_passes(net, rx, len);
 }
 
 /* Give the buffers that `len` bytes are in to the guest; all of a frame's are published together. */
 static void deliver(struct net_rx *rx, size_t len)
 {
-	struct net_buf *b = rx->buf + rx->at_buf;
-	unsigned n = 0, niov = 0;
-	size_t left = len;
+	const struct iovec *first = rx->iov;
+	uint16_t n = 0;
 
-	do {
+	for (size_t left = len; left; n++) {
+		struct net_buf *b = rx->buf++;
 		uint32_t part = b->len < left ? b->len : left;
 
 		virtq_push(rx->vq, b->head, part);
 		left -= part;
-		niov += b->niov;
+		rx->iov += b->niov;
 		rx->bytes -= b->len;
-		b++;
-		n++;
-	} while (left);
-	put_num_buffers(rx, n);
-	rx->at_iov += niov;
-	rx->niov -= niov;
-	rx->at_buf += n;
-	rx->nbuf -= n;
+	}
+	put_num_buffers(first, n);
+}
+
+/*
+ * The same for a frame that fits into one buffer, is of no special kind and not of a VLAN; false: passes() is
+ * to look. known: the flags the driver takes.
+ */
+static __always_inline bool deliver_plain(struct net_rx *rx, size_t len, uint16_t known)
+{
+	struct net_buf *b = rx->buf;
+	uint8_t *p = rx->iov->iov_base;
+	uint16_t head, type, one = 1;
+
+	if (unlikely(len > rx->iov->iov_len || len < NET_HDR + NET_FRAME_MIN))
+		return false;
+	ring_copy(&head, p, 2);
+	ring_copy(&type, p + NET_HDR + 12, 2);
+	if (unlikely(head & ~known || type == VLAN_TYPE))
+		return false;
+	ring_copy(p + offsetof(struct virtio_net_hdr_v1, num_buffers), &one, 2);
+	virtq_push(rx->vq, b->head, len);
+	rx->iov += b->niov;
+	rx->bytes -= b->len;
+	rx->buf = b + 1;
+	return true;
 }
 
 /* The same where there are more segments than the kernel takes at once. */
@@ -226,24 +281,22 @@ __attribute__((noinline, cold)) static ssize_t receive_some(struct net_pair *pai
  * One frame: its length, or what tap_receive() says. Behind the buffers is one byte more: a frame that
  * reaches it was longer than they are.
  */
-static ssize_t receive(struct net_pair *pair)
+static __always_inline ssize_t receive(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
-	struct iovec *iov = rx->iov + rx->at_iov;
+	struct iovec *first = rx->iov, *end = rx->iov_end;
 
-	if (unlikely(rx->niov >= IOV_MAX))
-		return receive_some(pair, iov);
-	iov[rx->niov] = (struct iovec){&rx->spill, 1};
-	return tap_receive(pair->tap, pair->index, iov, rx->niov + 1);
+	if (unlikely(end >= first + IOV_MAX))
+		return receive_some(pair, first);
+	*end++ = (struct iovec){&rx->spill, 1};
+	return tap_receive(pair->tap, pair->index, first, end - first);
 }
 
 static void patience_over(struct loop_timer *timer)
 {
 	struct net_pair *pair = container_of(timer, struct net_pair, rx.timer);
 
-	pair->rx.waiting = false;
-	if (pair->rx.nbuf && pair->rx.bytes < pair->rx.want)
-		pair->rx.make_do = true;
+	pair->rx.supply = pair->rx.bytes < pair->rx.want ? NET_MAKE_DO : NET_ENOUGH;
 	virtio_again(&pair->net->dev, 2 * pair->index);
 }
 
@@ -253,9 +306,12 @@ int net_rx_create(struct net_pair *pair, unsigned queue_max)
 
 	rx->vq = &pair->net->dev.queue[2 * pair->index].vq;
 	rx->timer.fn = patience_over;
-	rx->iov = malloc(ROOM * sizeof(*rx->iov));
-	rx->buf = malloc(ROOM * sizeof(*rx->buf));
-	return rx->iov && rx->buf ? 0 : -ENOMEM;
+	rx->iov = rx->iov_end = rx->iovs = malloc(ROOM * sizeof(*rx->iov));
+	rx->buf = rx->buf_end = rx->bufs = malloc(ROOM * sizeof(*rx->buf));
+	if (!rx->iovs || !rx->bufs)
+		return -ENOMEM;
+	rx->iov_front = rx->iovs;
+	return 0;
 }
 
 /*
@@ -265,7 +321,9 @@ int net_rx_create(struct net_pair *pair, unsigned queue_max)
  */
 static uint64_t patience(const struct net_rx *rx)
 {
-	return rx->gave_enough && rx->nbuf < rx->vq->num / 2 ? TRUST : PATIENCE;
+	size_t here = rx->buf_end - rx->buf;
+
+	return rx->gave_enough && here < rx->vq->num / 2 ? TRUST : PATIENCE;
 }
 
 /* Whether a frame may be read now. 1; else what kick() is to say. */
@@ -277,65 +335,89 @@ static int prepare(struct net_pair *pair)
 	if (r < 0)
 		return r;
 	if (r) {
-		rx->make_do = false;
-		rx->gave_enough = true;
-		if (rx->waiting)
+		if (rx->supply == NET_WAITING)
 			loop_timer_cancel(pair->loop, &rx->timer);
-		rx->waiting = false;
+		rx->supply = NET_ENOUGH;
+		rx->gave_enough = true;
+		rx->iov_front = rx->iovs + FRONT;
 		return 1;
 	}
-	if (!rx->nbuf)
+	if (rx->buf == rx->buf_end)
 		return 0;
-	if (rx->make_do)
+	if (rx->supply == NET_MAKE_DO)
 		return 1;
 	/* More will come, unless the driver has no more to give: then what it gave has to do. What comes from
 	 * the network meanwhile does not make the waiting longer. */
-	if (!rx->waiting)
+	if (rx->supply != NET_WAITING)
 		loop_timer_set(pair->loop, &rx->timer, patience(rx));
-	rx->waiting = true;
+	rx->supply = NET_WAITING;
 	return 0;
 }
 
-int net_rx_kick(struct net_pair *pair)
+/* What receive() said was no frame: 0, or what kick() is to say. */
+static int no_frame(struct net_pair *pair, ssize_t err)
+{
+	if (err == -EINVAL) { /* one that cannot be told in a header: it is lost */
+		net_drop(pair->net);
+		return 0;
+	}
+	/* There is none; or the tap is down or gone, and an event tells when it is back. */
+	pair->rx.dry = true;
+	return VIRTIO_STALLED;
+}
+
+static int watch(struct net_pair *pair)
+{
+	int err = pair->rx_on ? 0 : net_pair_watch(pair);
+
+	pair->rx_on = !err;
+	return err;
+}
+
+static __always_inline int frames(struct net_pair *pair, bool limited)
 {
 	struct net *net = pair->net;
-	bool limited = limits_on(&net->in);
+	struct net_rx *rx = &pair->rx;
+	uint16_t known =
+		atomic_load_explicit(&net->rx_gso, memory_order_relaxed) & NET_RX_CSUM ? KNOWN_FLAGS : 0;
 	size_t bytes = 0;
 	uint64_t ns;
+	int r;
 
-	pair->rx.dry = false;
-	if (unlikely(!pair->rx_on)) {
-		int err = net_pair_watch(pair);
-
-		if (err)
-			return err;
-		pair->rx_on = true;
-	}
-	pair->rx.refuse = pair->rx.vq->num;
-	for (size_t n = pair->rx.vq->num; n && bytes < NET_TURN; n--) {
+	for (size_t n = rx->vq->num; n && bytes < NET_TURN; n--) {
 		ssize_t len;
-		int r = pair->rx.bytes >= pair->rx.want ? 1 : prepare(pair);
 
-		if (unlikely(r <= 0))
+		if (unlikely(!take_plain(rx)) && (r = prepare(pair)) <= 0)
 			return r;
-		if (unlikely(limited) && (ns = limits_wait(&net->in, loop_now(pair->loop))))
+		if (limited && (ns = limits_wait(&net->in, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index, ns);
 		len = receive(pair);
-		if (unlikely(len == -EINVAL)) { /* a frame that cannot be told in a header: it is lost */
-			net_drop(net);
+		if (unlikely(len < 0)) {
+			r = no_frame(pair, len);
+			if (r)
+				return r;
 			continue;
 		}
-		if (len < 0) { /* none; or the tap is down or gone, and an event tells when it is back */
-			pair->rx.dry = true;
-			return VIRTIO_STALLED;
-		}
-		if (unlikely(limited))
+		if (limited)
 			limits_take(&net->in, loop_now(pair->loop), len);
 		bytes += len;
-		if (likely(passes(pair, len)))
-			deliver(&pair->rx, len);
+		if (likely(deliver_plain(rx, len, known)))
+			continue;
+		if (passes(pair, len))
+			deliver(rx, len);
 		else
 			net_drop(net);
 	}
 	return VIRTIO_AGAIN;
+}
+
+int net_rx_kick(struct net_pair *pair)
+{
+	int err = watch(pair);
+
+	if (err)
+		return err;
+	pair->rx.dry = false;
+	pair->rx.refuse = pair->rx.vq->num;
+	return likely(!limits_on(&pair->net->in)) ? frames(pair, false) : frames(pair, true);
 }

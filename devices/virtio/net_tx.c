@@ -9,13 +9,18 @@
 
 #include "devices/virtio/net_priv.h"
 
+#define NO_CHAIN 3 /* beside what kick() may say */
+
 int net_tx_create(struct net_pair *pair, unsigned queue_max)
 {
 	struct net_tx *tx = &pair->tx;
 
 	tx->vq = &pair->net->dev.queue[2 * pair->index + 1].vq;
 	tx->iov = malloc((queue_max + 1) * sizeof(*tx->iov));
-	return tx->iov ? 0 : -ENOMEM;
+	if (!tx->iov)
+		return -ENOMEM;
+	tx->iov[0] = (struct iovec){&tx->hdr, NET_HDR};
+	return 0;
 }
 
 void net_tx_stop(struct net_pair *pair)
@@ -45,8 +50,21 @@ static inline bool header_ok(const struct net *net, struct virtio_net_hdr_v1 *hd
 	return net->tx_gso >> type & 1;
 }
 
+/* Of a frame in one segment the header; the segment is what is left. False: it is no frame. */
+static __always_inline bool cut_header(const struct net *net, struct net_tx *tx, struct iovec *iov)
+{
+	uint64_t frame = iov->iov_len - NET_HDR;
+
+	if (unlikely(frame - NET_FRAME_MIN > NET_FRAME_MAX - NET_FRAME_MIN)) /* huge when it is too short */
+		return false;
+	ring_copy(&tx->hdr, iov->iov_base, NET_HDR);
+	iov->iov_base = (char *)iov->iov_base + NET_HDR;
+	iov->iov_len = frame;
+	return header_ok(net, &tx->hdr, frame);
+}
+
 /* Make tx->iov[*at...], *n of them, what is to be sent. False: this is no frame. */
-static inline bool lay_out(struct net_pair *pair, const struct virtq_chain *chain, unsigned *at, unsigned *n)
+static bool lay_out(struct net_pair *pair, const struct virtq_chain *chain, unsigned *at, unsigned *n)
 {
 	struct net_tx *tx = &pair->tx;
 	struct iovec *iov = chain->iov;
@@ -54,10 +72,10 @@ static inline bool lay_out(struct net_pair *pair, const struct virtq_chain *chai
 
 	if (unlikely(chain->read_len < NET_HDR + NET_FRAME_MIN || chain->read_len > NET_HDR + NET_FRAME_MAX))
 		return false;
-	if (likely(iov->iov_len > NET_HDR)) {
+	if (likely(iov->iov_len == NET_HDR)) {
 		ring_copy(&tx->hdr, iov->iov_base, NET_HDR);
-		iov->iov_base = (char *)iov->iov_base + NET_HDR;
-		iov->iov_len -= NET_HDR;
+		iov++;
+		left--;
 	} else {
 		iov_take(&iov, &left, &tx->hdr, NET_HDR);
 	}
@@ -94,7 +112,7 @@ __attribute__((noinline, cold)) static ssize_t send_squeezed(
 }
 
 /* -EAGAIN, or the chain's end: the frame went out, or went nowhere. */
-static int send_frame(struct net_pair *pair, unsigned at, unsigned n)
+static __always_inline int send_frame(struct net_pair *pair, unsigned at, unsigned n)
 {
 	struct iovec *iov = pair->tx.iov + at;
 	ssize_t r;
@@ -130,44 +148,78 @@ static int keep(struct net_pair *pair, const struct virtq_chain *chain, unsigned
 }
 
 /* It went, or will not go. */
-static inline void finish(struct net_pair *pair, const struct virtq_chain *chain, bool limited)
+static inline void finish(struct net_pair *pair, size_t head, uint64_t len, bool limited)
 {
 	if (unlikely(limited))
-		limits_take(&pair->net->out, loop_now(pair->loop), chain->read_len);
-	virtq_push(pair->tx.vq, chain->head, 0);
+		limits_take(&pair->net->out, loop_now(pair->loop), len);
+	virtq_push(pair->tx.vq, head, 0);
 }
 
-int net_tx_kick(struct net_pair *pair)
+/* A chain of any shape: 0 when it is used, else what kick() is to say. */
+static int send_chain(struct net_pair *pair, struct virtq_chain *chain, bool limited)
+{
+	unsigned at, n;
+	int r = virtq_pop(pair->tx.vq, chain);
+
+	if (r <= 0)
+		return r ? r : NO_CHAIN;
+	if (!lay_out(pair, chain, &at, &n))
+		net_drop(pair->net);
+	else if (unlikely(send_frame(pair, at, n)))
+		return keep(pair, chain, at, n);
+	finish(pair, chain->head, chain->read_len, limited);
+	return 0;
+}
+
+/* The same for a chain of one segment, as drivers make them of small frames. */
+static __always_inline int send_one(struct net_pair *pair, struct virtq_chain *chain, bool limited)
+{
+	struct net_tx *tx = &pair->tx;
+	struct iovec *iov = tx->iov + 1;
+
+	if (unlikely(!virtq_pop_one(tx->vq, 0, 1, iov, &chain->head)))
+		return send_chain(pair, chain, limited);
+	chain->read_len = iov->iov_len;
+	if (likely(cut_header(pair->net, tx, iov))) {
+		if (unlikely(send_frame(pair, 0, 2)))
+			return keep(pair, chain, 0, 2);
+	} else {
+		net_drop(pair->net);
+	}
+	finish(pair, chain->head, chain->read_len, limited);
+	return 0;
+}
+
+static __always_inline int frames(struct net_pair *pair, bool limited)
 {
 	struct net *net = pair->net;
 	struct net_tx *tx = &pair->tx;
 	struct virtq_chain chain = {.iov = tx->iov + 1, .cap = net->dev.queue_max};
-	bool limited = limits_on(&net->out);
 	size_t bytes = 0;
-	unsigned at, n;
 	uint64_t ns;
 	int r;
+
+	for (size_t left = tx->vq->num; left && bytes < NET_TURN; left--) {
+		if (limited && (ns = limits_wait(&net->out, loop_now(pair->loop))))
+			return virtio_pause(&net->dev, 2 * pair->index + 1, ns);
+		r = send_one(pair, &chain, limited);
+		if (unlikely(r))
+			return r == NO_CHAIN ? 0 : r;
+		bytes += chain.read_len;
+	}
+	return 0;
+}
+
+int net_tx_kick(struct net_pair *pair)
+{
+	struct net_tx *tx = &pair->tx;
+	bool limited = limits_on(&pair->net->out);
 
 	if (unlikely(tx->kept_n)) {
 		if (send_frame(pair, tx->kept_at, tx->kept_n))
 			return VIRTIO_STALLED;
 		tx->kept_n = 0;
-		finish(pair, &tx->kept, limited);
+		finish(pair, tx->kept.head, tx->kept.read_len, limited);
 	}
-	for (size_t left = tx->vq->num; left && bytes < NET_TURN; left--) {
-		if (unlikely(limited) && (ns = limits_wait(&net->out, loop_now(pair->loop))))
-			return virtio_pause(&net->dev, 2 * pair->index + 1, ns);
-		r = virtq_pop(tx->vq, &chain);
-		if (r <= 0)
-			return r;
-		if (likely(lay_out(pair, &chain, &at, &n))) {
-			if (unlikely(send_frame(pair, at, n)))
-				return keep(pair, &chain, at, n);
-		} else {
-			net_drop(net);
-		}
-		bytes += chain.read_len;
-		finish(pair, &chain, limited);
-	}
-	return 0;
+	return likely(!limited) ? frames(pair, false) : frames(pair, true);
 }

@@ -141,6 +141,34 @@ static __always_inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain
 	return 1;
 }
 
+/*
+ * The next chain when it is the simplest there is: known already, one segment of that direction (0 or WRITE) and
+ * of `least` bytes (1..), near the last one. False: nothing was taken, and virtq_pop() is to look.
+ */
+static __always_inline bool virtq_pop_one(
+	struct virtq *vq, uint16_t direction, uint32_t least, struct iovec *iov, size_t *head)
+{
+	uint16_t at = vq->last_avail;
+	struct ring_desc d;
+	size_t h;
+
+	if (unlikely(at == vq->avail_idx))
+		return false;
+	h = ring_load16(vq->avail + RING_ENTRIES + sizeof(uint16_t) * (size_t)(at & vq->mask));
+	if (unlikely(h >= vq->num || vq->busy[h]))
+		return false;
+	d = ring_desc_load(vq->desc + DESC_SIZE * h);
+	if (unlikely((d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) != direction))
+		return false;
+	if (unlikely(d.len < least || !mem_region_holds(&vq->near, d.addr, d.len)))
+		return false;
+	*iov = (struct iovec){mem_region_host(&vq->near, d.addr), d.len};
+	*head = h;
+	vq->busy[h] = 1;
+	vq->last_avail = at + 1;
+	return true;
+}
+
 static inline void virtq_push(struct virtq *vq, size_t head, uint32_t written)
 {
 	size_t at = vq->used_idx++ & vq->mask;

@@ -563,8 +563,8 @@ START_TEST(vlan_tags_that_are_cut_off)
 		post(BUF, NET_HDR + len);
 		submit(RX);
 		run();
-		for (unsigned i = rx->at_iov + rx->niov; i < 64; i++)
-			rx->iov[i] = (struct iovec){(void *)8, 4096}; /* what must not be looked at */
+		for (struct iovec *v = rx->iov_end; v < rx->iovs + 64; v++)
+			*v = (struct iovec){(void *)8, 4096}; /* what must not be looked at */
 		fake_tap_arrive(&loop[0], 0, NULL, frame, len);
 		run();
 		ck_assert_uint_eq(used(RX), 1);
