@@ -9,7 +9,7 @@
 
 tests=
 by_each link gone rebind flood fd
-tests="$tests rebind_bus_pci rebind_bus_mmio made owned busy readme"
+tests="$tests rebind_bus_pci rebind_bus_mmio made owned busy rootless readme"
 quick='link_quick'
 
 # A guest that says what its link does: `falls` and `comes`, and each time a ping over what came back.
@@ -306,6 +306,31 @@ case_busy()
 	call end
 	finish 0
 	fact_is sent "20 20"
+}
+
+# The README's line for who is not root, as somebody who has nothing but the two devices.
+case_rootless()
+{
+	need setpriv
+	dir=$(mktemp -d /tmp/rootless.XXXXXX) || fail "no directory"
+	trap 'rm -rf "$dir"; end_case' EXIT
+	tools/initramfs -o "$dir/initrd.cpio" --init tools/guest-init --kernel "$(tools/kernel cloud dir)" \
+		--module virtio_pci --module virtio_net || fail "no initramfs"
+	mkdir "$dir/tools"
+	cp tools/netns "$dir/tools/"
+	cp "$pinvm" "$dir/pinvm"
+	cp "$kernel" "$dir/vmlinuz"
+	chmod -R a+rX "$dir"
+	as='env'
+	[ "$(id -u)" != 0 ] || as='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all'
+	for f in /dev/kvm /dev/net/tun; do
+		$as test -w $f || skip "$f is not for everybody here"
+	done
+	cd "$dir" || fail "no directory"
+	PATH=$PATH:. $as timeout "$limit" tools/netns --tap tap0=10.0.2.1/24 -- \
+		pinvm run vmlinuz -i initrd.cpio -p "console=ttyS0 quiet" -N tap=tap0 >"$work/serial" 2>&1 </dev/null
+	is "status" 0 $?
+	said 'guest: net eth0 .*: 10.0.2.1 answered 5 of 5' || fail "no answer"
 }
 
 # The N-th block of lines to type below a heading of README.md.
