@@ -131,7 +131,8 @@ rebind()	# LOOPS BUS DRIVER
 	net_start -N tap=tap0,mac=$mac
 	# Known for good, so that what is sent goes out while the guest's driver is away.
 	host ip neigh replace $theirs lladdr $mac dev tap0
-	host_bg "$packets" flood $theirs 9 1000000000 1000
+	# More than the guest takes, with gaps in which something else gets through.
+	host_bg "$packets" burst $theirs 9 1000000000 1000 256 10
 	wait_for "fact: loops"
 	kill "$last"
 	call calm
