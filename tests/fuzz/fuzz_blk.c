@@ -170,7 +170,10 @@ static void look(void)
 static void settle(void)
 {
 	fake_disk.hold = false;
-	fake_run(&loop);
+	for (unsigned i = 0; i < 2 * NUM; i++) { /* each may have to wait for the limits */
+		loop.now += 1000000;
+		fake_run(&loop);
+	}
 	must(!fake_disk.n);
 }
 
@@ -238,7 +241,7 @@ static void step(struct choices *c)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct choices c = {data, data + size};
-	struct disk_config cfg = {.queues = 1, .queue_size = NUM};
+	struct disk_config cfg = {.queues = 1, .queue_size = NUM, .iops = size % 4 ? 0 : 1000, .iops_burst = 2};
 	static uint8_t before[16 * NUM];
 
 	ram = fuzz_ram(&mem, RAM, RAM_SIZE);
