@@ -61,14 +61,16 @@ void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *m
 
 /*
  * board.c
- * Where the board's devices sit: arch_board_create() makes what belongs to the architecture (the IOAPIC) and adds it
+ * Where the board's devices sit: arch_board_create() makes what belongs to the architecture (an IOAPIC) and adds it
  * and the devices devices.c made (serial, power, ...) to the bus.
  */
 enum board_pin { BOARD_SERIAL, BOARD_POWER };
-int arch_gsi(enum board_pin pin);
+int arch_gsi(enum board_pin pin); /* -1: this board has no such device */
 int arch_board_create(struct guest *guest);
 /* Connect a source (opened for this GSI) to its pin. After arch_board_create(), before vCPUs run. */
 void arch_irq_connect(struct guest *guest, int gsi, struct irq_src *src);
+/* The VM and all devices are there, and no vCPU runs: at the start, and after a restart's arch_board_reset(). */
+int arch_board_start(struct guest *guest);
 void arch_board_reset(struct guest *guest);
 void arch_board_destroy(struct guest *guest);
 

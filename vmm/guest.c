@@ -74,6 +74,10 @@ void guest_stop(struct guest *guest, const char *why)
 		guest_end(guest, END_STOPPED, "stopped on request (%s)", why);
 		return;
 	}
+	if (!guest->power) {
+		guest_end(guest, END_STOPPED, "stopped on request (%s); this board has no power button to press", why);
+		return;
+	}
 	guest->stop_asked = true;
 	log_note("%s: asking the guest to power off; a second time, or %g s, ends it at once", why,
 		guest->cfg->grace_ns / 1e9);
@@ -134,6 +138,8 @@ static int load(struct guest *guest)
 
 	if (!err)
 		err = arch_describe(guest, guest->boot);
+	if (!err)
+		err = arch_board_start(guest);
 	return err ? err : arch_vcpu_boot(&guest->vcpu[0], guest->boot);
 }
 

@@ -103,6 +103,15 @@ int irq_mask(struct irq_src *src, bool masked)
 	return err;
 }
 
+void irq_wired(struct irq_src *src, const struct irq_msg *msg)
+{
+	pthread_mutex_lock(&src->vm->irq_lock);
+	src->msg = *msg;
+	src->routed = true;
+	src->dirty = false;
+	pthread_mutex_unlock(&src->vm->irq_lock);
+}
+
 void irq_raise(struct irq_src *src, struct loop *loop)
 {
 	atomic_fetch_add_explicit(&src->raised, 1, memory_order_relaxed);

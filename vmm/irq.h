@@ -50,6 +50,12 @@ void irq_close(struct irq_src *src);
 int irq_route(struct irq_src *src, const struct irq_msg *msg);
 int irq_mask(struct irq_src *src, bool masked);
 
+/*
+ * Instead of irq_route(), for a pin whose route KVM's own first table has already (GSI n is pin n): msg is what a table
+ * written later says of it. Main, while no vCPU runs.
+ */
+void irq_wired(struct irq_src *src, const struct irq_msg *msg);
+
 /* Interrupt. Any thread, lock-free. loop: the caller's own loop, which may carry the eventfd write in its next
  * submission (NULL: write at once). */
 void irq_raise(struct irq_src *src, struct loop *loop);
