@@ -222,7 +222,7 @@ const struct opt_row opt_table[] = {
 		.flags = OPT_POSITION,
 		.group = "Guest",
 		.value = {NULL, "FILE",
-			"the kernel image, also given without -k: bzImage, PVH or Multiboot ELF",
+			"the kernel image, also given without -k: bzImage, PVH or Multiboot ELF; on arm64 an Image",
 			STRING(G, kernel, 1, PATH_MAX - 1)}},
 	{.name = "initrd",
 		.letter = 'i',

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel image of an arm64 guest, and where it and what goes with it lie. All of it is main's, before a
+ * vCPU runs (at the start and at each restart). Documentation/arm64/booting.rst.
+ */
+#ifndef PINVM_ARM64_BOOT_H
+#define PINVM_ARM64_BOOT_H
+
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "vmm/bootfile.h"
+
+#define BOOT_HEAD_SIZE 1024
+
+struct arch_boot {
+	struct boot_file kernel, initrd;
+	uint8_t head[BOOT_HEAD_SIZE]; /* first bytes of the kernel, zero behind its end */
+	char *cmdline;
+	uint64_t text_offset; /* of the Image behind a multiple of 2 MiB */
+	uint64_t size;	      /* RAM it uses before it reads its memory map */
+
+	/* Guest-physical; valid after arch_boot_load(). initrd_at is 0 without one. */
+	uint64_t entry, fdt, initrd_at;
+};
+
+#endif

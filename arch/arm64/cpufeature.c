@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * CPU features; see cpufeature.h. KVM takes the host's CPU as it is, but for what costs state: the scalable
+ * vectors, and pointer authentication, whose two halves (paca: addresses, pacg: generic) it gives only
+ * together.
+ */
+#include "arch/arm64/cpufeature.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "arch/arch.h"
+
+static const struct {
+	const char *name;
+	enum cpufeature feature;
+} names[] = {{"sve", FEATURE_SVE}, {"paca", FEATURE_PTRAUTH}, {"pacg", FEATURE_PTRAUTH}};
+
+/* FEATURES: no such name. */
+static enum cpufeature find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i].name) == len && !memcmp(names[i].name, name, len))
+			return names[i].feature;
+	return FEATURES;
+}
+
+enum wish cpufeature_wish(const char *list, enum cpufeature feature)
+{
+	enum wish wish = WISH_NONE;
+
+	while (list && *list) {
+		size_t n = strcspn(list, ",");
+
+		if (n && find(list + 1, n - 1) == feature)
+			wish = *list == '-' ? WISH_OFF : WISH_ON;
+		list += n + (list[n] == ',');
+	}
+	return wish;
+}
+
+bool arch_cpu_feature_known(const char *name)
+{
+	return find(name, strlen(name)) != FEATURES;
+}

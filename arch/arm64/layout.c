@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The address map put to use: where RAM lies, where PCI windows and slots are. Main only. */
+#include "arch/arm64/layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "devices/pci.h"
+#include "devices/virtio/devs.h"
+
+#define PAGE	     4096
+#define IPA_BITS_OLD 40 /* of every KVM that cannot say */
+
+int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max)
+{
+	if (!size || size % PAGE || size > UINT64_MAX - RAM_BASE || !max)
+		return -EINVAL;
+	out[0] = (struct ram_range){.gpa = RAM_BASE, .size = size};
+	return 1;
+}
+
+unsigned arch_phys_bits(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), bits;
+
+	if (fd < 0)
+		return IPA_BITS_OLD;
+	bits = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+	close(fd);
+	return bits > 0 ? (unsigned)bits : IPA_BITS_OLD;
+}
+
+/* A 64-bit window above RAM on a multiple of its own size; smaller, or absent, where addresses end before. */
+static void place_mem64(struct pci_layout *out, uint64_t mem_top, unsigned bits)
+{
+	uint64_t limit = bits < 64 ? 1ULL << bits : UINT64_MAX;
+
+	for (uint64_t size = PCI_MEM64_SIZE; size >= PCI_MEM64_MIN; size /= 2) {
+		uint64_t base = (mem_top + size - 1) & ~(size - 1);
+
+		if (base >= mem_top && base < limit && size <= limit - base) {
+			out->mem64 = base;
+			out->mem64_size = size;
+			return;
+		}
+	}
+}
+
+void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
+{
+	*out = (struct pci_layout){
+		.ecam = PCI_ECAM_BASE,
+		.ecam_size = PCI_ECAM_SIZE,
+		.mem32 = PCI_MEM32_BASE,
+		.mem32_size = PCI_MEM32_SIZE,
+	};
+	place_mem64(out, mem_top, arch_phys_bits());
+}
+
+_Static_assert(PIN_MMIO_FIRST + MMIO_SLOTS <= BOARD_PINS, "slots have pins of the board");
+_Static_assert(GIC_INTIDS % 32 == 0 && GIC_INTIDS <= 1020, "KVM_DEV_ARM_VGIC_GRP_NR_IRQS takes it");
+
+unsigned arch_mmio_slots(void)
+{
+	return MMIO_SLOTS;
+}
+
+void arch_mmio_slot(struct mmio_slot *out, unsigned i)
+{
+	*out = (struct mmio_slot){
+		.base = MMIO_SLOT_BASE + i * MMIO_SLOT_SIZE,
+		.size = MMIO_SLOT_SIZE,
+		.gsi = PIN_MMIO_FIRST + i,
+	};
+}

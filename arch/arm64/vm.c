@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The VM as arm64 wants it: size of its addresses, features of its CPUs, the interrupt controller in the
+ * kernel. Main only. Kernel documents: Documentation/virt/kvm/api.rst, devices/arm-vgic.rst,
+ * devices/arm-vgic-v3.rst, devices/vcpu.rst.
+ */
+#include "arch/arm64/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "arch/arm64/cpufeature.h"
+#include "arch/arm64/gicv2m.h"
+#include "arch/arm64/layout.h"
+#include "vmm/guest.h"
+#include "vmm/irq.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+/* Bits of a guest-physical address; 0 is an old KVM's only size, 40. */
+unsigned long arch_vm_type(const struct vm *vm)
+{
+	return vm_cap(vm, KVM_CAP_ARM_VM_IPA_SIZE);
+}
+
+static int check_size(const struct vm *vm, const struct guest_config *cfg)
+{
+	int max = cfg->cpus.count > 1 ? vm_cap(vm, KVM_CAP_MAX_VCPUS) : 1;
+	unsigned bits = arch_phys_bits();
+
+	if (cfg->cpus.count > (unsigned)max) {
+		log_err("--cpus %u: this host's KVM allows %d", cfg->cpus.count, max);
+		return -EINVAL;
+	}
+	if (bits >= 64 || mem_top(vm->mem) <= 1ULL << bits)
+		return 0;
+	log_err("--memory %lluM: this host gives guests addresses of %u bits, and RAM starts at 1G; give at "
+		"most %lluM",
+		(unsigned long long)(cfg->memory.size >> 20), bits, ((1ULL << bits) - RAM_BASE) >> 20);
+	return -EINVAL;
+}
+
+static void want(struct kvm_vcpu_init *cpu, unsigned feature)
+{
+	cpu->features[feature / 32] |= 1u << feature % 32;
+}
+
+/* A feature the host has is there unless it is hidden; one it lacks cannot be demanded. 1, 0, or -errno,
+ * logged. */
+static int judge(const struct guest_config *cfg, enum cpufeature feature, const char *name, bool here)
+{
+	enum wish wish = cpufeature_wish(cfg->cpus.features, feature);
+
+	if (wish == WISH_ON && !here) {
+		log_err("--cpus +%s: this host's KVM does not give it to guests", name);
+		return -EINVAL;
+	}
+	return here && wish != WISH_OFF;
+}
+
+static int choose_features(struct vm *vm, const struct guest_config *cfg)
+{
+	struct kvm_vcpu_init *cpu = &vm->arch->cpu;
+	int sve, ptrauth;
+
+	want(cpu, KVM_ARM_VCPU_PSCI_0_2);
+	sve = judge(cfg, FEATURE_SVE, "sve", vm_cap(vm, KVM_CAP_ARM_SVE));
+	if (sve < 0)
+		return sve;
+	ptrauth = judge(cfg, FEATURE_PTRAUTH, "paca",
+		vm_cap(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) && vm_cap(vm, KVM_CAP_ARM_PTRAUTH_GENERIC));
+	if (ptrauth < 0)
+		return ptrauth;
+	vm->arch->sve = sve;
+	if (sve)
+		want(cpu, KVM_ARM_VCPU_SVE);
+	if (ptrauth) {
+		want(cpu, KVM_ARM_VCPU_PTRAUTH_ADDRESS);
+		want(cpu, KVM_ARM_VCPU_PTRAUTH_GENERIC);
+	}
+	if (!cfg->pmu)
+		return 0;
+	if (!vm_cap(vm, KVM_CAP_ARM_PMU_V3)) {
+		log_err("--pmu on: this host's KVM has no performance counters for guests");
+		return -EINVAL;
+	}
+	want(cpu, KVM_ARM_VCPU_PMU_V3);
+	return 0;
+}
+
+int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
+{
+	int err = check_size(vm, cfg);
+
+	if (err)
+		return err;
+	vm->arch = calloc(1, sizeof(*vm->arch));
+	if (!vm->arch)
+		return -ENOMEM;
+	vm->arch->gic_fd = -1;
+	return choose_features(vm, cfg);
+}
+
+static void gic_close(struct arch_vm *arch)
+{
+	if (arch->gic_fd >= 0)
+		close(arch->gic_fd);
+	arch->gic_fd = -1;
+}
+
+void arch_vm_exit(struct vm *vm)
+{
+	if (vm->arch)
+		gic_close(vm->arch);
+	free(vm->arch);
+	vm->arch = NULL;
+}
+
+/* The GIC the host's own allows: a GICv3, or where it has only that a GICv2. */
+static int gic_create(struct vm *vm)
+{
+	struct kvm_create_device gic = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	int ret = ioctl(vm->fd, KVM_CREATE_DEVICE, &gic);
+
+	vm->arch->gic = GIC_V3;
+	if (ret < 0 && errno == ENODEV) {
+		gic.type = KVM_DEV_TYPE_ARM_VGIC_V2;
+		vm->arch->gic = GIC_V2;
+		ret = ioctl(vm->fd, KVM_CREATE_DEVICE, &gic);
+	}
+	if (ret < 0)
+		return log_errno(-errno, "KVM_CREATE_DEVICE: an interrupt controller (GICv3 or GICv2)");
+	vm->arch->gic_fd = gic.fd;
+	if (vm->arch->gic == GIC_V2 && vm->cfg->cpus.count > GICV2_MAX_CPUS) {
+		log_err("--cpus %u: this host's interrupt controller (GICv2) allows %d", vm->cfg->cpus.count,
+			GICV2_MAX_CPUS);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int arch_vm_init(struct vm *vm)
+{
+	/* Without it an access that KVM cannot decode ends KVM_RUN with ENOSYS, and nobody learns where it
+	 * went. */
+	struct kvm_enable_cap nisv = {.cap = KVM_CAP_ARM_NISV_TO_USER};
+	struct kvm_vcpu_init preferred;
+
+	gic_close(vm->arch); /* of a VM that did not become ready */
+	ioctl(vm->fd, KVM_ENABLE_CAP, &nisv);
+	if (ioctl(vm->fd, KVM_ARM_PREFERRED_TARGET, &preferred) < 0)
+		return log_errno(-errno, "KVM_ARM_PREFERRED_TARGET");
+	vm->arch->cpu.target = preferred.target;
+	return gic_create(vm);
+}
+
+static int gic_set(struct vm *vm, uint32_t group, uint64_t attr, void *value, const char *what)
+{
+	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)value};
+
+	return ioctl(vm->arch->gic_fd, KVM_SET_DEVICE_ATTR, &a) < 0
+		       ? log_errno(-errno, "interrupt controller: %s", what)
+		       : 0;
+}
+
+/* Its places and its size, then it works. Only now, because its registers are on KVM's io-bus from here on
+ * (vm.h). */
+static int gic_start(struct vm *vm)
+{
+	bool v3 = vm->arch->gic == GIC_V3;
+	uint64_t dist = GIC_DIST, cpus = v3 ? GIC_REDIST : GICV2_CPU;
+	uint32_t intids = GIC_INTIDS;
+	int err;
+
+	err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &intids, "number of interrupts");
+	if (!err)
+		err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			v3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST, &dist, "distributor");
+	if (!err)
+		err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			v3 ? KVM_VGIC_V3_ADDR_TYPE_REDIST : KVM_VGIC_V2_ADDR_TYPE_CPU, &cpus,
+			v3 ? "redistributors" : "CPU interface");
+	if (!err)
+		err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, "start");
+	return err;
+}
+
+/* The PMU's interrupt needs a GIC that works. */
+static int pmu_start(int vcpu_fd)
+{
+	int irq = GIC_PPI_FIRST + PPI_PMU;
+	struct kvm_device_attr attr = {
+		.group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = KVM_ARM_VCPU_PMU_V3_IRQ, .addr = (uintptr_t)&irq};
+
+	if (ioctl(vcpu_fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
+		return log_errno(-errno, "--pmu on: KVM_ARM_VCPU_PMU_V3_IRQ");
+	attr = (struct kvm_device_attr){.group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = KVM_ARM_VCPU_PMU_V3_INIT};
+	return ioctl(vcpu_fd, KVM_SET_DEVICE_ATTR, &attr) < 0
+		       ? log_errno(-errno, "--pmu on: KVM_ARM_VCPU_PMU_V3_INIT")
+		       : 0;
+}
+
+int arch_vm_ready(struct vm *vm)
+{
+	struct guest *guest = container_of(vm, struct guest, vm);
+	int err = gic_start(vm);
+
+	gic_close(vm->arch); /* the VM keeps the device */
+	for (unsigned i = 0; !err && vm->cfg->pmu && i < vm->cfg->cpus.count; i++)
+		err = pmu_start(guest->vcpu[i].fd);
+	return err;
+}
+
+int arch_first_msi_gsi(void)
+{
+	return BOARD_PINS;
+}
+
+/* The write that an MSI is goes to the GICv2m frame, which makes an SPI of it: that one is the route. */
+void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *msg)
+{
+	int pin = gicv2m_pin(msg);
+
+	entry->type = KVM_IRQ_ROUTING_IRQCHIP;
+	entry->u.irqchip.irqchip = 0;
+	entry->u.irqchip.pin = pin < 0 ? UINT32_MAX : (uint32_t)pin; /* to nowhere: KVM refuses it */
+}
