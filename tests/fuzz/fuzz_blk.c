@@ -241,7 +241,8 @@ static void step(struct choices *c)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct choices c = {data, data + size};
-	struct disk_config cfg = {.queues = 1, .queue_size = NUM, .iops = size % 4 ? 0 : 1000, .iops_burst = 2};
+	struct disk_config cfg = {
+		.queues = 1, .queue_size = NUM, .iops = size % 4 ? 0 : 1000, .iops_burst = 2};
 	static uint8_t before[16 * NUM];
 
 	ram = fuzz_ram(&mem, RAM, RAM_SIZE);

@@ -28,7 +28,7 @@ static struct {
 	} wire, self;
 } m;
 static unsigned raises, due; /* since the last look; how many there must have been */
-static bool up;	     /* a cause was there since */
+static bool up;		     /* a cause was there since */
 
 static struct queue *received(void)
 {
