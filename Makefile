@@ -172,9 +172,14 @@ guest_cflags := -std=gnu17 -I. $(warnings) -O2 -g -m64 -ffreestanding -fno-built
 	-fno-asynchronous-unwind-tables
 guest_ldflags := -m64 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
 
+guest_hosts := $(patsubst tests/guest/host/%.c,$(B)/guest/host/%,$(wildcard tests/guest/host/*.c))
 ifeq ($(ARCH),x86)
-guests: $(guest_names:%=$(B)/guest/%.elf) ## the bare-metal test guests
+guests: $(guest_names:%=$(B)/guest/%.elf) $(guest_hosts) ## the bare-metal test guests, and programs at their other ends
 endif
+
+$(B)/guest/host/%: tests/guest/host/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -std=gnu17 -D_GNU_SOURCE $(warnings) -O2 -o $@ $<
 
 $(B)/guest/lib/%.o: tests/guest/lib/% $(B)/flags
 	@mkdir -p $(@D)

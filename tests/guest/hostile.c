@@ -4,14 +4,13 @@
  * for its configuration, touch nothing more, and be whole again after a reset; all the time another CPU goes on taking
  * random bytes from the rng, and must get them.
  */
-#include "tests/guest/lib/virtio.h"
+#include "tests/guest/lib/crimes.h"
 
 #define CONFIG_VECTOR 0x43
 #define ENTRY_CONFIG  0
 #define WAIT	      20000000000
 #define RNG_ID	      4
 #define RNG_BYTES     64
-#define HOLE	      0xd0000000 /* neither RAM nor a device */
 
 static struct blk disk;
 static struct vdev rng;
@@ -52,108 +51,6 @@ static void second_cpu(unsigned id)
 	for (;;)
 		take_random();
 }
-
-/* ---- what is broken ---- */
-
-static void index_runs_ahead(struct vq *q)
-{
-	q->avail->idx = q->published + q->num + 1;
-}
-
-static void head_too_large(struct vq *q)
-{
-	vq_add(q, q->num);
-	vq_publish(q);
-}
-
-static void next_too_large(struct vq *q)
-{
-	vq_desc(q, 0, buf, 16, VRING_DESC_F_NEXT, q->num);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void loop_of_two(struct vq *q)
-{
-	vq_desc(q, 0, buf, 16, VRING_DESC_F_NEXT, 1);
-	vq_desc(q, 1, buf, 16, VRING_DESC_F_NEXT, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void into_the_hole(struct vq *q)
-{
-	vq_desc(q, 0, (void *)HOLE, 16, 0, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void over_the_end(struct vq *q)
-{
-	vq_desc(q, 0, buf, ~0u, 0, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void wraps_around(struct vq *q)
-{
-	q->desc[0] = (struct vring_desc){~0ull - 8, 16, 0, 0};
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void table_of_odd_length(struct vq *q)
-{
-	vq_desc(q, 0, buf, 24, VRING_DESC_F_INDIRECT, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void table_in_table(struct vq *q)
-{
-	struct vring_desc *table = (struct vring_desc *)buf;
-
-	table[0] = (struct vring_desc){(uintptr_t)buf + 64, 16, VRING_DESC_F_INDIRECT, 0};
-	vq_desc(q, 0, table, sizeof(table[0]), VRING_DESC_F_INDIRECT, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void loop_in_table(struct vq *q)
-{
-	struct vring_desc *table = (struct vring_desc *)buf;
-
-	table[0] = (struct vring_desc){(uintptr_t)buf + 64, 16, VRING_DESC_F_NEXT, 1};
-	table[1] = (struct vring_desc){(uintptr_t)buf + 64, 16, VRING_DESC_F_NEXT, 0};
-	vq_desc(q, 0, table, 2 * sizeof(table[0]), VRING_DESC_F_INDIRECT, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static void readable_after_writable(struct vq *q)
-{
-	vq_desc(q, 0, buf, 16, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1);
-	vq_desc(q, 1, buf, 16, 0, 0);
-	vq_add(q, 0);
-	vq_publish(q);
-}
-
-static const struct {
-	const char *name;
-	void (*do_it)(struct vq *q);
-} crimes[] = {
-	{"index runs ahead", index_runs_ahead},
-	{"head too large", head_too_large},
-	{"next too large", next_too_large},
-	{"loop of two", loop_of_two},
-	{"buffer in the hole", into_the_hole},
-	{"buffer over the end of RAM", over_the_end},
-	{"buffer wraps around", wraps_around},
-	{"indirect table of odd length", table_of_odd_length},
-	{"indirect table in another", table_in_table},
-	{"loop in an indirect table", loop_in_table},
-	{"readable after writable", readable_after_writable},
-};
 
 static void see_needs_reset(const char *name)
 {
@@ -215,12 +112,12 @@ int main(void)
 	vdev_go(&rng);
 	take_random(); /* also takes its memory, before there are two CPUs */
 	check(cpu_start(1, second_cpu));
-	for (unsigned i = 0; i < sizeof(crimes) / sizeof(crimes[0]); i++) {
+	for (unsigned i = 0; i < CRIMES; i++) {
 		uint16_t used;
 
 		start_disk();
 		used = disk.q.used->idx;
-		crimes[i].do_it(&disk.q);
+		crimes[i].commit(&disk.q, buf);
 		vq_kick(&disk.q);
 		see_needs_reset(crimes[i].name);
 		see_rng_go_on();
