@@ -1,0 +1,158 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# host.sh: the arm64 lab's tests, run inside its host under busybox. What the
+# host is comes in /host: cpu= and gic=. Ends with "N passed, N failed, N skipped".
+
+passed=0 failed=0 problem='' cpu='' gic=''
+# shellcheck disable=SC1091 # the outer script's
+. /host
+
+wrong()
+{
+	problem="$problem
+    $*"
+}
+
+is()	# WHAT WANTED GOT
+{
+	[ "$2" = "$3" ] || wrong "$1: wanted '$2', got '$3'"
+}
+
+fact()	# NAME
+{
+	tr -d '\r' </serial | sed -n "s/^.*fact: $1 //p"
+}
+
+fact_is()	# NAME VALUE
+{
+	is "the guest's $1" "$2" "$(fact "$1")"
+}
+
+boot()	# STATUS WHAT OPTIONS...
+{
+	wanted=$1
+	word=$2
+	shift 2
+	: >/serial
+	pinvm run /boot/Image -i /boot/initrd -p "console=ttyS0 quiet panic=-1 do=$word" --timeout 80 \
+		--serial file=/serial --report /report -v "$@" >/log 2>&1
+	is "exit status" "$wanted" $?
+}
+
+# What a placement was wanted to be and is read back as, of a vCPU.
+placed()	# VCPU
+{
+	sed -n "s/^pinvm: vcpu$1  *\([^ ]*\)  *\([^ ]*\)  *\([^ ]*\).*/\1 \3/p" /log
+}
+
+run()	# NAME
+{
+	problem=
+	"case_$1"
+	if [ -z "$problem" ]; then
+		passed=$((passed + 1))
+		echo "ok   arm64.$1"
+		return
+	fi
+	failed=$((failed + 1))
+	echo "FAIL arm64.$1$problem"
+	tail -n 12 /log | sed 's/^/    log: /'
+	tail -n 15 /serial | tr -d '\r' | sed 's/^/    serial: /'
+}
+
+# One vCPU: what the guest sees of its board.
+case_one()
+{
+	boot 0 look -m 256M
+	fact_is cpus 1
+	fact_is kernel "$(uname -r)"
+	fact_is model pinvm
+	fact_is tty "GICv$gic"
+	case $cpu in
+	max*) fact_is sve 1; fact_is pac 1 ;;
+	*) fact_is sve 0; fact_is pac 0 ;;
+	esac
+}
+
+# Two threads of a core, each vCPU on a CPU of its own.
+case_two()
+{
+	boot 0 look -m 256M -c 2,cores=1,threads=2 --pin vcpu=0-1/each
+	fact_is cpus 2
+	fact_is siblings "0-1
+0-1"
+	is "vCPU 0 wanted and is" "0 0" "$(placed 0)"
+	is "vCPU 1 wanted and is" "1 1" "$(placed 1)"
+}
+
+disk_and_rng()	# OPTIONS...
+{
+	dd if=/dev/zero of=/img bs=1M count=2 2>/dev/null
+	boot 0 disk -c 2 -d /img,queues=2 --rng "$@"
+	fact_is disk ''
+	fact_is entropy 32
+	sum=$(sha256sum /img)
+	fact_is sum "${sum%% *}"
+}
+
+# Virtio devices by PCI, their MSIs by the GICv2m frame; RAM of huge pages.
+case_pci()
+{
+	disk_and_rng -m 256M,hugepages=2M
+	fact_is msis 5
+}
+
+case_mmio()
+{
+	disk_and_rng -m 256M --transport mmio
+	fact_is msis 0
+}
+
+case_reset()
+{
+	boot 8 reset -m 256M
+}
+
+# Stock kernels have no way to say it: panic= makes a reset of it.
+case_panic()
+{
+	boot 8 panic -m 256M
+	grep -q 'Kernel panic' /serial || wrong "no panic on the serial port"
+}
+
+case_restart()
+{
+	dd if=/dev/zero of=/img bs=4k count=1 2>/dev/null
+	boot 0 again -m 256M -c 2 -d /img --on-reset restart
+	fact_is life second
+	grep -q '"restarts": 1' /report || wrong "the report does not speak of one restart"
+}
+
+case_features()
+{
+	boot 0 look -m 256M -c 1,-sve,-paca --pmu on
+	fact_is sve 0
+	fact_is pac 0
+}
+
+case_refused()
+{
+	: >/serial
+	gzip -c /boot/Image | head -c 65536 >/img.gz
+	pinvm run /img.gz >/log 2>&1
+	is "status of a gzip file" 4 $?
+	grep -q 'gzip -dc' /log || wrong "a gzip file without advice"
+	pinvm run /boot/Image --debug-exit >/log 2>&1
+	is "status of --debug-exit" 2 $?
+	pinvm run /boot/Image -m 16M >/log 2>&1
+	is "status of too little memory" 4 $?
+}
+
+echo 160 >/proc/sys/vm/nr_hugepages
+read -r tests </tests
+for t in $tests; do
+	run "$t"
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]

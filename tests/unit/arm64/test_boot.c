@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The Image's header, where the loader puts things, and what it refuses. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arch/arm64/boot.h"
+#include "arch/arm64/layout.h"
+#include "tests/unit/mockmem.h"
+#include "tests/unit/unit.h"
+#include "vmm/config.h"
+#include "vmm/log.h"
+
+#define MIB (1ULL << 20)
+
+static struct guest_mem mem;
+static struct arch_boot *boot;
+static char message[4096];
+
+struct image {
+	uint8_t data[8192];
+	size_t len;
+};
+
+static void put64(struct image *im, unsigned off, uint64_t v)
+{
+	memcpy(im->data + off, &v, sizeof(v));
+}
+
+/* 8 KiB of "kernel" whose bytes count up behind the header, that wants 1 MiB of RAM. */
+static struct image image(void)
+{
+	struct image im = {.len = sizeof(im.data)};
+
+	for (size_t i = 64; i < im.len; i++)
+		im.data[i] = i * 7;
+	put64(&im, 8, 0);
+	put64(&im, 16, MIB);
+	put64(&im, 24, 0xa);
+	memcpy(im.data + 56, "ARM\x64", 4);
+	return im;
+}
+
+/* A file with these contents; its path stays valid until the (forked) test ends. */
+static char *file_of(const void *data, size_t len)
+{
+	static char path[64][24];
+	int fd = memfd_create("image", 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_lt(fd, 64);
+	ck_assert_int_eq(pwrite(fd, data, len, 0), len);
+	snprintf(path[fd], sizeof(path[fd]), "/proc/self/fd/%d", fd);
+	return path[fd];
+}
+
+/* Open and load, with what is logged kept in `message`. 0 or what refused. */
+static int try_boot(struct guest_config *cfg)
+{
+	char *log = file_of("", 0);
+	int r, fd;
+
+	arch_boot_close(boot);
+	ck_assert_int_eq(log_open(log), 0);
+	log_set_level(LOG_INFO);
+	r = arch_boot_open(&boot, cfg);
+	if (!r)
+		r = arch_boot_load(boot, cfg, &mem);
+	log_close();
+	fd = open(log, O_RDONLY);
+	memset(message, 0, sizeof(message));
+	ck_assert_int_ge(read(fd, message, sizeof(message) - 1), 0);
+	close(fd);
+	return r;
+}
+
+static struct guest_config config(const struct image *im)
+{
+	return (struct guest_config){.kernel = file_of(im->data, im->len)};
+}
+
+static void ck_refused(const struct image *im, const char *words)
+{
+	struct guest_config cfg = config(im);
+
+	ck_assert_int_lt(try_boot(&cfg), 0);
+	ck_assert_msg(strstr(message, words), "want \"%s\" in \"%s\"", words, message);
+}
+
+START_TEST(image_is_placed)
+{
+	struct image im = image();
+	struct guest_config cfg = config(&im);
+	uint8_t *ram = unit_ram(&mem, RAM_BASE, 16 * MIB);
+
+	put64(&im, 8, 0x80000);
+	cfg = config(&im);
+	ck_assert_int_eq(try_boot(&cfg), 0);
+	ck_assert_str_eq(arch_boot_protocol(boot), "image");
+	ck_assert_uint_eq(boot->entry, RAM_BASE + 0x80000);
+	ck_assert_mem_eq(ram + 0x80000, im.data, im.len);
+	ck_assert_uint_eq(boot->fdt % 8, 0);
+	ck_assert_uint_eq(boot->fdt, RAM_BASE + 16 * MIB - FDT_MAX);
+	ck_assert_uint_eq(boot->initrd_at, 0);
+	ck_assert_str_eq(boot->cmdline, "console=ttyS0");
+}
+END_TEST
+
+START_TEST(initrd_is_right_below_the_tree)
+{
+	struct image im = image();
+	struct guest_config cfg = config(&im);
+	char initrd[5000];
+	uint8_t *ram = unit_ram(&mem, RAM_BASE, 4 * MIB);
+
+	memset(initrd, 'i', sizeof(initrd));
+	cfg.initrd = file_of(initrd, sizeof(initrd));
+	ck_assert_int_eq(try_boot(&cfg), 0);
+	ck_assert_uint_eq(boot->initrd_at, boot->fdt - 8192);
+	ck_assert_mem_eq(ram + (boot->initrd_at - RAM_BASE), initrd, sizeof(initrd));
+}
+END_TEST
+
+/* Kernel and tree meet exactly, or do not fit; then the message tells what would. */
+START_TEST(small_ram)
+{
+	struct image im = image();
+	struct guest_config cfg = config(&im);
+
+	unit_ram(&mem, RAM_BASE, MIB + FDT_MAX);
+	ck_assert_int_eq(try_boot(&cfg), 0);
+	ck_assert_uint_eq(boot->fdt, RAM_BASE + MIB);
+	put64(&im, 16, MIB + 1);
+	ck_refused(&im, "give at least --memory 2M");
+	put64(&im, 16, MIB);
+	cfg = config(&im);
+	cfg.initrd = file_of("x", 1);
+	ck_assert_int_lt(try_boot(&cfg), 0);
+	ck_assert_ptr_nonnull(strstr(message, "give more --memory"));
+}
+END_TEST
+
+/* Linux looks at 32 GiB from its own start on; the tree must not lie behind. */
+START_TEST(window)
+{
+	struct image im = image();
+	struct guest_config cfg = config(&im);
+
+	unit_ram(&mem, RAM_BASE, 2 * MIB);
+	unit_ram(&mem, RAM_BASE + BOOT_WINDOW - 2 * MIB, 4 * MIB);
+	ck_assert_int_eq(try_boot(&cfg), 0);
+	ck_assert_uint_eq(boot->fdt, RAM_BASE + BOOT_WINDOW - FDT_MAX);
+}
+END_TEST
+
+START_TEST(header_is_checked)
+{
+	struct image im;
+
+	unit_ram(&mem, RAM_BASE, 4 * MIB);
+	im = image(), put64(&im, 8, 0x200000);
+	ck_refused(&im, "at offset 0x200000 of 2 MiB");
+	im = image(), put64(&im, 8, 0x80001);
+	ck_refused(&im, "is it damaged?");
+	im = image(), put64(&im, 16, 0);
+	ck_refused(&im, "Linux 3.17 or later");
+	im = image(), put64(&im, 16, BOOT_WINDOW + 1);
+	ck_refused(&im, "is it damaged?");
+	im = image(), put64(&im, 16, UINT64_MAX);
+	ck_refused(&im, "is it damaged?");
+	im = image(), put64(&im, 24, 0xb);
+	ck_refused(&im, "big-endian");
+	im = image(), im.len = 63;
+	ck_refused(&im, "is no kernel pinvm knows");
+	im = image(), im.data[56] = 'a';
+	ck_refused(&im, "is no kernel pinvm knows");
+}
+END_TEST
+
+START_TEST(other_files_are_named)
+{
+	static const struct {
+		unsigned off;
+		const char *magic, *words;
+	} t[] = {
+		{0, "\x1f\x8b\x08", "gzip -dc"},
+		{0, "\x28\xb5\x2f\xfd", "zstd -dc"},
+		{4, "zimg", "zboot"},
+		{0x202, "HdrS", "x86 kernel"},
+		{0, "\177ELF", "is an ELF file"},
+		{0, "MZ", "EFI program"},
+		{257, "ustar", "tar archive"},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct image im = {.len = sizeof(im.data)};
+
+		memcpy(im.data + t[i].off, t[i].magic, strlen(t[i].magic));
+		ck_refused(&im, t[i].words);
+	}
+}
+END_TEST
+
+START_TEST(long_command_line)
+{
+	struct image im = image();
+	struct guest_config cfg = config(&im);
+	char line[CMDLINE_MAX + 1];
+
+	unit_ram(&mem, RAM_BASE, 4 * MIB);
+	memset(line, 'a', sizeof(line));
+	line[CMDLINE_MAX] = '\0';
+	cfg.append = line;
+	ck_assert_int_lt(try_boot(&cfg), 0);
+	ck_assert_ptr_nonnull(strstr(message, "takes at most 2047"));
+	line[CMDLINE_MAX - 1] = '\0';
+	ck_assert_int_eq(try_boot(&cfg), 0);
+}
+END_TEST
+
+UNIT_MAIN("boot", image_is_placed, initrd_is_right_below_the_tree, small_ram, window, header_is_checked,
+	other_files_are_named, long_command_line)
