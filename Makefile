@@ -68,11 +68,11 @@ lib_src := $(filter-out vmm/main.c,$(wildcard vmm/*.c vmm/*/*.c arch/$(ARCH)/*.c
 lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
 # What only one architecture has is tested in a folder of its name.
 unit_src := $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c)
+unit_bin := $(addprefix $(B)/tests/,$(notdir $(unit_src:.c=)))
 # It brings malloc() of its own, which a static C library does not stand aside for.
 ifeq ($(STATIC),1)
-unit_src := $(filter-out tests/unit/test_oom.c,$(unit_src))
+unit_bin := $(filter-out %/test_oom,$(unit_bin))
 endif
-unit_bin := $(addprefix $(B)/tests/,$(notdir $(unit_src:.c=)))
 fuzz_src := $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c)
 fuzz_names := $(patsubst fuzz_%.c,%,$(notdir $(fuzz_src)))
 unit_common := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(unit_src),$(wildcard tests/unit/*.c tests/unit/$(ARCH)/*.c)))
@@ -141,8 +141,13 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/$(ARCH)/test_%.o $(unit_common) $(B)/libp
 wrapped := malloc calloc realloc reallocarray aligned_alloc mmap eventfd epoll_create1 pthread_create ioctl
 $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
 
+# What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
+unit_kernel := blk_threads console disk disk_geometry fill loop loop_io loop_plain mem mem_plan thread tty virtio_pci_rng
+unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
+
 check-unit: $(unit_bin) ## unit tests only
-	$(Q)RUN="$(RUN)" sh tests/unit/run $(unit_bin)
+	$(Q)$(if $(RUN),echo "  skip: $(words $(unit_kernel)) programs need a real kernel: tests/lab/arm64/run --unit")
+	$(Q)RUN="$(RUN)" sh tests/unit/run $(unit_run)
 
 # What really has two threads, under ThreadSanitizer: a race is a failure. test_loop_syscalls counts system calls, and
 # TSan makes its own.

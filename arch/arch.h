@@ -32,6 +32,7 @@ const char *arch_name(void);
 
 /* cpufeature.c: is this a CPU feature's name, as /proc/cpuinfo spells it, that -feat and +feat may use? Any thread. */
 bool arch_cpu_feature_known(const char *name);
+const char *arch_cpu_feature_names(void); /* which those are, in words that follow "no such CPU feature; " */
 
 /* layout: split `size` bytes of RAM around the holes of the address map. Returns the number of ranges, or -EINVAL. */
 int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max);

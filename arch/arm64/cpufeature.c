@@ -39,6 +39,11 @@ enum wish cpufeature_wish(const char *list, enum cpufeature feature)
 	return wish;
 }
 
+const char *arch_cpu_feature_names(void)
+{
+	return "KVM on arm64 gives or hides sve, and paca with pacg, only";
+}
+
 bool arch_cpu_feature_known(const char *name)
 {
 	return find(name, strlen(name)) != FEATURES;

@@ -89,6 +89,11 @@ bool cpufeature_find(const char *name, size_t len, struct cpufeature *out)
 	return false;
 }
 
+const char *arch_cpu_feature_names(void)
+{
+	return "names are those of /proc/cpuinfo";
+}
+
 bool arch_cpu_feature_known(const char *name)
 {
 	struct cpufeature f;

@@ -60,6 +60,11 @@ bool arch_cpu_feature_known(const char *name)
 	return !strcmp(name, "avx512f") || !strcmp(name, "x2apic") || !strcmp(name, "avx");
 }
 
+const char *arch_cpu_feature_names(void)
+{
+	return "names are those of /proc/cpuinfo";
+}
+
 #define MAX_ARGS 40
 
 /* Parse "run" and the arguments up to NULL. */

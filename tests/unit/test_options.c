@@ -199,7 +199,7 @@ START_TEST(disks_and_iothreads)
 	refuse("--disk queue-size=100: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=100");
 	/* One slot of the bus is the host bridge's. */
 	refuse("--disk: 32 are given; the PCI bus has room for 31", "K", "-da", THIRTY_ONE_DISKS);
-	refuse("--transport mmio: 31 devices are given; the board has pins for ", "K", "--transport", "mmio",
+	refuse("--transport mmio: 32 devices are given; the board has pins for ", "K", "--transport", "mmio", "--rng",
 		THIRTY_ONE_DISKS);
 	refuse("--disk: 31 are given; the PCI bus has room for 30 beside --rng", "K", "--rng", THIRTY_ONE_DISKS);
 	refuse("--disk, --net: 32 are given; the PCI bus has room for 31", "K", "-N", "tap=t", THIRTY_ONE_DISKS);

@@ -158,7 +158,7 @@ static int add_feature(const struct opt_key *key, void *base, const char *text, 
 	size_t len = strlen(text + 1);
 
 	if (!arch_cpu_feature_known(text + 1))
-		return snprintf(why, n, "no such CPU feature; names are those of /proc/cpuinfo"), -EINVAL;
+		return snprintf(why, n, "no such CPU feature; %s", arch_cpu_feature_names()), -EINVAL;
 	for (const char *p = *features; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
 		if (!strncmp(p + 1, text + 1, len) && (!p[1 + len] || p[1 + len] == ','))
 			return snprintf(why, n, "that feature was named before"), -EINVAL;
