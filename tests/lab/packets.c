@@ -32,7 +32,7 @@
 
 #define BATCH	  32
 #define ROOM	  65536
-#define STALLED_S 3 /* without credit: what is on its way is given up */
+#define STALLED_S 20 /* without credit: what is on its way is given up */
 #define OVER_MS	  60000
 
 /* Before the content of a datagram; all in the sender's byte order, both ends are of one kind. */
@@ -57,7 +57,7 @@ struct end {
 	struct terms terms;
 	uint32_t to_send, sent, acked;
 	uint32_t to_get, seen, told;
-	uint64_t got, bytes, bad, twice, late, foreign;
+	uint64_t got, bytes, bad, twice, late, foreign, stalls;
 	uint64_t first_ns, last_ns;
 	bool peer_over, said_over;
 	uint8_t *have;
@@ -263,8 +263,11 @@ static void work(struct end *e)
 		if (e->acked != acked)
 			credit_ns = now_ns();
 		else if (e->sent - e->acked >= e->terms.window &&
-			 now_ns() - credit_ns > STALLED_S * 1000000000ULL)
+			 now_ns() - credit_ns > STALLED_S * 1000000000ULL) {
 			e->acked = e->sent;
+			e->stalls++;
+			credit_ns = now_ns();
+		}
 		if (e->got != got || e->sent < e->to_send)
 			heard_ns = now_ns();
 		if (!e->said_over && e->sent == e->to_send && got_all(e, heard_ns)) {
@@ -281,11 +284,11 @@ static int conclude(const struct end *e)
 	uint64_t lost = e->to_get - e->got;
 
 	printf("packets: sent %u received %llu of %u bad %llu lost %llu twice %llu late %llu foreign %llu "
-	       "bytes %llu in "
-	       "%llu ms\n",
+	       "stalls %llu "
+	       "bytes %llu in %llu ms\n",
 		e->sent, (unsigned long long)e->got, e->to_get, (unsigned long long)e->bad,
 		(unsigned long long)lost, (unsigned long long)e->twice, (unsigned long long)e->late,
-		(unsigned long long)e->foreign, (unsigned long long)e->bytes,
+		(unsigned long long)e->foreign, (unsigned long long)e->stalls, (unsigned long long)e->bytes,
 		(unsigned long long)(e->last_ns - e->first_ns) / 1000000);
 	return e->bad || lost || e->twice;
 }
