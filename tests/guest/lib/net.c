@@ -51,7 +51,8 @@ unsigned net_sent(struct net *n)
 	return i;
 }
 
-/* Slots are used in turn; the large one, the last, is for who needs it, when nothing else is on its way. */
+/* Slots are used in turn and come back in turn; the last is the large one, and used when nothing else is on
+ * its way. */
 void net_send(struct net *n, const struct virtio_net_hdr_v1 *hdr, const void *frame, uint32_t len)
 {
 	bool large = len > NET_SLOT - NET_HDR;
@@ -59,12 +60,14 @@ void net_send(struct net *n, const struct virtio_net_hdr_v1 *hdr, const void *fr
 	uint8_t *p;
 
 	check(len <= NET_LARGE - NET_HDR);
-	while (n->busy >= (large ? 1 : NET_RING - 1)) {
+	while (n->busy >= (large ? 1 : NET_RING)) {
 		vq_publish(&n->tx);
 		net_sent(n);
 	}
-	if (!large)
-		i = n->next++ % (NET_RING - 1);
+	if (large)
+		n->next = 0;
+	else
+		i = n->next++ % NET_RING;
 	p = n->slot + i * NET_SLOT;
 	if (hdr)
 		memcpy(p, hdr, NET_HDR);
