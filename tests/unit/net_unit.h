@@ -126,10 +126,8 @@ static inline unsigned cut(struct ring_seg *seg, unsigned max, uint64_t gpa, uin
 	unsigned n = 0;
 
 	while (len) {
-		uint32_t part = n + 1 == max ? len
-					     : 1 + (uint32_t)rand() % (rand() % 3	? len
-									      : len < 9 ? len
-											: 9);
+		uint32_t most = rand() % 3 ? len : len < 9 ? len : 9;
+		uint32_t part = n + 1 == max ? len : 1 + (uint32_t)rand() % most;
 
 		seg[n++] = (struct ring_seg){gpa, part, write};
 		gpa += part;

@@ -126,7 +126,7 @@ START_TEST(no_framing_is_assumed)
 			n = cut(seg, 60, BUF, NET_HDR + len, false);
 		}
 		head = i % 2 ? ring_chain(&drv[TX], seg, n)
-			     : ring_chain_indirect(&drv[TX], seg, i % 4 ? 1 : 0, n, TABLE + i % 5);
+			     : ring_chain_indirect(&drv[TX], seg, i % 4 && n > 1 ? 1 : 0, n, TABLE + i % 5);
 		ring_offer(&drv[TX], (uint16_t)head);
 		submit(TX);
 		run();
