@@ -25,7 +25,9 @@ PKG_CONFIG ?= pkg-config
 else
 STATIC ?= 1
 triplet := $(patsubst %-,%,$(notdir $(CROSS_COMPILE)))
-SYSROOT ?= $(shell tools/sysroot --where $(ARCH))
+ifeq ($(origin SYSROOT),undefined)
+SYSROOT := $(shell tools/sysroot $(ARCH))
+endif
 PKG_CONFIG ?= PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(triplet)/pkgconfig pkg-config
 sysroot_cflags := -isystem $(SYSROOT)/usr/include
 sysroot_ldflags := -L$(SYSROOT)/usr/lib/$(triplet)
@@ -54,7 +56,7 @@ pkgflags := $(shell $(PKG_CONFIG) --cflags $(libs) 2>/dev/null)
 pkgstatic := $(if $(filter 1,$(STATIC)),--static)
 pkglibs := $(shell $(PKG_CONFIG) $(pkgstatic) --libs $(libs) 2>/dev/null || echo -luring -lcap-ng -ljansson -linih)
 ifeq ($(ARCH),arm64)
-pkglibs += -lfdt
+pkglibs += -lfdt -lz
 endif
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. -I$(B)/gen $(warnings) -fstack-protector-strong \
 	-ffunction-sections -fdata-sections $(sanflags) $(sysroot_cflags) $(pkgflags) $(CPPFLAGS) $(CFLAGS)
@@ -84,7 +86,7 @@ endif
 endif
 
 .DEFAULT_GOAL := all
-all: $(B)/libpinvm.a $(if $(wildcard vmm/main.c),$(B)/pinvm) compile_commands.json ## the program: build/pinvm
+all: $(B)/libpinvm.a $(if $(wildcard vmm/main.c),$(B)/pinvm) $(if $(cross),,compile_commands.json) ## the program: build/pinvm
 
 $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
@@ -142,7 +144,7 @@ wrapped := malloc calloc realloc reallocarray aligned_alloc mmap eventfd epoll_c
 $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
-unit_kernel := blk_threads console disk disk_geometry fill loop loop_io loop_plain mem mem_plan thread tty virtio_pci_rng
+unit_kernel := blk_threads console disk fill loop loop_io loop_plain mem mem_plan thread tty virtio_pci_rng
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
 check-unit: $(unit_bin) ## unit tests only
@@ -285,10 +287,20 @@ compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 check-cli: $(B)/pinvm guests ## the program with bad and good input
 	$(Q)tests/cli/run $(B)/pinvm $(B)/guest
 
+check-arm64: ## stock arm64 guests on an arm64 host in QEMU, cross built; one short test a feature
+	$(Q)if command -v aarch64-linux-gnu-gcc >/dev/null; then \
+		$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- build/arm64/pinvm; fi
+	$(Q)tests/lab/arm64/run --quick
+
+lab-arm64: ## all of those, on hosts with and without VHE, GICv3 and GICv2, SVE and pointer authentication
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- build/arm64/pinvm
+	$(Q)tests/lab/arm64/run
+.PHONY: check-arm64 lab-arm64
+
 # Every target check-TIER is a tier, in the order of this file.
-tiers := $(shell sed -n 's/^check-\([a-z]*\):.*/\1/p' Makefile)
+tiers := $(shell sed -n 's/^check-\([a-z0-9]*\):.*/\1/p' Makefile)
 check: ## unit tests, corpora, bare-metal guests, one lab boot a feature: up to 15 minutes
-	$(Q)tools/setup build check
+	$(Q)tools/setup build check arm64
 	$(Q)$(MAKE) --no-print-directory $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc)) all $(unit_bin) $(FUZZ:%=$(B)/fuzz/%)
 	$(Q)MAKE="$(MAKE)" tools/check $(tiers)
 
@@ -306,7 +318,7 @@ clean: ## remove build/
 	rm -rf build compile_commands.json
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 	@echo
 	@echo '  SAN=asan|ubsan|tsan, CC=clang, STATIC=1 and ARCH= with CROSS_COMPILE= build in directories of their own'
 	@echo '  below build/. WERROR=0 lets warnings pass, V=1 shows commands, PREFIX= and DESTDIR= say where to install.'

@@ -27,7 +27,6 @@ static const struct {
 	unsigned off, len;
 	const char *magic, *what;
 } known[] = {
-	{0, 2, "\x1f\x8b", "is compressed by gzip; unpack it (gzip -dc) and give the Image"},
 	{0, 6,
 		"\xfd"
 		"7zXZ",
@@ -115,6 +114,25 @@ static int make_cmdline(struct arch_boot *boot, const struct guest_config *cfg)
 	return 0;
 }
 
+/* The first bytes of the kernel, unpacked first where it must be. */
+static int read_head(struct arch_boot *boot)
+{
+	static const uint8_t gzip[] = {0x1f, 0x8b};
+
+	for (int round = 0;; round++) {
+		uint64_t size = boot->kernel.size;
+		int r;
+
+		memset(boot->head, 0, sizeof(boot->head));
+		r = boot_pread(&boot->kernel, 0, boot->head, size < BOOT_HEAD_SIZE ? size : BOOT_HEAD_SIZE);
+		if (r || round || memcmp(boot->head, gzip, sizeof(gzip)) != 0)
+			return r;
+		r = boot_gunzip(&boot->kernel);
+		if (r)
+			return r;
+	}
+}
+
 static int open_files(struct arch_boot *boot, const struct guest_config *cfg)
 {
 	int r;
@@ -126,10 +144,7 @@ static int open_files(struct arch_boot *boot, const struct guest_config *cfg)
 	r = boot_open(&boot->kernel, "--kernel", cfg->kernel);
 	if (!r && cfg->initrd)
 		r = boot_open(&boot->initrd, "--initrd", cfg->initrd);
-	if (r)
-		return r;
-	return boot_pread(&boot->kernel, 0, boot->head,
-		boot->kernel.size < BOOT_HEAD_SIZE ? boot->kernel.size : BOOT_HEAD_SIZE);
+	return r ? r : read_head(boot);
 }
 
 int arch_boot_open(struct arch_boot **out, const struct guest_config *cfg)

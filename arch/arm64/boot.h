@@ -14,7 +14,7 @@
 #define BOOT_HEAD_SIZE 1024
 
 struct arch_boot {
-	struct boot_file kernel, initrd;
+	struct boot_file kernel, initrd; /* the kernel: unpacked, when its file is compressed */
 	uint8_t head[BOOT_HEAD_SIZE]; /* first bytes of the kernel, zero behind its end */
 	char *cmdline;
 	uint64_t text_offset; /* of the Image behind a multiple of 2 MiB */
@@ -23,5 +23,11 @@ struct arch_boot {
 	/* Guest-physical; valid after arch_boot_load(). initrd_at is 0 without one. */
 	uint64_t entry, fdt, initrd_at;
 };
+
+/*
+ * gzip.c: put what a file of gzip's holds in the place of its descriptor and size; the file itself is closed. 0 or -errno,
+ * logged.
+ */
+int boot_gunzip(struct boot_file *file);
 
 #endif
