@@ -100,7 +100,7 @@ START_TEST(shared_ram_is_the_file)
 	uint8_t *again;
 
 	ck_assert_int_eq(create(&mem, &cfg), 0);
-	memcpy(mem_at(&mem, 0x5000, 4), "ping", 4);
+	memcpy(mem_at(&mem, mem.region[0].gpa + 0x5000, 4), "ping", 4);
 	again = mmap(NULL, 0x1000, PROT_READ, MAP_SHARED, mem.region[0].fd, mem.region[0].fd_offset + 0x5000);
 	ck_assert_ptr_ne(again, MAP_FAILED);
 	ck_assert_mem_eq(again, "ping", 4);
@@ -261,7 +261,7 @@ START_TEST(the_end_shows_where_memory_went)
 	cfg.memory.hugepages = off;
 	ck_assert_int_eq(create(&mem, &cfg), 0);
 	ck_assert_uint_eq(b->present, 0);
-	memset(mem_at(&mem, 5 << 20, 3 << 20), 1, 3 << 20);
+	memset(mem_at(&mem, b->gpa + (5 << 20), 3 << 20), 1, 3 << 20);
 	ck_assert_uint_eq(mem_look(&plan, &mem, &limits), 0);
 	ck_assert_uint_eq(b->checked, 32 << 20);
 	ck_assert_uint_eq(b->present, 3 << 20);
