@@ -63,6 +63,16 @@ static void arrive(unsigned seed, uint32_t len)
 	fake_tap_arrive(&loop[0], 0, NULL, frame, len);
 }
 
+/* All of these bytes are that. Checked at once: there are many. */
+static void expect_all(const void *p, size_t len, uint8_t byte)
+{
+	const uint8_t *at = p;
+
+	for (size_t i = 0; i < len; i++)
+		if (at[i] != byte)
+			ck_abort_msg("byte %zu of %zu is 0x%x", i, len, at[i]);
+}
+
 /* Bytes a buffer got, to gather_to; those behind are as they were. */
 static void take_buffer(const struct buffer *b, uint32_t len)
 {
@@ -73,8 +83,7 @@ static void take_buffer(const struct buffer *b, uint32_t len)
 		memcpy(gather_to, p, part);
 		gather_to += part;
 		len -= part;
-		for (uint32_t k = part; k < b->seg[i].len; k++)
-			ck_assert_uint_eq(p[k], EMPTY);
+		expect_all(p + part, b->seg[i].len - part, EMPTY);
 	}
 	ck_assert_uint_eq(len, 0);
 }
@@ -289,8 +298,7 @@ START_TEST(too_short_for_a_header)
 	run();
 	for (uint32_t i = 1; i < NET_HDR; i++) {
 		ck_assert_uint_eq(used_len(RX, head[i]), 0);
-		for (uint32_t k = 0; k < i; k++)
-			ck_assert_uint_eq(((uint8_t *)at(BUF + 64 * i))[k], EMPTY);
+		expect_all(at(BUF + 64 * i), i, EMPTY);
 	}
 	ck_assert_uint_eq(dev->dropped, NET_HDR - 1);
 	post(BUF, NET_HDR); /* a header, and no room for any frame */
@@ -318,8 +326,7 @@ START_TEST(readable_segments_mean_nothing)
 	arrive(1, 700);
 	run();
 	expect(1, 700, 1);
-	for (unsigned i = 0; i < 0x1100; i++)
-		ck_assert_uint_eq(((uint8_t *)at(BUF))[i], 0x55);
+	expect_all(at(BUF), 0x1100, 0x55);
 	head = post_segs(seg, 2, false); /* nothing to write at all */
 	submit(RX);
 	run();
@@ -600,15 +607,13 @@ START_TEST(held_buffers_are_left_alone_after_a_reset)
 	for (unsigned i = 0; i < 20; i++)
 		arrive(i, 3000);
 	run();
-	for (unsigned i = 0; i < 64 * 4096; i++)
-		ck_assert_uint_eq(((uint8_t *)at(BUF))[i], 0x5a);
+	expect_all(at(BUF), 64 * 4096, 0x5a);
 	start(BASE);
 	post(BUF + 0x200000, 4000);
 	submit(RX);
 	run();
 	ck_assert_uint_eq(used(RX), 1);
-	for (unsigned i = 0; i < 64 * 4096; i++)
-		ck_assert_uint_eq(((uint8_t *)at(BUF))[i], 0x5a);
+	expect_all(at(BUF), 64 * 4096, 0x5a);
 	destroy();
 }
 END_TEST
