@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 
+#include "tests/unit/fake_alloc.h"
 #include "tests/unit/net_unit.h"
+#include "vmm/log.h"
 
 #define RX   0
 #define F2   (NET_HDR + 60)
@@ -461,6 +463,34 @@ START_TEST(creation_that_fails_leaves_nothing)
 }
 END_TEST
 
+START_TEST(any_allocation_may_fail)
+{
+	struct net_config cfg = {.pairs = 3, .queue_size = NUM};
+	struct loop *loops[] = {&loop[0], &loop[1]};
+	int err = -ENOMEM;
+	long n;
+
+	if (!OWN_ALLOCATOR) {
+		printf("skipped: a sanitizer's allocator can not be made to fail\n");
+		return;
+	}
+	log_set_level(LOG_ERROR);
+	for (n = 0; err; n++) {
+		alloc_counting = true;
+		alloc_left = n;
+		alloc_live = 0;
+		err = virtio_net_create(&dev, "net0", &mem, loops, 2, &cfg);
+		if (!err)
+			dev->ops->destroy(dev);
+		alloc_counting = false;
+		ck_assert_msg(alloc_live == 0, "allocation %ld failed: %ld are left", n, alloc_live);
+		ck_assert_msg(!err || err == -ENOMEM, "allocation %ld failed: error %d", n, err);
+		ck_assert_ptr_null(fake_tap.tap);
+	}
+	ck_assert_msg(n > 3 * 3 + 4, "there were allocations to fail: %ld", n);
+}
+END_TEST
+
 UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_slow_driver_is_waited_for_longer,
 	one_that_keeps_half_of_its_ring_is_not, a_flood_does_not_make_them_wait_longer,
 	the_waiting_ends_with_a_reset, packets_a_second, bytes_a_second_of_each_direction,
@@ -468,4 +498,4 @@ UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_slow_driver_is
 	the_link_goes_and_comes, a_driver_that_did_not_ask_is_not_told,
 	a_guest_that_starts_while_the_tap_is_gone, news_ends_with_the_driver, no_watch_no_frames,
 	what_the_configuration_says, offloads_are_those_of_the_tap, any_set_of_offloads_starts,
-	creation_that_fails_leaves_nothing)
+	creation_that_fails_leaves_nothing, any_allocation_may_fail)

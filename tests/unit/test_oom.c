@@ -11,65 +11,11 @@
 
 #include "devices/virtio/devs.h"
 #include "devices/pci.h"
+#include "tests/unit/fake_alloc.h"
 #include "tests/unit/fake_irq.h"
 #include "tests/unit/unit.h"
 #include "vmm/log.h"
 #include "vmm/vm.h"
-
-/* Sanitizers bring allocators of their own, which do not stand aside. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OWN_ALLOCATOR 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_ALLOCATOR 0
-#endif
-#endif
-#ifndef OWN_ALLOCATOR
-#define OWN_ALLOCATOR 1
-#endif
-
-static long left = -1; /* allocations until one fails; < 0: none does */
-static bool counting;
-static long live;
-
-#if OWN_ALLOCATOR
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_memalign(size_t, size_t);
-void __libc_free(void *);
-
-static bool refused(void)
-{
-	return counting && left >= 0 && left-- == 0;
-}
-
-static void *count(void *p)
-{
-	live += counting && p;
-	return p;
-}
-
-void *malloc(size_t n)
-{
-	return refused() ? NULL : count(__libc_malloc(n));
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return refused() ? NULL : count(__libc_calloc(n, size));
-}
-
-void *aligned_alloc(size_t align, size_t n)
-{
-	return refused() ? NULL : count(__libc_memalign(align, n));
-}
-
-void free(void *p)
-{
-	live -= counting && p;
-	__libc_free(p);
-}
-#endif
 
 int vm_kick_add(struct vm *vm, uint64_t gpa, int value, int fd)
 {
@@ -155,12 +101,12 @@ START_TEST(every_allocation_of_the_set_up_may_fail)
 	build_and_destroy(); /* what libraries keep for good, they have now */
 	for (n = 0; err; n++) {
 		ck_assert_int_lt(n, 200);
-		counting = true;
-		left = n;
-		live = 0;
+		alloc_counting = true;
+		alloc_left = n;
+		alloc_live = 0;
 		err = build_and_destroy();
-		counting = false;
-		ck_assert_msg(live == 0, "allocation %ld failed: %ld are left", n, live);
+		alloc_counting = false;
+		ck_assert_msg(alloc_live == 0, "allocation %ld failed: %ld are left", n, alloc_live);
 		ck_assert_msg(err == 0 || err == -ENOMEM, "allocation %ld failed: error %d", n, err);
 		ck_assert_uint_eq(open_fds(), fds);
 		ck_assert_int_eq(fake_irq.open, 0);
