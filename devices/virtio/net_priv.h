@@ -48,6 +48,7 @@ struct net_rx {
 	struct iovec *iov_front; /* up to here take_plain() goes; iovs: take() only */
 	struct net_buf *buf, *buf_end, *bufs;
 	uint64_t bytes, want; /* there; needed before a frame is read */
+	uint64_t enough;      /* want; NEVER: prepare() has to look at them before each frame */
 	enum net_supply supply;
 	bool gave_enough; /* the driver did so once */
 	bool dry;	  /* waits for the tap, and for nothing else */

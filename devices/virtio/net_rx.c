@@ -16,8 +16,9 @@
 	(SLACK + IOV_MAX + \
 		VIRTQ_MAX_SIZE) /* what one frame is read into, and a chain taken with one entry left */
 #define PATIENCE    2000000	/* ns to wait for buffers of a driver that has given too few */
-#define VLAN_TYPE   0x0081	/* 0x8100, most significant byte first */
-#define TRUST	    100000000	/* ns, when it is known to have more and to be behind */
+#define NEVER	    UINT64_MAX
+#define VLAN_TYPE   0x0081    /* 0x8100, most significant byte first */
+#define TRUST	    100000000 /* ns, when it is known to have more and to be behind */
 #define KNOWN_FLAGS (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)
 
 /* What the largest frame needs. Without offloads that is the MTU's business, until a longer one came. */
@@ -35,7 +36,7 @@ static uint64_t want(const struct net *net)
 
 void net_rx_start(struct net_pair *pair)
 {
-	pair->rx.want = want(pair->net);
+	pair->rx.want = pair->rx.enough = want(pair->net);
 }
 
 void net_rx_stop(struct net_pair *pair)
@@ -116,7 +117,7 @@ static int take(struct net_pair *pair)
 /* The same, of buffers as drivers make them. False: take() is to look. */
 static __always_inline bool take_plain(struct net_rx *rx)
 {
-	while (rx->bytes < rx->want) {
+	while (rx->bytes < rx->enough) {
 		struct iovec *v = rx->iov_end;
 		struct net_buf *b = rx->buf_end;
 		size_t head;
@@ -198,6 +199,7 @@ static bool passes(struct net_pair *pair, size_t len)
 	if (unlikely(len > rx->bytes)) {
 		if (net->mergeable)
 			rx->want = NET_HDR + NET_FRAME_MAX;
+		rx->enough = NEVER;
 		return false;
 	}
 	if (unlikely(len < NET_HDR + NET_FRAME_MIN))
@@ -286,8 +288,6 @@ static __always_inline ssize_t receive(struct net_pair *pair)
 	struct net_rx *rx = &pair->rx;
 	struct iovec *first = rx->iov, *end = rx->iov_end;
 
-	if (unlikely(end >= first + IOV_MAX))
-		return receive_some(pair, first);
 	*end++ = (struct iovec){&rx->spill, 1};
 	return tap_receive(pair->tap, pair->index, first, end - first);
 }
@@ -339,6 +339,7 @@ static int prepare(struct net_pair *pair)
 			loop_timer_cancel(pair->loop, &rx->timer);
 		rx->supply = NET_ENOUGH;
 		rx->gave_enough = true;
+		rx->enough = rx->iov_end - rx->iov < IOV_MAX ? rx->want : NEVER;
 		rx->iov_front = rx->iovs + FRONT;
 		return 1;
 	}
@@ -385,13 +386,18 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 	int r;
 
 	for (size_t n = rx->vq->num; n && bytes < NET_TURN; n--) {
+		bool crowded = false; /* more segments than the kernel takes at once */
 		ssize_t len;
 
-		if (unlikely(!take_plain(rx)) && (r = prepare(pair)) <= 0)
-			return r;
+		if (unlikely(!take_plain(rx))) {
+			r = prepare(pair);
+			if (r <= 0)
+				return r;
+			crowded = rx->iov_end - rx->iov >= IOV_MAX;
+		}
 		if (limited && (ns = limits_wait(&net->in, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index, ns);
-		len = receive(pair);
+		len = unlikely(crowded) ? receive_some(pair, rx->iov) : receive(pair);
 		if (unlikely(len < 0)) {
 			r = no_frame(pair, len);
 			if (r)

@@ -150,6 +150,7 @@ static __always_inline bool virtq_pop_one(
 {
 	uint16_t at = vq->last_avail;
 	struct ring_desc d;
+	uint64_t off, end; /* huge, or wrapping, when it is below that RAM */
 	size_t h;
 
 	if (unlikely(at == vq->avail_idx))
@@ -160,9 +161,10 @@ static __always_inline bool virtq_pop_one(
 	d = ring_desc_load(vq->desc + DESC_SIZE * h);
 	if (unlikely((d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) != direction))
 		return false;
-	if (unlikely(d.len < least || !mem_region_holds(&vq->near, d.addr, d.len)))
+	off = d.addr - vq->near.gpa;
+	if (unlikely(d.len < least || __builtin_add_overflow(off, d.len, &end) || end > vq->near.size))
 		return false;
-	*iov = (struct iovec){mem_region_host(&vq->near, d.addr), d.len};
+	*iov = (struct iovec){vq->near.host + off, d.len};
 	*head = h;
 	vq->busy[h] = 1;
 	vq->last_avail = at + 1;

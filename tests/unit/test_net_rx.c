@@ -372,6 +372,33 @@ START_TEST(a_thousand_segments)
 }
 END_TEST
 
+START_TEST(more_segments_than_the_kernel_takes)
+{
+	static const uint32_t len[] = {500, 60, 1011, 100, 1012, 318};
+
+	build((struct net_config){0});
+	start(BASE | GUEST | F(MRG_RXBUF));
+	for (unsigned i = 0; i < 200; i++) {
+		struct ring_seg seg[30];
+
+		for (unsigned k = 0; k < 30; k++)
+			seg[k] = (struct ring_seg){BUF + 128 * i + 3 * k, 1, true};
+		post_segs(seg, 30, true);
+	}
+	submit(RX);
+	for (unsigned i = 0; i < 6; i++) {
+		arrive(i, len[i]);
+		run();
+		if (len[i] + NET_HDR <= 1023)
+			expect(i, len[i], (NET_HDR + len[i] + 29) / 30);
+		else
+			ck_assert_uint_eq(used(RX), 0);
+	}
+	ck_assert_uint_eq(dev->dropped, 1);
+	destroy();
+}
+END_TEST
+
 START_TEST(an_empty_ring_and_a_flood)
 {
 	build((struct net_config){0});
@@ -700,7 +727,8 @@ END_TEST
 UNIT_MAIN("net_rx", a_buffer_a_frame, no_framing_is_assumed, headers_split_at_every_byte,
 	large_frames_are_merged, too_long_is_dropped_and_the_buffer_used_again, want_grows_with_what_comes,
 	too_short_for_a_header, readable_segments_mean_nothing, a_thousand_segments,
-	an_empty_ring_and_a_flood, a_batch_is_one_interrupt, no_kicks_while_there_are_buffers,
-	kinds_the_driver_does_not_take, flags_of_checksums, vlans, vlan_tags_that_are_cut_off,
-	runts_of_the_network, held_buffers_are_left_alone_after_a_reset, a_broken_ring_stops_the_queue,
-	short_buffers_take_turns, each_pair_has_its_own, nothing_before_the_driver_is_ok)
+	more_segments_than_the_kernel_takes, an_empty_ring_and_a_flood, a_batch_is_one_interrupt,
+	no_kicks_while_there_are_buffers, kinds_the_driver_does_not_take, flags_of_checksums, vlans,
+	vlan_tags_that_are_cut_off, runts_of_the_network, held_buffers_are_left_alone_after_a_reset,
+	a_broken_ring_stops_the_queue, short_buffers_take_turns, each_pair_has_its_own,
+	nothing_before_the_driver_is_ok)
