@@ -66,7 +66,7 @@ void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *m
  * and the devices devices.c made (serial, power, ...) to the bus.
  */
 enum board_pin { BOARD_SERIAL, BOARD_POWER };
-int arch_gsi(enum board_pin pin); /* -1: this board has no such device */
+int arch_gsi(enum board_pin pin);
 int arch_board_create(struct guest *guest);
 /* Connect a source (opened for this GSI) to its pin. After arch_board_create(), before vCPUs run. */
 void arch_irq_connect(struct guest *guest, int gsi, struct irq_src *src);

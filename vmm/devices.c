@@ -23,13 +23,6 @@ static void console_quit(void *arg)
 	guest_stop(arg, "Ctrl-A x");
 }
 
-static int power_open(struct guest *guest)
-{
-	int err = irq_open(&guest->power_irq, &guest->vm, arch_gsi(BOARD_POWER));
-
-	return err ? err : power_create(&guest->power, guest, &guest->power_irq);
-}
-
 int board_open(struct guest *guest)
 {
 	int err = console_open(&guest->console, guest->cfg, guest->loop, console_quit, guest);
@@ -38,9 +31,11 @@ int board_open(struct guest *guest)
 		return err;
 	err = irq_open(&guest->serial_irq, &guest->vm, arch_gsi(BOARD_SERIAL));
 	if (!err)
+		err = irq_open(&guest->power_irq, &guest->vm, arch_gsi(BOARD_POWER));
+	if (!err)
 		err = serial_create(&guest->serial, &guest->serial_irq, guest->console);
-	if (!err && arch_gsi(BOARD_POWER) >= 0)
-		err = power_open(guest);
+	if (!err)
+		err = power_create(&guest->power, guest, &guest->power_irq);
 	if (!err)
 		err = arch_board_create(guest);
 	return err;
@@ -190,8 +185,7 @@ int devices_reset(struct guest *guest)
 	if (guest->pci)
 		pci_bus_reset(guest->pci);
 	serial_reset(guest->serial);
-	if (guest->power)
-		power_reset(guest->power);
+	power_reset(guest->power);
 	arch_board_reset(guest);
 	return 0;
 }

@@ -74,10 +74,6 @@ void guest_stop(struct guest *guest, const char *why)
 		guest_end(guest, END_STOPPED, "stopped on request (%s)", why);
 		return;
 	}
-	if (!guest->power) {
-		guest_end(guest, END_STOPPED, "stopped on request (%s); this board has no power button to press", why);
-		return;
-	}
 	guest->stop_asked = true;
 	log_note("%s: asking the guest to power off; a second time, or %g s, ends it at once", why,
 		guest->cfg->grace_ns / 1e9);

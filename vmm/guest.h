@@ -68,7 +68,7 @@ struct guest {
 
 	struct console *console;
 	struct serial *serial;
-	struct power *power; /* NULL: a board without a power button */
+	struct power *power;
 	struct irq_src serial_irq, power_irq;
 	struct arch_board *board;
 	struct pci_bus *pci; /* NULL: devices are behind virtio-mmio */

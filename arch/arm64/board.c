@@ -7,13 +7,14 @@
 
 #include "arch/arch.h"
 #include "arch/arm64/gicv2m.h"
+#include "devices/pl031.h"
 #include "devices/serial.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 
 int arch_gsi(enum board_pin pin)
 {
-	return pin == BOARD_SERIAL ? PIN_SERIAL : -1;
+	return pin == BOARD_SERIAL ? PIN_SERIAL : PIN_POWER;
 }
 
 void arch_irq_connect(struct guest *guest, int gsi, struct irq_src *src)
@@ -29,8 +30,12 @@ int arch_board_create(struct guest *guest)
 	if (!guest->board)
 		return -ENOMEM;
 	arch_irq_connect(guest, PIN_SERIAL, &guest->serial_irq);
+	/* PSCI does what the registers of struct power are for; of it there is the button's pin alone. */
+	arch_irq_connect(guest, PIN_POWER, &guest->power_irq);
 	err = bus_add(
 		&guest->bus, BUS_MMIO, MMIO_SERIAL, SERIAL_SIZE, &serial_bus_ops, guest->serial, "serial");
+	if (!err)
+		err = bus_add(&guest->bus, BUS_MMIO, MMIO_RTC, PL031_SIZE, &pl031_bus_ops, &guest->board->rtc, "RTC");
 	if (!err && guest->cfg->transport == TRANSPORT_PCI)
 		err = bus_add(
 			&guest->bus, BUS_MMIO, GICV2M, GICV2M_SIZE, &gicv2m_bus_ops, &guest->vm, "GICv2m");
@@ -57,6 +62,7 @@ int arch_board_start(struct guest *guest)
 
 void arch_board_reset(struct guest *guest)
 {
+	pl031_reset(&guest->board->rtc);
 	for (unsigned i = 0; i < BOARD_PINS; i++)
 		if (guest->board->pin[i])
 			irq_reset(guest->board->pin[i]);

@@ -5,9 +5,12 @@
 
 #include "arch/arm64/layout.h"
 
+#include "devices/pl031.h"
+
 struct irq_src;
 
 struct arch_board {
+	struct pl031 rtc;
 	struct irq_src *pin[BOARD_PINS]; /* NULL: nothing is connected */
 };
 

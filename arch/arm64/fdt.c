@@ -10,12 +10,14 @@
 
 #include "arch/arch.h"
 #include "arch/arm64/layout.h"
+#include "devices/pl031.h"
 #include "devices/serial.h"
 #include "devices/virtio/devs.h"
 
 enum { /* phandles */
 	PHANDLE_GIC = 1,
 	PHANDLE_MSI,
+	PHANDLE_CLOCK,
 	PHANDLE_CPU0,
 };
 
@@ -27,6 +29,8 @@ enum { /* cells of an interrupt: what kind, how it triggers */
 };
 
 #define SERIAL_CLOCK 1843200
+#define RTC_CLOCK    24000000 /* of its bus; nothing follows from it */
+#define KEY_POWER    116
 #define PCI_MEM32    0x02000000 /* phys.hi of the PCI bus binding */
 #define PCI_MEM64    0x43000000 /* prefetchable */
 
@@ -283,6 +287,37 @@ static void serial(struct tree *t)
 	end(t);
 }
 
+static void rtc(struct tree *t)
+{
+	static const char compatible[] = "arm,pl031\0arm,primecell";
+
+	begin(t, "clock");
+	string(t, "compatible", "fixed-clock");
+	u32(t, "#clock-cells", 0);
+	u32(t, "clock-frequency", RTC_CLOCK);
+	u32(t, "phandle", PHANDLE_CLOCK);
+	end(t);
+	begin(t, "rtc@%llx", MMIO_RTC);
+	check(t, fdt_property(t->fdt, "compatible", compatible, sizeof(compatible)));
+	reg(t, MMIO_RTC, PL031_SIZE);
+	u32(t, "clocks", PHANDLE_CLOCK);
+	string(t, "clock-names", "apb_pclk");
+	end(t);
+}
+
+/* A key without a GPIO: its interrupt is a press. */
+static void power_button(struct tree *t)
+{
+	begin(t, "gpio-keys");
+	string(t, "compatible", "gpio-keys");
+	begin(t, "power");
+	string(t, "label", "Power Button");
+	u32(t, "linux,code", KEY_POWER);
+	CELLS(t, "interrupts", IRQ_SPI, PIN_POWER, IRQ_EDGE);
+	end(t);
+	end(t);
+}
+
 static void virtio_mmio(struct tree *t, unsigned i)
 {
 	struct mmio_slot slot;
@@ -335,6 +370,8 @@ static void root(struct tree *t, const struct fdt_params *p)
 	gic(t, p);
 	if (p->serial)
 		serial(t);
+	rtc(t);
+	power_button(t);
 	for (unsigned i = 0; i < p->mmio; i++)
 		virtio_mmio(t, i);
 	pci(t, &p->pci);

@@ -10,6 +10,7 @@
 
 /* Platform registers */
 #define MMIO_SERIAL    0x01000000ULL
+#define MMIO_RTC       0x01010000ULL
 #define MMIO_SLOT_BASE 0x02000000ULL /* virtio-mmio devices, one behind the other */
 #define MMIO_SLOT_SIZE 0x1000ULL
 #define MMIO_SLOTS     31
@@ -41,6 +42,7 @@
  */
 #define GIC_SPI_FIRST	32
 #define PIN_SERIAL	0
+#define PIN_POWER	1 /* the power button */
 #define PIN_MMIO_FIRST	16
 #define BOARD_PINS	64
 #define MSI_PINS	448

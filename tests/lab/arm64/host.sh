@@ -4,7 +4,7 @@
 # host.sh: the arm64 lab's tests, run inside its host under busybox. What the
 # host is comes in /host: cpu= and gic=. Ends with "N passed, N failed, N skipped".
 
-passed=0 failed=0 image=/boot/Image problem='' cpu='' gic=''
+passed=0 failed=0 image=/boot/Image initrd=/boot/initrd problem='' cpu='' gic=''
 # shellcheck disable=SC1091 # the outer script's
 . /host
 
@@ -35,7 +35,7 @@ boot()	# STATUS WHAT OPTIONS...
 	word=$2
 	shift 2
 	: >/serial
-	pinvm run "$image" -i /boot/initrd -p "console=ttyS0 quiet panic=-1 do=$word" --timeout 80 \
+	pinvm run "$image" -i "$initrd" -p "console=ttyS0 quiet panic=-1 do=$word" --timeout 80 \
 		--serial file=/serial --report /report -v "$@" >/log 2>&1
 	is "exit status" "$wanted" $?
 }
@@ -86,6 +86,16 @@ case_two()
 	is "vCPU 1 wanted and is" "1 1" "$(placed 1)"
 }
 
+# Two nodes, and how far apart they are.
+case_numa()
+{
+	boot 0 look -c 2 --numa cpus=0,memory=128M --numa cpus=1,memory=256M,distance=0:33
+	fact_is node "0 10 33
+1 33 10"
+	set -- "$(fact kib | head -n 1)" "$(fact kib | tail -n 1)"
+	[ $((${2:-0} - ${1:-0})) -gt 100000 ] || wrong "node 1 is not larger than node 0: $*"
+}
+
 disk_and_rng()	# OPTIONS...
 {
 	dd if=/dev/zero of=/img bs=1M count=2 2>/dev/null
@@ -114,6 +124,48 @@ case_reset()
 	boot 8 reset -m 256M
 }
 
+# The guest's clock is the host's, to the seconds that the boot takes.
+case_clock()
+{
+	before=$(date +%s)
+	boot 0 look -m 256M
+	after=$(date +%s)
+	clock=$(fact clock)
+	if [ "${clock:-0}" -lt "$before" ] || [ "$clock" -gt "$after" ]; then
+		wrong "not $before <= $clock <= $after"
+	fi
+}
+
+# A request to stop is a press of the button. Cloud kernels have no driver for it; then the grace time ends the guest.
+stopped()	# STATUS OPTIONS...
+{
+	wanted=$1
+	shift
+	: >/serial
+	pinvm run "$image" -i "$initrd" -p "console=ttyS0 quiet panic=-1 do=wait" -m 512M --timeout 80 --serial file=/serial \
+		--report /report -v "$@" >/log 2>&1 &
+	pid=$!
+	until grep -q 'fact: waits' /serial || ! kill -0 $pid; do
+		sleep 0.2
+	done
+	kill $pid
+	wait $pid
+	is "exit status" "$wanted" $?
+}
+
+case_button()
+{
+	image=/boot/Image-full initrd=/boot/initrd-full
+	stopped 0 --grace 60
+	image=/boot/Image initrd=/boot/initrd
+	[ -n "$(fact button)" ] || wrong "the guest saw no key event"
+}
+
+case_stop()
+{
+	stopped 14 --grace 1
+}
+
 # Stock kernels have no way to say it: panic= makes a reset of it.
 case_panic()
 {
@@ -138,7 +190,7 @@ case_features()
 
 case_gzip()
 {
-	gzip -c /boot/Image >/Image.gz
+	gzip -1 -c /boot/Image >/Image.gz
 	image=/Image.gz
 	boot 0 look -m 256M
 	image=/boot/Image
@@ -148,8 +200,7 @@ case_gzip()
 case_refused()
 {
 	: >/serial
-	gzip -c /boot/Image >/Image.gz
-	head -c 65536 /Image.gz >/cut.gz
+	head -c 262144 /boot/Image | gzip -c | head -c 65536 >/cut.gz
 	pinvm run /cut.gz >/log 2>&1
 	is "status of half a gzip file" 4 $?
 	pinvm run /boot/initrd >/log 2>&1
