@@ -35,7 +35,8 @@ int arch_board_create(struct guest *guest)
 	err = bus_add(
 		&guest->bus, BUS_MMIO, MMIO_SERIAL, SERIAL_SIZE, &serial_bus_ops, guest->serial, "serial");
 	if (!err)
-		err = bus_add(&guest->bus, BUS_MMIO, MMIO_RTC, PL031_SIZE, &pl031_bus_ops, &guest->board->rtc, "RTC");
+		err = bus_add(&guest->bus, BUS_MMIO, MMIO_RTC, PL031_SIZE, &pl031_bus_ops, &guest->board->rtc,
+			"RTC");
 	if (!err && guest->cfg->transport == TRANSPORT_PCI)
 		err = bus_add(
 			&guest->bus, BUS_MMIO, GICV2M, GICV2M_SIZE, &gicv2m_bus_ops, &guest->vm, "GICv2m");

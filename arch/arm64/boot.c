@@ -176,23 +176,21 @@ static int no_room(const struct arch_boot *boot, uint64_t end)
 	return boot_refuse(&boot->kernel,
 		"uses %#llx-%#llx, but RAM ends at %#llx; give at least --memory %lluM",
 		(unsigned long long)boot->entry, (unsigned long long)(end - 1),
-		(unsigned long long)(boot->fdt + FDT_MAX),
-		(unsigned long long)((end - RAM_BASE + FDT_MAX + 0xfffff) >> 20));
+		(unsigned long long)(boot->fdt + TAIL_SIZE),
+		(unsigned long long)((end - RAM_BASE + TAIL_SIZE + 0xfffff) >> 20));
 }
 
 int arch_boot_load(struct arch_boot *boot, const struct guest_config *cfg, const struct guest_mem *mem)
 {
-	uint64_t top = mem_top(mem), size = boot->kernel.size, end;
+	uint64_t size = boot->kernel.size, end;
 	int r;
 
-	if (top > RAM_BASE + BOOT_WINDOW)
-		top = RAM_BASE + BOOT_WINDOW;
 	boot->entry = RAM_BASE + boot->text_offset;
-	boot->fdt = (top & ~(FDT_MAX - 1)) - FDT_MAX; /* never across a multiple of 2 MiB */
+	boot->fdt = arm64_tail(mem);
 	if (size < boot->size)
 		size = boot->size;
 	end = boot->entry + size;
-	if (top < RAM_BASE + FDT_MAX || end > boot->fdt)
+	if (end > boot->fdt)
 		return no_room(boot, end);
 	r = boot_read(&boot->kernel, 0, mem, boot->entry, boot->kernel.size);
 	boot->initrd_at = 0;

@@ -34,12 +34,12 @@ static int fill_seeds(struct fdt_params *params)
 
 static int put(struct guest *guest, const struct arch_boot *boot, const struct fdt_params *params)
 {
-	void *buf = mem_at(&guest->mem, boot->fdt, FDT_MAX);
+	void *buf = mem_at(&guest->mem, boot->fdt, TAIL_SIZE);
 	int used;
 
 	if (!buf)
-		return log_errno(
-			-ENOMEM, "--memory, --numa: the last %lluK of RAM are in two pieces", FDT_MAX >> 10);
+		return log_errno(-ENOMEM, "--memory, --numa: the last %lluK of RAM are in two pieces",
+			TAIL_SIZE >> 10);
 	used = arm64_fdt(params, buf, FDT_MAX);
 	if (used < 0)
 		return log_errno(used, "--cpus: the device tree of %u CPUs does not fit into %llu bytes",
@@ -59,6 +59,8 @@ int arch_describe(struct guest *guest, struct arch_boot *boot)
 		.nodes = &nodes,
 		.gic = guest->vm.arch->gic,
 		.pmu = cfg->pmu,
+		.reserved = boot->fdt + FDT_MAX,
+		.reserved_size = guest->vm.arch->pvtime ? PVTIME_SIZE : 0,
 		.serial = cfg->serial != SERIAL_OFF,
 		.bootargs = boot->cmdline,
 		.initrd = boot->initrd_at,

@@ -382,6 +382,8 @@ int arm64_fdt(const struct fdt_params *params, void *buf, size_t size)
 {
 	struct tree t = {.fdt = buf, .err = fdt_create(buf, size)};
 
+	if (params->reserved_size)
+		check(&t, fdt_add_reservemap_entry(buf, params->reserved, params->reserved_size));
 	check(&t, fdt_finish_reservemap(buf));
 	root(&t, params);
 	check(&t, fdt_finish(buf));

@@ -25,6 +25,7 @@ struct fdt_params {
 	bool pmu, serial;
 	unsigned mmio;	       /* virtio-mmio devices */
 	struct pci_layout pci; /* ecam_size 0: none */
+	uint64_t reserved, reserved_size; /* RAM the kernel keeps free; size 0: none */
 	const char *bootargs;
 	uint64_t initrd, initrd_end; /* guest-physical; 0: none */
 	uint8_t seed[FDT_SEED_LEN];  /* for the guest's first random numbers */

@@ -48,7 +48,8 @@ static int unpack(const struct boot_file *file, gzFile gz, int to, uint64_t *siz
 	if (err)
 		return log_errno(err, "%s %s: unpacking", file->option, file->path);
 	if (*size > UNPACKED_MAX)
-		return boot_refuse(file, "unpacks to more than %llu MiB; is it a kernel?", UNPACKED_MAX >> 20);
+		return boot_refuse(
+			file, "unpacks to more than %llu MiB; is it a kernel?", UNPACKED_MAX >> 20);
 	return n < 0 ? damaged(file) : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "arch/arch.h"
 #include "devices/pci.h"
 #include "devices/virtio/devs.h"
+#include "vmm/memory/mem.h"
 
 #define PAGE	     4096
 #define IPA_BITS_OLD 40 /* of every KVM that cannot say */
@@ -21,6 +22,15 @@ int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max)
 		return -EINVAL;
 	out[0] = (struct ram_range){.gpa = RAM_BASE, .size = size};
 	return 1;
+}
+
+uint64_t arm64_tail(const struct guest_mem *mem)
+{
+	uint64_t top = mem_top(mem);
+
+	if (top > RAM_BASE + BOOT_WINDOW)
+		top = RAM_BASE + BOOT_WINDOW;
+	return (top & ~(TAIL_SIZE - 1)) - TAIL_SIZE;
 }
 
 unsigned arch_phys_bits(void)
@@ -62,6 +72,7 @@ void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
 }
 
 _Static_assert(PIN_MMIO_FIRST + MMIO_SLOTS <= BOARD_PINS, "slots have pins of the board");
+_Static_assert(256 * PVTIME_EACH <= PVTIME_SIZE, "every vCPU has its stolen time");
 _Static_assert(GIC_INTIDS % 32 == 0 && GIC_INTIDS <= 1020, "KVM_DEV_ARM_VGIC_GRP_NR_IRQS takes it");
 
 unsigned arch_mmio_slots(void)

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The address map of an arm64 guest: where RAM, registers and pins are. Everything but RAM and the large PCI
- * window is in the first GiB. Only numbers.
+ * window is in the first GiB.
  */
 #ifndef PINVM_ARM64_LAYOUT_H
 #define PINVM_ARM64_LAYOUT_H
+
+#include <stdint.h>
+
+struct guest_mem;
 
 #define RAM_BASE 0x40000000ULL
 
@@ -57,11 +61,20 @@
 #define PPI_TIMER_HYP	   10
 #define PPI_PMU		   7
 
-/* The device tree's place: in the last of these pages that an initrd may be near to. */
-#define FDT_MAX	    0x20000ULL
+/*
+ * The tail of RAM, as far as an initrd may be near to it: the device tree, then what KVM writes of each vCPU's stolen time
+ * (64 bytes, Arm DEN 0057), reserved in the tree. A power of two, so never across a multiple of 2 MiB.
+ */
+#define TAIL_SIZE   0x20000ULL
+#define FDT_MAX	    0x1C000ULL
+#define PVTIME_SIZE (TAIL_SIZE - FDT_MAX)
+#define PVTIME_EACH 64ULL
 /* Linux wants kernel, initrd and device tree in one window of this size (Documentation/arm64/booting.rst). */
 #define BOOT_WINDOW 0x800000000ULL
 
 #define CMDLINE_MAX 2048 /* bytes, NUL included: Linux cuts off what is more */
+
+/* layout.c: where the tail is; below RAM_BASE when there is no room for one. */
+uint64_t arm64_tail(const struct guest_mem *mem);
 
 #endif

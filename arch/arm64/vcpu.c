@@ -7,6 +7,7 @@
 
 #include "arch/arch.h"
 #include "arch/arm64/boot.h"
+#include "arch/arm64/layout.h"
 #include "arch/arm64/vcpu.h"
 #include "arch/arm64/vm.h"
 #include "vmm/guest.h"
@@ -44,6 +45,21 @@ static int set_reg(const struct vcpu *vcpu, uint64_t id, uint64_t value)
 	return ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
 }
 
+/* Where KVM tells the guest how long this vCPU was kept from running. */
+static int set_pvtime(struct vcpu *vcpu)
+{
+	const struct vm *vm = &vcpu->guest->vm;
+	uint64_t gpa = arm64_tail(vm->mem) + FDT_MAX + vcpu->index * PVTIME_EACH;
+	struct kvm_device_attr attr = {
+		.group = KVM_ARM_VCPU_PVTIME_CTRL, .attr = KVM_ARM_VCPU_PVTIME_IPA, .addr = (uintptr_t)&gpa};
+
+	if (!vm->arch->pvtime || gpa < RAM_BASE) /* too little RAM: the loader says so */
+		return 0;
+	return ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0
+		       ? log_errno(-errno, "vCPU %u: KVM_ARM_VCPU_PVTIME_IPA", vcpu->index)
+		       : 0;
+}
+
 /* All but the boot CPU wait for PSCI's CPU_ON. */
 int arch_vcpu_init(struct vcpu *vcpu)
 {
@@ -57,7 +73,7 @@ int arch_vcpu_init(struct vcpu *vcpu)
 		return log_errno(-errno, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu->index);
 	if (arch->sve && ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve) < 0)
 		return log_errno(-errno, "vCPU %u: KVM_ARM_VCPU_FINALIZE of SVE", vcpu->index);
-	return 0;
+	return set_pvtime(vcpu);
 }
 
 int arm64_mpidr(const struct vcpu *vcpu, uint64_t *mpidr)

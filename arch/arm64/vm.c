@@ -102,6 +102,7 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 	if (!vm->arch)
 		return -ENOMEM;
 	vm->arch->gic_fd = -1;
+	vm->arch->pvtime = vm_cap(vm, KVM_CAP_STEAL_TIME);
 	return choose_features(vm, cfg);
 }
 

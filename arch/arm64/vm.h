@@ -10,7 +10,7 @@ enum gic_kind { GIC_V3, GIC_V2 };
 
 struct arch_vm {
 	struct kvm_vcpu_init cpu; /* what every vCPU is: the host's CPU, with and without features */
-	bool sve;
+	bool sve, pvtime;
 	enum gic_kind gic; /* valid from arch_vm_init() on */
 	int gic_fd;	   /* from arch_vm_init() to arch_vm_ready(); else -1 */
 };

@@ -68,6 +68,7 @@ case_one()
 	fact_is cpus 1
 	fact_is kernel "$(uname -r)"
 	fact_is model pinvm
+	fact_is stolen 1
 	fact_is tty "GICv$gic"
 	case $cpu in
 	max*) fact_is sve 1; fact_is pac 1 ;;
@@ -158,7 +159,7 @@ case_button()
 	image=/boot/Image-full initrd=/boot/initrd-full
 	stopped 0 --grace 60
 	image=/boot/Image initrd=/boot/initrd
-	[ -n "$(fact button)" ] || wrong "the guest saw no key event"
+	fact_is button " 0001 0074 0001 0000" # EV_KEY, KEY_POWER, pressed
 }
 
 case_stop()
@@ -171,6 +172,17 @@ case_panic()
 {
 	boot 8 panic -m 256M
 	grep -q 'Kernel panic' /serial || wrong "no panic on the serial port"
+}
+
+# What cannot go on leaves its registers in the log.
+case_crash()
+{
+	: >/serial
+	pinvm run /boot/crash --timeout 20 --serial file=/serial --report /report >/log 2>&1
+	is "exit status" 12 $?
+	grep -q 'touched 0x1000000,' /log || wrong "where it went is not said"
+	grep -q 'x4  .* x7  0000000000001234' /log || wrong "no register x7"
+	grep -q ' pc 0000000040000048 ' /log || wrong "no program counter"
 }
 
 case_restart()

@@ -103,7 +103,7 @@ START_TEST(image_is_placed)
 	ck_assert_uint_eq(boot->entry, RAM_BASE + 0x80000);
 	ck_assert_mem_eq(ram + 0x80000, im.data, im.len);
 	ck_assert_uint_eq(boot->fdt % 8, 0);
-	ck_assert_uint_eq(boot->fdt, RAM_BASE + 16 * MIB - FDT_MAX);
+	ck_assert_uint_eq(boot->fdt, RAM_BASE + 16 * MIB - TAIL_SIZE);
 	ck_assert_uint_eq(boot->initrd_at, 0);
 	ck_assert_str_eq(boot->cmdline, "console=ttyS0");
 }
@@ -130,7 +130,7 @@ START_TEST(small_ram)
 	struct image im = image();
 	struct guest_config cfg = config(&im);
 
-	unit_ram(&mem, RAM_BASE, MIB + FDT_MAX);
+	unit_ram(&mem, RAM_BASE, MIB + TAIL_SIZE);
 	ck_assert_int_eq(try_boot(&cfg), 0);
 	ck_assert_uint_eq(boot->fdt, RAM_BASE + MIB);
 	put64(&im, 16, MIB + 1);
@@ -152,7 +152,7 @@ START_TEST(window)
 	unit_ram(&mem, RAM_BASE, 2 * MIB);
 	unit_ram(&mem, RAM_BASE + BOOT_WINDOW - 2 * MIB, 4 * MIB);
 	ck_assert_int_eq(try_boot(&cfg), 0);
-	ck_assert_uint_eq(boot->fdt, RAM_BASE + BOOT_WINDOW - FDT_MAX);
+	ck_assert_uint_eq(boot->fdt, RAM_BASE + BOOT_WINDOW - TAIL_SIZE);
 }
 END_TEST
 

@@ -91,12 +91,15 @@ END_TEST
 START_TEST(boot_facts)
 {
 	struct fdt_params p = params(1, 1, 1, 1);
+	uint64_t at, size;
 	int len;
 
 	p.serial = true;
 	p.initrd = RAM_BASE + 0x123000;
 	p.initrd_end = p.initrd + 77;
 	p.kaslr_seed = 0x1122334455667788;
+	p.reserved = RAM_BASE + 0x555000;
+	p.reserved_size = PVTIME_SIZE;
 	memset(p.seed, 0x5a, sizeof(p.seed));
 	build(&p);
 	ck_assert_uint_eq(cells64("/chosen", "linux,initrd-start", 0, 2), p.initrd);
@@ -104,6 +107,9 @@ START_TEST(boot_facts)
 	ck_assert_uint_eq(cells64("/chosen", "kaslr-seed", 0, 2), p.kaslr_seed);
 	ck_assert_mem_eq(fdt_getprop(buf, node("/chosen"), "rng-seed", &len), p.seed, sizeof(p.seed));
 	ck_assert_int_eq(len, sizeof(p.seed));
+	ck_assert_int_eq(fdt_num_mem_rsv(buf), 1);
+	ck_assert_int_eq(fdt_get_mem_rsv(buf, 0, &at, &size), 0);
+	ck_assert(at == p.reserved && size == p.reserved_size);
 	/* The console is a node that is there. */
 	ck_assert_str_eq(text(text("/chosen", "stdout-path"), "compatible"), "ns16550a");
 	ck_assert_uint_eq(cell("/serial@1000000", "interrupts", 1, 3), PIN_SERIAL);
