@@ -69,7 +69,10 @@ case_one()
 	fact_is kernel "$(uname -r)"
 	fact_is model pinvm
 	fact_is stolen 1
-	fact_is tty "GICv$gic"
+	case $gic in
+	3) fact_is tty GICv3 ;;
+	2) fact_is tty GIC-0 ;; # as Linux names it
+	esac
 	case $cpu in
 	max*) fact_is sve 1; fact_is pac 1 ;;
 	*) fact_is sve 0; fact_is pac 0 ;;
