@@ -123,6 +123,17 @@ case_mmio()
 	fact_is msis 0
 }
 
+# A guest that pings its host over a tap.
+case_net()
+{
+	tunctl -t tap0 >/dev/null
+	ip addr add 10.0.2.1/24 dev tap0
+	ip link set tap0 up
+	boot 0 net -m 256M -c 2 -N tap=tap0 "$@"
+	fact_is pings 3
+	tunctl -d tap0 >/dev/null
+}
+
 case_reset()
 {
 	boot 8 reset -m 256M
