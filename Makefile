@@ -71,9 +71,9 @@ lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
 # What only one architecture has is tested in a folder of its name.
 unit_src := $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c)
 unit_bin := $(addprefix $(B)/tests/,$(notdir $(unit_src:.c=)))
-# It brings malloc() of its own, which a static C library does not stand aside for.
+# Tests with malloc() of their own do without it there: a static C library does not stand aside for one.
 ifeq ($(STATIC),1)
-unit_bin := $(filter-out %/test_oom,$(unit_bin))
+$(B)/obj/tests/unit/%.o: all_cflags += -DOWN_ALLOCATOR=0
 endif
 fuzz_src := $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c)
 fuzz_names := $(patsubst fuzz_%.c,%,$(notdir $(fuzz_src)))
@@ -144,7 +144,7 @@ wrapped := malloc calloc realloc reallocarray aligned_alloc mmap eventfd epoll_c
 $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
-unit_kernel := blk_threads console disk fill loop loop_io loop_plain mem mem_plan thread tty virtio_pci_rng
+unit_kernel := blk_threads console disk fill loop loop_io loop_plain mem mem_plan net_threads tap thread tty virtio_pci_rng
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
 check-unit: $(unit_bin) ## unit tests only
