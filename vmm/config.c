@@ -196,7 +196,7 @@ static int check_disk(const struct guest_config *cfg, const struct disk_config *
 	return ret ? ret : check_burst("--disk", disk->path, "iops", disk->iops, disk->iops_burst);
 }
 
-static int check_net(const struct net_config *net)
+static int check_net(const struct guest_config *cfg, const struct net_config *net)
 {
 	const char *which;
 	cpu_set_t fds;
@@ -206,6 +206,11 @@ static int check_net(const struct net_config *net)
 		log_err("--net: %s", net->tap ? "tap= and fd= exclude each other" : "needs tap=NAME or fd=N");
 		return -EINVAL;
 	}
+	for (const struct net_config *other = cfg->nets; net->tap && other < net; other++)
+		if (other->tap && !strcmp(other->tap, net->tap)) {
+			log_err("--net tap=%s: given twice; each device needs a tap of its own", net->tap);
+			return -EINVAL;
+		}
 	if (net->fd && (value_cpulist(net->fd, &fds, sizeof(fds)) || CPU_COUNT(&fds) != (int)net->pairs)) {
 		log_err("--net fd=%s: pairs=%u needs as many descriptors", net->fd, net->pairs);
 		return -EINVAL;
@@ -256,7 +261,7 @@ int config_check(struct guest_config *cfg)
 			return ret;
 	}
 	for (unsigned i = 0; i < cfg->nnets; i++)
-		if (check_net(&cfg->nets[i]))
+		if (check_net(cfg, &cfg->nets[i]))
 			return -EINVAL;
 	ret = check_topology(&cfg->cpus);
 	if (!ret && cfg->nnumas) /* without, what can fail is this host's doing: mem_plan() */

@@ -70,6 +70,8 @@ static int set_header(const struct tap *tap, unsigned pair)
 
 static int ask_interface(const struct tap *tap, unsigned long request, struct ifreq *ifr)
 {
+	if (tap->private.elsewhere)
+		return -ENODEV;
 	memset(ifr, 0, sizeof(*ifr));
 	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", tap->name);
 	return ioctl(tap->private.netlink, request, ifr) < 0 ? -errno : 0;
@@ -163,14 +165,22 @@ static int adopt(struct tap *tap, int fd)
 	struct ifreq ifr = {0};
 	int own, flags;
 
+	/* Those that pinvm opened itself are closed on exec; one that came with it cannot be. */
+	if (fcntl(fd, F_GETFD) != 0) {
+		log_err("--net fd=%d: no such descriptor was open when pinvm was started", fd);
+		return -EBADF;
+	}
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0) {
-		log_err("--net fd=%d: %s", fd,
-			errno == EBADF ? "no such descriptor is open" : "not a tap's descriptor");
+		log_err("--net fd=%d: not a tap's descriptor", fd);
 		return -EBADF;
 	}
 	if (((unsigned)ifr.ifr_flags & need) != need) {
 		log_err("--net fd=%d: %s was opened without IFF_TAP, IFF_NO_PI or IFF_VNET_HDR", fd,
 			ifr.ifr_name);
+		return -EINVAL;
+	}
+	if (tap->pairs && memcmp(tap->name, ifr.ifr_name, sizeof(tap->name)) != 0) {
+		log_err("--net fd=%d: of the tap %s, and the one before of %s", fd, ifr.ifr_name, tap->name);
 		return -EINVAL;
 	}
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -181,6 +191,15 @@ static int adopt(struct tap *tap, int fd)
 	tap->private.multi = (unsigned)ifr.ifr_flags & IFF_MULTI_QUEUE;
 	memcpy(tap->name, ifr.ifr_name, sizeof(tap->name));
 	return 0;
+}
+
+/* Is the interface of that name in our network namespace this one? Its address is asked of both. */
+static bool is_here(const struct tap *tap)
+{
+	struct ifreq own = {0}, named;
+
+	return !ioctl(tap->fd[0], SIOCGIFHWADDR, &own) && !ask_interface(tap, SIOCGIFHWADDR, &named) &&
+	       !memcmp(own.ifr_hwaddr.sa_data, named.ifr_hwaddr.sa_data, ETH_ALEN);
 }
 
 static int open_fds(struct tap *tap, const struct net_config *cfg)
@@ -196,6 +215,8 @@ static int open_fds(struct tap *tap, const struct net_config *cfg)
 	for (int fd = 0; !err && fd < CPU_SETSIZE; fd++)
 		if (CPU_ISSET(fd, &fds))
 			close(fd);
+	if (!err)
+		tap->private.elsewhere = !is_here(tap);
 	return err;
 }
 
@@ -234,11 +255,16 @@ static int settle_mtu(struct tap *tap, const struct net_config *cfg)
 	if (err || !cfg->mtu || cfg->mtu == tap->mtu)
 		goto out;
 	ifr.ifr_mtu = (int)cfg->mtu;
-	if (ioctl(tap->private.netlink, SIOCSIFMTU, &ifr) < 0 && cfg->mtu > tap->mtu) {
+	if (!ioctl(tap->private.netlink, SIOCSIFMTU, &ifr))
+		goto out;
+	if (cfg->mtu > tap->mtu) {
 		log_err("--net tap=%s,mtu=%u: its own MTU is %u: ip link set %s mtu %u", tap->name, cfg->mtu,
 			tap->mtu, tap->name, cfg->mtu);
 		return -EPERM;
 	}
+	log_warn("--net tap=%s,mtu=%u: its own MTU stays %u, and longer packets are dropped: ip link set %s "
+		 "mtu %u",
+		tap->name, cfg->mtu, tap->mtu, tap->name, cfg->mtu);
 out:
 	tap->mtu = cfg->mtu ? cfg->mtu : tap->mtu;
 	return 0;
@@ -390,6 +416,13 @@ static int attach_again(struct tap *tap)
 	return err;
 }
 
+static void learn_index(struct tap *tap)
+{
+	struct ifreq ifr;
+
+	tap->private.index = ask_interface(tap, SIOCGIFINDEX, &ifr) ? 0 : ifr.ifr_ifindex;
+}
+
 /* *again: it was gone meanwhile. */
 static enum tap_link look(struct tap *tap, bool *again)
 {
@@ -399,6 +432,7 @@ static enum tap_link look(struct tap *tap, bool *again)
 		if (!tap->private.named || ask_interface(tap, SIOCGIFFLAGS, &ifr) || attach_again(tap))
 			return TAP_GONE;
 		*again = true;
+		learn_index(tap);
 	} else {
 		memcpy(tap->name, own.ifr_name, sizeof(tap->name)); /* it may have got another */
 	}
@@ -407,16 +441,37 @@ static enum tap_link look(struct tap *tap, bool *again)
 	return ifr.ifr_flags & IFF_UP ? TAP_UP : TAP_DOWN;
 }
 
+/*
+ * The interface's number is all that is read of a message, so that other interfaces' coming and going costs
+ * nobody a look. When ours is gone, any may be its return.
+ */
+static bool any_for_us(const struct tap *tap)
+{
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg info;
+	} m;
+	bool any = false;
+	ssize_t n;
+
+	for (;;) {
+		n = recv(tap->private.netlink, &m, sizeof(m), MSG_DONTWAIT);
+		if (n < 0 && errno != ENOBUFS && errno != EINTR)
+			return any;
+		if (n < (ssize_t)sizeof(m) || tap->link == TAP_GONE || !tap->private.index ||
+			m.info.ifi_index == tap->private.index)
+			any = true;
+	}
+}
+
 static void link_message(struct loop_ev *ev, uint32_t events)
 {
 	struct tap *tap = container_of(ev, struct tap, private.ev);
 	enum tap_link was = tap->link;
 	bool again = false;
-	char bytes[64];
 
-	while (recv(tap->private.netlink, bytes, sizeof(bytes), MSG_DONTWAIT) >= 0 || errno == ENOBUFS ||
-		errno == EINTR)
-		;
+	if (!any_for_us(tap))
+		return;
 	tap->link = look(tap, &again);
 	if (again)
 		was = TAP_GONE;
@@ -437,6 +492,7 @@ int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *ta
 	if (err)
 		return log_errno(err, "--net tap=%s: netlink", tap->name);
 	tap->private.loop = loop;
+	learn_index(tap);
 	settle_link(tap); /* from here on, messages tell */
 	return 0;
 }

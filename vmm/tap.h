@@ -39,6 +39,9 @@ struct tap {
 	struct {
 		bool multi;	  /* IFF_MULTI_QUEUE */
 		bool named;	  /* by tap=: may be attached again when it comes back */
+		bool elsewhere;	  /* in another network namespace, where its name means another interface or
+				     none */
+		int index;	  /* of the interface; 0: not known */
 		bool made;	  /* by us */
 		unsigned offload; /* as set last: a tap that comes back has forgotten it */
 		unsigned active;
@@ -58,9 +61,9 @@ int tap_open(struct tap *tap, const struct net_config *cfg);
 void tap_close(struct tap *tap);
 
 /*
- * Look at the link now, and from now on: `changed` runs on the loop's thread after tap->link has become another one. A
- * tap that was deleted and made again has been attached to again by then. Main, before the loop runs. 0 or
- * -errno, logged.
+ * Look at the link now, and from now on: `changed` runs on the loop's thread after tap->link has become
+ * another one. A tap that was deleted and made again has been attached to again by then. Main, before the
+ * loop runs. 0 or -errno, logged.
  */
 int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was));
 void tap_unwatch(struct tap *tap);

@@ -126,7 +126,8 @@ void net_set_status(struct net *net, uint16_t clear, uint16_t set)
 	if (now == was)
 		return;
 	config_put(net, off, &now, sizeof(now));
-	if (net_has(net, VIRTIO_NET_F_STATUS))
+	/* That its announcement was heard, the driver has said itself. */
+	if (net_has(net, VIRTIO_NET_F_STATUS) && (set || clear & VIRTIO_NET_S_LINK_UP))
 		virtio_config_changed(&net->dev);
 }
 
@@ -175,14 +176,18 @@ static void tap_ready(struct loop_ev *ev, uint32_t events)
 		virtio_again(&pair->net->dev, 2 * pair->index + 1);
 }
 
-int net_pair_watch(struct net_pair *pair)
+int net_pair_watch_anew(struct net_pair *pair)
 {
 	int err;
 
-	if (pair->rx_on || pair->tx_on)
-		return 0;
+	loop_unwatch(pair->loop, &pair->ev);
 	err = loop_watch(pair->loop, &pair->ev, pair->tap->fd[pair->index], EPOLLIN | EPOLLOUT);
-	return err ? log_errno(err, "%s: watching the tap", pair->net->dev.name) : 0;
+	return err ? log_errno(err, "%s: pair %u: watching its tap", pair->net->dev.name, pair->index) : 0;
+}
+
+int net_pair_watch(struct net_pair *pair)
+{
+	return pair->rx_on || pair->tx_on ? 0 : net_pair_watch_anew(pair);
 }
 
 static void pair_off(struct net_pair *pair, bool *on)
@@ -198,11 +203,8 @@ static void nudged(struct loop_call *call)
 
 	atomic_store(&pair->nudged, false);
 	/* A tap that was gone when it was begun to be watched says nothing when it is back. */
-	if (pair->rx_on || pair->tx_on) {
-		loop_unwatch(pair->loop, &pair->ev);
-		if (loop_watch(pair->loop, &pair->ev, pair->tap->fd[pair->index], EPOLLIN | EPOLLOUT))
-			log_warn("%s: pair %u: its tap cannot be watched", pair->net->dev.name, pair->index);
-	}
+	if (pair->rx_on || pair->tx_on)
+		net_pair_watch_anew(pair);
 	tap_ready(&pair->ev, 0);
 }
 
@@ -228,9 +230,10 @@ static enum net_role role(const struct net *net, unsigned q)
 static int net_start(struct virtio_dev *dev)
 {
 	struct net *net = net_of(dev);
-	bool mq = net_has(net, VIRTIO_NET_F_MQ);
+	bool mq = dev->features >> VIRTIO_NET_F_MQ & 1;
 	int err;
 
+	net->features = dev->features;
 	net->mergeable = net_has(net, VIRTIO_NET_F_MRG_RXBUF);
 	net->tx_csum = net_has(net, VIRTIO_NET_F_CSUM);
 	net->tx_gso = tx_gso(dev->features);
@@ -333,9 +336,30 @@ static void net_destroy(struct virtio_dev *dev)
 	free(net);
 }
 
+/* 5.1.3.1 */
+static const struct virtio_need net_needs[] = {
+	{VIRTIO_NET_F_GUEST_TSO4, 1ull << VIRTIO_NET_F_GUEST_CSUM},
+	{VIRTIO_NET_F_GUEST_TSO6, 1ull << VIRTIO_NET_F_GUEST_CSUM},
+	{VIRTIO_NET_F_GUEST_ECN, 1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6},
+	{NET_F_GUEST_USO4, 1ull << VIRTIO_NET_F_GUEST_CSUM},
+	{NET_F_GUEST_USO6, 1ull << VIRTIO_NET_F_GUEST_CSUM},
+	{VIRTIO_NET_F_HOST_TSO4, 1ull << VIRTIO_NET_F_CSUM},
+	{VIRTIO_NET_F_HOST_TSO6, 1ull << VIRTIO_NET_F_CSUM},
+	{VIRTIO_NET_F_HOST_ECN, 1ull << VIRTIO_NET_F_HOST_TSO4 | 1ull << VIRTIO_NET_F_HOST_TSO6},
+	{NET_F_HOST_USO, 1ull << VIRTIO_NET_F_CSUM},
+	{VIRTIO_NET_F_CTRL_RX, 1ull << VIRTIO_NET_F_CTRL_VQ},
+	{VIRTIO_NET_F_CTRL_VLAN, 1ull << VIRTIO_NET_F_CTRL_VQ},
+	{VIRTIO_NET_F_GUEST_ANNOUNCE, 1ull << VIRTIO_NET_F_CTRL_VQ},
+	{VIRTIO_NET_F_MQ, 1ull << VIRTIO_NET_F_CTRL_VQ},
+	{VIRTIO_NET_F_CTRL_MAC_ADDR, 1ull << VIRTIO_NET_F_CTRL_VQ},
+	{VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 1ull << VIRTIO_NET_F_CTRL_VQ},
+	{0},
+};
+
 static const struct virtio_ops net_ops = {
 	.id = VIRTIO_ID_NET,
 	.nvq = 3,
+	.needs = net_needs,
 	.start = net_start,
 	.kick = net_kick,
 	.stop = net_stop,

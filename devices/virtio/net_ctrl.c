@@ -13,8 +13,10 @@
 #include "devices/virtio/net_priv.h"
 #include "vmm/log.h"
 
-#define CTRL_QUEUE_TURN 64   /* commands before others have their turn */
-#define TABLE_MAX_MACS	4096 /* longer tables are refused unread */
+#define CTRL_QUEUE_TURN                                                                                      \
+	1		    /* a command before others have their turn: some take milliseconds in the kernel \
+			     */
+#define TABLE_MAX_MACS 4096 /* longer tables are refused unread */
 
 /* What is left of a command. */
 struct command {
@@ -168,17 +170,23 @@ static bool offloads(struct net *net, uint8_t cmd, struct command *c)
 			     1ull << VIRTIO_NET_F_GUEST_TSO6 | 1ull << VIRTIO_NET_F_GUEST_ECN |
 			     1ull << NET_F_GUEST_USO4 | 1ull << NET_F_GUEST_USO6;
 	uint64_t want = 0;
+	uint32_t was;
 	uint8_t le[8];
+	bool ok;
 
 	if (!net_has(net, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) || cmd != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET ||
 		!only(c, le, 8))
 		return false;
 	for (int i = 8; i--;)
 		want = want << 8 | le[i];
-	if (want & ~(net->dev.features & all) || tap_offload(&net->tap, net_tap_offload(want)))
+	if (want & ~(net->features & all))
 		return false;
-	atomic_store(&net->rx_gso, net_rx_gso(want));
-	return true;
+	/* Frames of a kind that is new may come before the call returns, of one that is not allowed any more
+	 * only after. */
+	was = atomic_fetch_or(&net->rx_gso, net_rx_gso(want));
+	ok = !tap_offload(&net->tap, net_tap_offload(want));
+	atomic_store(&net->rx_gso, ok ? net_rx_gso(want) : was);
+	return ok;
 }
 
 static bool obey(struct net *net, struct command *c)

@@ -48,6 +48,8 @@ struct net_rx {
 	struct iovec *iov_front; /* up to here take_plain() goes; iovs: take() only */
 	struct net_buf *buf, *buf_end, *bufs;
 	uint64_t bytes, want; /* there; needed before a frame is read */
+	uint64_t packet_max;  /* bytes of the longest frame that is no larger one to be cut up, header and all
+			       */
 	uint64_t enough;      /* want; NEVER: prepare() has to look at them before each frame */
 	enum net_supply supply;
 	bool gave_enough; /* the driver did so once */
@@ -90,6 +92,8 @@ struct net {
 	bool tx_csum;
 	uint32_t tx_gso; /* 1 << type: what the guest may ask for */
 	struct limits in, out;
+	uint64_t features; /* as dev.features was at the last start: that one is the transport's until the
+			      next */
 
 	_Atomic uint32_t rx_gso; /* 1 << type, NET_RX_CSUM, NET_RX_ECN: what it takes */
 	atomic_bool vlan_filter;
@@ -114,7 +118,7 @@ static inline struct net *net_of(struct virtio_dev *dev)
 
 static inline bool net_has(const struct net *net, unsigned feature)
 {
-	return net->dev.features >> feature & 1;
+	return net->features >> feature & 1;
 }
 
 /* A frame that went nowhere. Any of the device's threads; not in the way of those that went through. */
@@ -133,6 +137,7 @@ int net_tx_kick(struct net_pair *pair);
 void net_tx_stop(struct net_pair *pair);
 
 /* Hear of the tap from now on. 0 or -errno. */
+int net_pair_watch_anew(struct net_pair *pair); /* ... and of what it is now, too */
 int net_pair_watch(struct net_pair *pair);
 /* Any thread: look at both queues again. */
 void net_pair_nudge(struct net_pair *pair);

@@ -36,7 +36,12 @@ static uint64_t want(const struct net *net)
 
 void net_rx_start(struct net_pair *pair)
 {
-	pair->rx.want = pair->rx.enough = want(pair->net);
+	const struct net *net = pair->net;
+
+	pair->rx.want = pair->rx.enough = want(net);
+	pair->rx.packet_max = NET_HDR + NET_FRAME_MAX;
+	if (net_has(net, VIRTIO_NET_F_MTU))
+		pair->rx.packet_max = NET_HDR + NET_FRAME_MIN + NET_VLAN_TAG + net->tap.mtu;
 }
 
 void net_rx_stop(struct net_pair *pair)
@@ -215,6 +220,10 @@ static bool passes(struct net_pair *pair, size_t len)
 		has |= NET_RX_ECN;
 	if (unlikely(has & ~takes))
 		return false;
+	/* What is to be cut into packets may be longer than the MTU the driver was told, a packet may not
+	 * (5.1.4.1). */
+	if (unlikely(!(head[1] & 7) && len > rx->packet_max))
+		return false;
 	/* 5.1.6.4.1; the kernel says "data valid" to everybody. */
 	flags = takes & NET_RX_CSUM ? head[0] & KNOWN_FLAGS : 0;
 	if (flags != head[0])
@@ -250,7 +259,9 @@ static __always_inline bool deliver_plain(struct net_rx *rx, size_t len, uint16_
 	uint8_t *p = rx->iov->iov_base;
 	uint16_t head, type, one = 1;
 
-	if (unlikely(len > rx->iov->iov_len || len < NET_HDR + NET_FRAME_MIN))
+	/* From the shortest to the longest in one comparison. */
+	if (unlikely(len > rx->iov->iov_len ||
+		     len - (NET_HDR + NET_FRAME_MIN) > rx->packet_max - (NET_HDR + NET_FRAME_MIN)))
 		return false;
 	ring_copy(&head, p, 2);
 	ring_copy(&type, p + NET_HDR + 12, 2);
@@ -405,7 +416,7 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 			continue;
 		}
 		if (limited)
-			limits_take(&net->in, loop_now(pair->loop), len);
+			limits_take(&net->in, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
 		bytes += len;
 		if (likely(deliver_plain(rx, len, known)))
 			continue;

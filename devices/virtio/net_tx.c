@@ -129,7 +129,15 @@ static __always_inline int send_frame(struct net_pair *pair, unsigned at, unsign
 	return 0;
 }
 
-/* The tap is full; it says when it is not any more. */
+/* The tap is full. It says when it is not any more only to who has asked since it was: watch it anew. */
+static int wait_for_room(struct net_pair *pair)
+{
+	int err = net_pair_watch_anew(pair);
+
+	pair->tx_on = !err;
+	return err ? err : VIRTIO_STALLED;
+}
+
 static int keep(struct net_pair *pair, const struct virtq_chain *chain, unsigned at, unsigned n)
 {
 	struct net_tx *tx = &pair->tx;
@@ -137,21 +145,14 @@ static int keep(struct net_pair *pair, const struct virtq_chain *chain, unsigned
 	tx->kept = *chain;
 	tx->kept_at = at;
 	tx->kept_n = n;
-	if (!pair->tx_on) {
-		int err = net_pair_watch(pair);
-
-		if (err)
-			return err;
-		pair->tx_on = true;
-	}
-	return VIRTIO_STALLED;
+	return wait_for_room(pair);
 }
 
 /* It went, or will not go. */
 static inline void finish(struct net_pair *pair, size_t head, uint64_t len, bool limited)
 {
 	if (unlikely(limited))
-		limits_take(&pair->net->out, loop_now(pair->loop), len);
+		limits_take(&pair->net->out, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
 	virtq_push(pair->tx.vq, head, 0);
 }
 
@@ -200,7 +201,7 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 	int r;
 
 	for (size_t left = tx->vq->num; left && bytes < NET_TURN; left--) {
-		if (limited && (ns = limits_wait(&net->out, loop_now(pair->loop))))
+		if (limited && virtq_waiting(tx->vq) && (ns = limits_wait(&net->out, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index + 1, ns);
 		r = send_one(pair, &chain, limited);
 		if (unlikely(r))
@@ -217,7 +218,7 @@ int net_tx_kick(struct net_pair *pair)
 
 	if (unlikely(tx->kept_n)) {
 		if (send_frame(pair, tx->kept_at, tx->kept_n))
-			return VIRTIO_STALLED;
+			return wait_for_room(pair);
 		tx->kept_n = 0;
 		finish(pair, tx->kept.head, tx->kept.read_len, limited);
 	}

@@ -86,6 +86,8 @@ static void begin_reset(struct vregs *r)
 		return;
 	r->draining = true;
 	r->drained = false;
+	while (!sem_trywait(&r->stopped_sem)) /* of resets that nobody waited for */
+		;
 	if (r->ops->quiet)
 		r->ops->quiet(r);
 	vregs_update_kicks(r);

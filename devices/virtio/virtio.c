@@ -40,7 +40,12 @@ void virtio_config_changed(struct virtio_dev *dev)
 
 bool virtio_features_ok(const struct virtio_dev *dev, uint64_t wanted)
 {
-	return !(wanted & ~dev->offered) && wanted & 1ULL << VIRTIO_F_VERSION_1;
+	if (wanted & ~dev->offered || !(wanted & 1ULL << VIRTIO_F_VERSION_1))
+		return false;
+	for (const struct virtio_need *n = dev->ops->needs; n && n->any; n++)
+		if (wanted >> n->feature & 1 && !(wanted & n->any))
+			return false;
+	return true;
 }
 
 void virtio_flush(struct virtio_dev *dev, unsigned q)
@@ -65,8 +70,8 @@ static void queue_ignore_kicks(struct virtio_queue *q)
 	q->watched = false;
 }
 
-/* A queue whose driver broke the rules, or that the host cannot serve: neither kicks nor entries count until a
- * reset. */
+/* A queue whose driver broke the rules, or that the host cannot serve: neither kicks nor entries count until
+ * a reset. */
 static void queue_broken(struct virtio_queue *q, const char *what)
 {
 	char why[64];
@@ -124,7 +129,8 @@ static void queue_kicked(struct loop_ev *ev, uint32_t events)
 	queue_run(q);
 }
 
-/* The end of a round: tell the guest what is done, and see what else it wants; before sleeping ask it for kicks. */
+/* The end of a round: tell the guest what is done, and see what else it wants; before sleeping ask it for
+ * kicks. */
 static bool queue_idle(struct loop_idle *idle, bool sleeping)
 {
 	struct virtio_queue *q = container_of(idle, struct virtio_queue, idle);

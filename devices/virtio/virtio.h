@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtio device: a function of (guest memory, virtqs, kick and call events, back end). It never sees KVM, a
- * transport or a register. Transport calls (virtio_start ... virtio_stop) come from vCPU threads under the transport's
- * mutex and only post to the loops; ops run on the loops' threads.
+ * transport or a register. Transport calls (virtio_start ... virtio_stop) come from vCPU threads under the
+ * transport's mutex and only post to the loops; ops run on the loops' threads.
  */
 #ifndef PINVM_VIRTIO_H
 #define PINVM_VIRTIO_H
@@ -28,27 +28,37 @@ struct virtio_dev;
 /* What kick() says when it must not be called again before virtio_resume(). */
 #define VIRTIO_STALLED 1
 /* ... when it must be, though no chain may be waiting in the ring. */
-#define VIRTIO_AGAIN 2
+#define VIRTIO_AGAIN   2
+
+/* A feature that means nothing without one of others: 1 << number each. */
+struct virtio_need {
+	uint8_t feature;
+	uint64_t any;
+};
 
 struct virtio_ops {
 	uint16_t id, nvq;
-	/* Home loop, before any queue runs: features and config are frozen. 0 or -errno (NEEDS_RESET). May be NULL. */
+	const struct virtio_need *needs; /* ends with any = 0; NULL: none */
+	/* Home loop, before any queue runs: features and config are frozen. 0 or -errno (NEEDS_RESET). May be
+	 * NULL. */
 	int (*start)(struct virtio_dev *dev);
 	/*
-	 * The queue's loop: chains may be waiting. Handles at most one queue size of them; virtio.c calls again while there
-	 * are more, in turn with everything else on that loop, and flushes what was pushed at the end of each round.
-	 * 0; -EPROTO from virtq_pop() is given back, virtio.c sets NEEDS_RESET and stops the queue; VIRTIO_STALLED: the
-	 * rest stays in the ring, no kicks wanted, until the device calls virtio_resume(); VIRTIO_AGAIN: there is work that
-	 * the ring does not show.
+	 * The queue's loop: chains may be waiting. Handles at most one queue size of them; virtio.c calls
+	 * again while there are more, in turn with everything else on that loop, and flushes what was pushed
+	 * at the end of each round. 0; -EPROTO from virtq_pop() is given back, virtio.c sets NEEDS_RESET and
+	 * stops the queue; VIRTIO_STALLED: the rest stays in the ring, no kicks wanted, until the device
+	 * calls virtio_resume(); VIRTIO_AGAIN: there is work that the ring does not show.
 	 */
 	int (*kick)(struct virtio_dev *dev, unsigned q);
-	/* The queue's loop: take no new chains; call done when nothing of this queue is in flight (may be at once). The ring
-	 * is dead already: virtq_push() still gives heads back, and nothing is written. Called for queues that ran. */
+	/* The queue's loop: take no new chains; call done when nothing of this queue is in flight (may be at
+	 * once). The ring is dead already: virtq_push() still gives heads back, and nothing is written.
+	 * Called for queues that ran. */
 	void (*stop)(struct virtio_dev *dev, unsigned q, struct done *done);
-	/* vCPU thread, under the transport mutex: the guest wrote config space; off + len is inside config_len. May be NULL. */
+	/* vCPU thread, under the transport mutex: the guest wrote config space; off + len is inside
+	 * config_len. May be NULL. */
 	void (*write_config)(struct virtio_dev *dev, uint32_t off, const void *data, unsigned len);
-	/* vCPU thread, under the transport mutex: config fields the guest may write take their first values. features: those
-	 * negotiated, at DRIVER_OK; 0 at reset. May be NULL. */
+	/* vCPU thread, under the transport mutex: config fields the guest may write take their first values.
+	 * features: those negotiated, at DRIVER_OK; 0 at reset. May be NULL. */
 	void (*settle)(struct virtio_dev *dev, uint64_t features);
 	void (*destroy)(struct virtio_dev *dev);
 };
@@ -60,11 +70,12 @@ struct virtio_transport {
 	void (*config_changed)(struct virtio_transport *t);
 	void (*needs_reset)(struct virtio_transport *t);
 	/*
-	 * What main tells it. reset: as at power-on, while no vCPU runs; loops keep running. 0, or -ETIMEDOUT (logged) when
-	 * the device has not drained in 10 s: what is in flight may still write guest RAM, and reads the device's memory, so
-	 * neither may be used for anything else or freed; its status reads non-zero until it has drained. ask_reset() only
-	 * begins: several devices that were asked before the first is waited for drain side by side, within the same 10 s.
-	 * destroy: after vCPUs and loops have ended their threads; the device goes too.
+	 * What main tells it. reset: as at power-on, while no vCPU runs; loops keep running. 0, or -ETIMEDOUT
+	 * (logged) when the device has not drained in 10 s: what is in flight may still write guest RAM, and
+	 * reads the device's memory, so neither may be used for anything else or freed; its status reads
+	 * non-zero until it has drained. ask_reset() only begins: several devices that were asked before the
+	 * first is waited for drain side by side, within the same 10 s. destroy: after vCPUs and loops have
+	 * ended their threads; the device goes too.
 	 */
 	void (*ask_reset)(struct virtio_transport *t);
 	int (*reset)(struct virtio_transport *t);
@@ -75,10 +86,10 @@ struct limits;
 
 struct virtio_queue {
 	struct virtq vq;
-	struct virtq_cfg cfg;    /* transport's */
+	struct virtq_cfg cfg;	 /* transport's */
 	struct virtq_cfg frozen; /* copy of it at DRIVER_OK; base: where to continue, after a stop */
-	struct loop *loop;    /* set when the device is built */
-	int kick_fd;          /* eventfd, made by virtio_init(); never read */
+	struct loop *loop;	 /* set when the device is built */
+	int kick_fd;		 /* eventfd, made by virtio_init(); never read */
 	struct loop_ev kick;
 	struct loop_idle idle;
 	struct loop_call start_call, stop_call;
@@ -86,13 +97,13 @@ struct virtio_queue {
 	struct done stopped;
 	struct virtio_dev *dev;
 	unsigned index;
-	bool ready;   /* home loop: its start was posted */
-	bool live;    /* between start and stop, on the loop's thread */
-	bool watched; /* kicks are listened to */
-	bool stalled; /* waits for virtio_resume() */
-	bool again;   /* kick() is due whatever the ring says */
+	bool ready;			 /* home loop: its start was posted */
+	bool live;			 /* between start and stop, on the loop's thread */
+	bool watched;			 /* kicks are listened to */
+	bool stalled;			 /* waits for virtio_resume() */
+	bool again;			 /* kick() is due whatever the ring says */
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
-	_Atomic uint64_t limited;        /* virtio_pause() */
+	_Atomic uint64_t limited;	 /* virtio_pause() */
 };
 
 struct virtio_dev {
@@ -105,36 +116,40 @@ struct virtio_dev {
 	unsigned nvq;
 	uint16_t queue_max;
 	struct virtio_queue *queue; /* [nvq] */
-	uint8_t config[64];         /* device configuration as the guest reads it; written by the device under its rules */
+	uint8_t config[64]; /* device configuration as the guest reads it; written by the device under its
+			       rules */
 	unsigned config_len;
 	_Atomic uint32_t config_gen;
 	const struct limits *limits; /* the device's own, for reports; NULL: it has none */
 	struct virtio_transport *transport;
 	struct loop_call start_call, stop_call; /* home loop's part of starting and stopping */
-	bool started;                           /* transport's mutex: virtio_start() was not followed by a stop */
-	_Atomic bool stopping;                  /* from virtio_stop() until drained */
-	_Atomic unsigned pending;               /* queues that have not drained */
+	bool started;		  /* transport's mutex: virtio_start() was not followed by a stop */
+	_Atomic bool stopping;	  /* from virtio_stop() until drained */
+	_Atomic unsigned pending; /* queues that have not drained */
 	struct done *on_stopped;
-	_Atomic bool broken; /* NEEDS_RESET was reported since the last reset */
-	atomic_uint complaints; /* lines logged about the driver: log_few() */
+	_Atomic bool broken;	  /* NEEDS_RESET was reported since the last reset */
+	atomic_uint complaints;	  /* lines logged about the driver: log_few() */
 	_Atomic uint64_t dropped; /* frames of a network that went nowhere; any loop's thread */
-	_Atomic uint64_t errors; /* the host failed to do what the guest asked for; ring_count(), by one loop's thread */
+	_Atomic uint64_t errors;  /* the host failed to do what the guest asked for; ring_count(), by one
+				     loop's thread */
 };
 
-/* For devices: set up the common part (queues all on `loop` until changed, kick eventfds, offered: VERSION_1 and the ring
- * features, to which the device adds its own). dev is zeroed memory. 0 or -errno (logged). */
-int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const char *name, const struct guest_mem *mem,
-	struct loop *loop, unsigned nvq, uint16_t queue_max);
+/* For devices: set up the common part (queues all on `loop` until changed, kick eventfds, offered: VERSION_1
+ * and the ring features, to which the device adds its own). dev is zeroed memory. 0 or -errno (logged). */
+int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const char *name,
+	const struct guest_mem *mem, struct loop *loop, unsigned nvq, uint16_t queue_max);
 /* By main, before the loops are destroyed, while nothing runs them. */
 void virtio_fini(struct virtio_dev *dev);
 
-/* For devices, on the queue's loop: publish pushed chains and interrupt the guest if it wants that. virtio.c does so at the
- * end of every round of the loop, so that a batch is one interrupt; call it only where sooner is better. */
+/* For devices, on the queue's loop: publish pushed chains and interrupt the guest if it wants that. virtio.c
+ * does so at the end of every round of the loop, so that a batch is one interrupt; call it only where sooner
+ * is better. */
 void virtio_flush(struct virtio_dev *dev, unsigned q);
-/* For devices, on the queue's loop: what kick() was stalled for has come; it is called again before the loop sleeps. */
+/* For devices, on the queue's loop: what kick() was stalled for has come; it is called again before the loop
+ * sleeps. */
 void virtio_resume(struct virtio_dev *dev, unsigned q);
-/* For kick(), when the device's limits say so: counts it, and resumes after ns, unless the queue is stopped meanwhile.
- * Returns VIRTIO_STALLED, for kick() to return. */
+/* For kick(), when the device's limits say so: counts it, and resumes after ns, unless the queue is stopped
+ * meanwhile. Returns VIRTIO_STALLED, for kick() to return. */
 int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns);
 /* The same, and it is called at once, even if no chain is waiting in the ring. Not from within kick(). */
 void virtio_again(struct virtio_dev *dev, unsigned q);
@@ -144,12 +159,14 @@ void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once p
 
 /*
  * For transports, under their mutex. start: DRIVER_OK was written.
- * stop: `done` fires when every started queue has drained and no ring and no buffer will be touched any more; at once,
- * before virtio_stop() returns, when the device was not running, otherwise on a loop's thread. While a stop is running another one is ignored (the first `done` will fire), and a start is refused with
+ * stop: `done` fires when every started queue has drained and no ring and no buffer will be touched any more;
+ * at once, before virtio_stop() returns, when the device was not running, otherwise on a loop's thread. While
+ * a stop is running another one is ignored (the first `done` will fire), and a start is refused with
  * NEEDS_RESET: a device that a transport stopped waiting for cannot be used before it has drained after all.
  */
 void virtio_start(struct virtio_dev *dev);
 void virtio_stop(struct virtio_dev *dev, struct done *done);
-bool virtio_features_ok(const struct virtio_dev *dev, uint64_t wanted); /* a subset, VERSION_1 included */
+/* A subset of what was offered, VERSION_1 included, in which nothing lacks what it needs (2.2.2). */
+bool virtio_features_ok(const struct virtio_dev *dev, uint64_t wanted);
 
 #endif

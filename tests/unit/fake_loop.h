@@ -22,6 +22,7 @@ struct loop {
 	bool ready[FAKE_WATCHES];
 	struct loop_timer *timers; /* the next one first */
 	uint64_t now;		   /* a test's to move: ns */
+	unsigned watches;			    /* made so far */
 	int watch_err;			    /* what the next loop_watch() returns */
 	bool (*backend)(struct loop *loop); /* completions; true: there were some */
 };
@@ -59,6 +60,7 @@ int loop_watch(struct loop *loop, struct loop_ev *ev, int fd, uint32_t events)
 		if (loop->watch[i])
 			continue;
 		ev->fd = fd;
+		loop->watches++;
 		loop->watch[i] = ev;
 		loop->ready[i] = false;
 		return 0;

@@ -99,6 +99,35 @@ START_TEST(refuses_what_cannot_be_waited_for)
 END_TEST
 
 /* More watches than any queue has room for, before and after the loop has an owner. */
+static void count_call(struct loop_ev *ev, uint32_t events)
+{
+	(*(unsigned *)(ev + 1))++;
+}
+
+/* A tap that was deleted: always "ready", with nothing to wait for. */
+START_TEST(nothing_behind_it_is_told_once)
+{
+	struct {
+		struct loop_ev ev;
+		unsigned calls;
+	} dead = {.ev.fn = count_call};
+	struct loop *loop = make(_i, 0);
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (!loop || fd < 0) {
+		printf("skip: %s\n", loop ? "/dev/net/tun can not be opened" : "no such engine");
+		return;
+	}
+	ck_assert_int_eq(loop_watch(loop, &dead.ev, fd, EPOLLIN | EPOLLOUT), 0);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_int_ge(loop_step(loop, true), 0);
+	ck_assert_uint_le(dead.calls, 1);
+	loop_unwatch(loop, &dead.ev);
+	loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
 START_TEST(many_watches)
 {
 	static struct counted c[LOOP_WATCHES];
@@ -496,7 +525,7 @@ END_TEST
 int main(void)
 {
 	const TTest *both[] = {watch_is_an_edge, stale_events_are_dropped, refuses_what_cannot_be_waited_for,
-		many_watches, posts_keep_order_and_none_is_lost, no_wakeup_is_lost, stop_from_elsewhere,
+		nothing_behind_it_is_told_once, many_watches, posts_keep_order_and_none_is_lost, no_wakeup_is_lost, stop_from_elsewhere,
 		a_call_may_post_itself, timers_run_in_order, idle_hooks_come_before_sleep, idle_hook_soak,
 		says_who_it_is};
 

@@ -293,7 +293,7 @@ START_TEST(where_the_queue_is)
 		queue = 2 * pairs;
 		ck_assert_uint_eq(tell8(VIRTIO_NET_CTRL_RX, 0, 1), OK);
 		reset();
-		start(CTRL & ~F(CTRL_VQ)); /* nobody listens */
+		start(BASE & ~F(CTRL_VQ)); /* nobody listens */
 		for (unsigned q = 2; q < dev->nvq; q++) {
 			struct ring_seg seg = {BUF + 0x90000, 16, true};
 
@@ -460,8 +460,9 @@ START_TEST(floods_take_turns)
 	filters = fake_tap.filters;
 	submit(queue);
 	fake_work(&loop[0]);
-	ck_assert_uint_eq(fake_tap.filters - filters, 64);
+	ck_assert_uint_eq(fake_tap.filters - filters, 1);
 	run();
+	ck_assert_uint_eq(fake_tap.filters - filters, 120);
 	ck_assert_uint_eq(used(queue), 120);
 	destroy();
 }

@@ -174,7 +174,7 @@ START_TEST(bytes_a_second_of_each_direction)
 {
 	struct ring_seg seg = {BUF + 0x100000, F2, false};
 
-	build((struct net_config){.bps = 10 * F2, .bps_burst = 1});
+	build((struct net_config){.bps = 10 * (F2 - NET_HDR), .bps_burst = 1});
 	start(BASE);
 	post(NUM, 1600);
 	memset(at(seg.gpa), 0, F2);
@@ -427,6 +427,8 @@ START_TEST(any_set_of_offloads_starts)
 	static const unsigned bit[] = {VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_TSO4,
 		VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_ECN, NET_F_GUEST_USO4, NET_F_GUEST_USO6};
 
+	bool valid;
+
 	build((struct net_config){0});
 	for (unsigned set = 0; set < 64; set++) {
 		uint64_t features = BASE;
@@ -434,6 +436,11 @@ START_TEST(any_set_of_offloads_starts)
 		for (unsigned i = 0; i < 6; i++)
 			features |= set & 1u << i ? 1ull << bit[i] : 0;
 		fake_tap.offload = 0xff;
+		/* All but checksums need those, ECN a kind of TSO (5.1.3.1). */
+		valid = (!(set & ~1u) || set & 1) && (!(set & 8) || set & 6);
+		ck_assert_int_eq(virtio_features_ok(dev, features), valid);
+		if (!valid)
+			continue;
 		start(features);
 		ck_assert_msg(!transport.resets_wanted, "features 0x%lx", features);
 		if (!(set & 1))
@@ -445,6 +452,30 @@ START_TEST(any_set_of_offloads_starts)
 	fake_tap.offload_err = -EINVAL;
 	start(BASE);
 	ck_assert_uint_eq(transport.resets_wanted, 1);
+	destroy();
+}
+END_TEST
+
+/* What is told through the control queue needs one; what is left to the host's cutting, its checksums. */
+START_TEST(features_need_others)
+{
+	static const uint64_t commands = F(CTRL_RX) | F(CTRL_VLAN) | F(GUEST_ANNOUNCE) | F(MQ) |
+					 F(CTRL_MAC_ADDR) | F(CTRL_GUEST_OFFLOADS);
+	static const uint64_t cut = F(HOST_TSO4) | F(HOST_TSO6) | 1ull << NET_F_HOST_USO;
+
+	build((struct net_config){.pairs = 2});
+	for (unsigned f = 0; f < 64; f++) {
+		if (commands >> f & 1) {
+			ck_assert(virtio_features_ok(dev, BASE | 1ull << f));
+			ck_assert(!virtio_features_ok(dev, (BASE & ~F(CTRL_VQ)) | 1ull << f));
+		}
+		if (cut >> f & 1) {
+			ck_assert(virtio_features_ok(dev, BASE | F(CSUM) | 1ull << f));
+			ck_assert(!virtio_features_ok(dev, BASE | 1ull << f));
+		}
+	}
+	ck_assert(!virtio_features_ok(dev, BASE | F(CSUM) | F(HOST_ECN)));
+	ck_assert(virtio_features_ok(dev, BASE | F(CSUM) | F(HOST_TSO6) | F(HOST_ECN)));
 	destroy();
 }
 END_TEST
@@ -498,4 +529,4 @@ UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_slow_driver_is
 	the_link_goes_and_comes, a_driver_that_did_not_ask_is_not_told,
 	a_guest_that_starts_while_the_tap_is_gone, news_ends_with_the_driver, no_watch_no_frames,
 	what_the_configuration_says, offloads_are_those_of_the_tap, any_set_of_offloads_starts,
-	creation_that_fails_leaves_nothing, any_allocation_may_fail)
+	features_need_others, creation_that_fails_leaves_nothing, any_allocation_may_fail)

@@ -341,7 +341,10 @@ START_TEST(nets)
 	refuse("--net mac=+2:00:00:00:00:01: not an Ethernet address", "K", "-N", "tap=a,mac=+2:00:00:00:00:01");
 	refuse("--net mac=03:00:00:00:00:00: a group's address", "K", "-N", "tap=a,mac=03:00:00:00:00:00");
 	refuse("--net mac=00:00:00:00:00:00: nobody's address", "K", "-N", "tap=a,mac=00:00:00:00:00:00");
-	refuse("--net mtu=67: must be 68 to 65535", "K", "-N", "tap=a,mtu=67");
+	refuse("--net mtu=67: must be 68 to 65521", "K", "-N", "tap=a,mtu=67");
+	refuse("--net tap=a/b: not a name the kernel gives an interface", "K", "-N", "tap=a/b");
+	refuse("--net tap=tap%d: not a name the kernel gives", "K", "-N", "tap=tap%d");
+	refuse("--net tap=a: given twice; each device needs a tap of its own", "K", "-N", "tap=a", "-N", "tap=a");
 	refuse("--net a pps-burst: without a rate nothing is held back; add pps=", "K", "-N", "tap=a,bps=1M,pps-burst=1");
 	refuse("--net a bps-burst: without a rate nothing is held back; add bps=", "K", "-N", "tap=a,pps=1,bps-burst=1M");
 	refuse("--net iothread=x: no iothread x; add --iothread x", "K", "-N", "tap=a,iothread=x");

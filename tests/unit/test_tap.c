@@ -108,7 +108,7 @@ static int mtu_of(const char *nic)
 static int open_tap(const char *nic, unsigned flags)
 {
 	struct ifreq ifr = {.ifr_flags = (short)flags};
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	int fd = open("/dev/net/tun", O_RDWR);
 
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", nic);
 	ck_assert_int_ge(fd, 0);
@@ -298,8 +298,40 @@ START_TEST(descriptors_are_taken_over)
 	fd = open("/dev/null", O_RDWR);
 	snprintf(text, sizeof(text), "%d", fd);
 	ck_assert_int_eq(tap_open(&tap, &cfg), -EBADF);
+	ck_assert_int_ne(fcntl(fd, F_GETFD), -1); /* what is refused stays open */
 	strcpy(text, "999");
 	ck_assert_int_eq(tap_open(&tap, &cfg), -EBADF);
+
+	fd = open_tap("t3", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+	ck_assert_int_eq(fcntl(fd, F_SETFD, FD_CLOEXEC), 0);
+	snprintf(text, sizeof(text), "%d", fd);
+	ck_assert_msg(tap_open(&tap, &cfg) == -EBADF, "one of our own");
+	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
+	fcntl(fd, F_SETFD, 0);
+	snprintf(text, sizeof(text), "[%d,%d]", fd, open_tap("t4", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR));
+	cfg.pairs = 2;
+	ck_assert_msg(tap_open(&tap, &cfg) == -EINVAL, "of two taps");
+}
+END_TEST
+
+/* Its name means another interface here, or none: that one is left alone. */
+START_TEST(a_tap_of_another_namespace)
+{
+	struct loop *loop;
+	char text[16];
+
+	if (!alone())
+		return;
+	cfg.fd = text;
+	cfg.mtu = 4000;
+	snprintf(text, sizeof(text), "%d", open_tap("t0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR));
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	ck_assert_int_eq(ip("tuntap add t0 mode tap"), 0);
+	loop = opened(0);
+	ck_assert_int_eq(mtu_of("t0"), 1500);
+	ck_assert_int_eq(tap.link, TAP_UP);
+	ck_assert_uint_eq(tap.mtu, 4000);
+	closed(loop);
 }
 END_TEST
 
@@ -567,7 +599,7 @@ END_TEST
 int main(void)
 {
 	const TTest *once[] = {one_that_is_not_there_is_made, one_that_is_there_stays_as_it_is,
-		what_is_refused, descriptors_are_taken_over, mtu, frames_go_both_ways, the_filter_filters,
+		what_is_refused, descriptors_are_taken_over, a_tap_of_another_namespace, mtu, frames_go_both_ways, the_filter_filters,
 		pairs};
 	const TTest *both[] = {
 		down_and_up, gone_and_back, pairs_gone_and_back, another_name, readiness_after_it_is_back};

@@ -217,9 +217,9 @@ static void watch_ready(struct loop *loop, struct uring *u, const struct io_urin
 
 	if (!s)
 		return;
-	/* A multishot poll ends when completions overflow: begin again. One that failed would only fail
-	 * again. */
-	if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->res >= 0)
+	/* A multishot poll ends when completions overflow: begin again. One that failed, or found a descriptor with
+	 * nothing behind it any more, would only do so again, at once. */
+	if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->res >= 0 && !(cqe->res & (EPOLLERR | EPOLLHUP)))
 		arm_slot(loop, u, (unsigned)(s - loop->slot));
 	loop_ev_run(loop, s->ev, cqe->res < 0 ? EPOLLERR : (uint32_t)cqe->res);
 }

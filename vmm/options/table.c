@@ -7,6 +7,7 @@
 #include "vmm/options/table.h"
 
 #include <limits.h>
+#include <string.h>
 
 #include "vmm/memory/nodes.h"
 #include "vmm/memory/plan.h"
@@ -153,6 +154,13 @@ static const char *check_mac(const char *text)
 	return value_mac(text, mac);
 }
 
+static const char *check_ifname(const char *text)
+{
+	if (strpbrk(text, "/%: \t\n") || !strcmp(text, ".") || !strcmp(text, ".."))
+		return "not a name the kernel gives an interface";
+	return NULL;
+}
+
 static const char *check_fds(const char *text)
 {
 	cpu_set_t set;
@@ -174,7 +182,7 @@ static const char *check_names(const char *text)
 
 static const struct opt_key net_keys[] = {
 	{"tap", "NAME", "the host's tap it is the other end of; made when there is none and that is allowed",
-		STRING(T, tap, 1, 15)},
+		STRING(T, tap, 1, 15), .check = check_ifname},
 	{"fd", "N", "open descriptor of a tap instead, or [N,M,...]: one a pair", STRING(T, fd, 1, 255),
 		.check = check_fds},
 	{"mac", "MAC", "the guest's address; without: of the tap's and the host's name", STRING(T, mac, 1, 17),
@@ -183,7 +191,7 @@ static const struct opt_key net_keys[] = {
 	{"queue-size", "N", "entries of a queue", UINT(T, queue_size, 4, 1024, 256), .pow2 = true},
 	{"offload", ONOFF, "checksums and segmentation left to the other side, both ways; without: on",
 		TRI(T, offload)},
-	{"mtu", "N", "the largest packet, in bytes, on both sides; without: the tap's", UINT(T, mtu, 68, 65535, 0)},
+	{"mtu", "N", "the largest packet, in bytes, on both sides; without: the tap's", UINT(T, mtu, 68, 65521, 0)},
 	{"speed", "N", "what the guest is told, in Mbit/s; without: nothing", UINT(T, speed, 1, 2147483647, 0)},
 	{"iothread", "NAME", "the iothread that serves it, or [A,B,...]: pairs in turn; without: main",
 		STRING(T, iothread, 1, 255), .check = check_names},
