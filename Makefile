@@ -245,7 +245,8 @@ $(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
 
-lab_net = $(lab_base) --module virtio_net --add-exec ping --add-exec ethtool --add $(B)/lab/packets:/bin/packets
+lab_net = $(lab_base) --module virtio_net --add-exec ping --add-exec ethtool --add-exec tc \
+	--add $(B)/lab/packets:/bin/packets
 $(B)/lab/net.cpio: $(lab_init) $(B)/lab/packets
 	$(call say,INIT,$@)$(lab_net)
 

@@ -244,6 +244,7 @@ packets()	# COUNT
 	net_guest <<-END
 		up
 		packets run $ours 7000 both $1 1472 $$ 256 | facts packets
+		fact queueing \$(queueing)
 		fact counts "\$(cd /sys/class/net/eth0/statistics; grep . tx_packets tx_dropped rx_packets rx_dropped | tr '\n' ' ')"
 		grep -E '^(Ip|Udp):' /proc/net/snmp | facts snmp
 		status
@@ -256,12 +257,14 @@ packets()	# COUNT
 	echo "note: seed $$; $(cat "$work/packets"); $(fact packets)"
 	# Where one was lost, should it have been.
 	{
+		fact queueing
 		fact counts
 		fact snmp
 		host ip -s -j link show tap0 | jq -c '.[0].stats64'
 		host grep -E '^(Ip|Udp):' /proc/net/snmp
 		jq -c '.devices[0]' "$work/report"
 	} | sed 's/^/trail: /'
+	fact_is queueing "pfifo_fast dropped 0"
 	arrived "the guest" "$1" "$(fact packets)"
 	arrived "the host" "$1" "$(cat "$work/packets")"
 	facts_are status 1 0x0000000f

@@ -92,6 +92,8 @@ net_script()
 	{
 		cat <<-'END'
 			ours=10.0.2.1
+			# The stock one, fq_codel, drops packets that a busy host makes wait, and tells no sender.
+			echo pfifo_fast >/proc/sys/net/core/default_qdisc
 			carrier()	# WANTED
 			{
 				[ "$(cat /sys/class/net/eth0/carrier 2>/dev/null)" = "$1" ]
@@ -120,6 +122,12 @@ net_script()
 			{
 				fact waiting $1
 				nc -l -p 7 >/dev/null
+			}
+			# What never came to the driver: "dropped N" of each queueing discipline.
+			queueing()
+			{
+				/bin/tc -s qdisc show dev eth0 |
+					sed -n 's/^qdisc \([^ ]*\).*/\1/p; s/.*(\(dropped [0-9]*\),.*/\1/p' | tr '\n' ' '
 			}
 			status()
 			{
