@@ -203,8 +203,7 @@ static bool passes(struct net_pair *pair, size_t len)
 
 	if (unlikely(len > rx->bytes)) {
 		if (net->mergeable)
-			rx->want = NET_HDR + NET_FRAME_MAX;
-		rx->enough = NEVER;
+			rx->want = rx->enough = NET_HDR + NET_FRAME_MAX;
 		return false;
 	}
 	if (unlikely(len < NET_HDR + NET_FRAME_MIN))

@@ -407,6 +407,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		features &= ~(1ULL << pick(&c, 32));
 	if (!pick(&c, 3))
 		features &= ~(1ULL << VIRTIO_NET_F_MRG_RXBUF);
+	for (int i = 0; i < 2; i++) /* nor those that need them; two steps lead to all */
+		for (const struct virtio_need *need = dev->ops->needs; need->any; need++)
+			if (!(features & need->any))
+				features &= ~(1ULL << need->feature);
 	start();
 	run();
 	for (unsigned n = 0; c.p < c.end && n < 1024; n++) {

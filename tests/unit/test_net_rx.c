@@ -517,6 +517,25 @@ START_TEST(kinds_the_driver_does_not_take)
 }
 END_TEST
 
+/* Without MRG_RXBUF a frame is in one buffer, or nowhere; also after one that was too long. */
+START_TEST(a_frame_is_in_one_buffer)
+{
+	build((struct net_config){0});
+	start(BASE);
+	post_many(4, 200);
+	for (unsigned i = 0; i < 3; i++) {
+		arrive(i, 500);
+		run();
+		ck_assert_uint_eq(dev->dropped, i + 1);
+		ck_assert_uint_eq(used(RX), 0);
+	}
+	arrive(3, 100);
+	run();
+	ck_assert_uint_eq(used(RX), 1);
+	destroy();
+}
+END_TEST
+
 /* 5.1.4.1: one that was told the MTU gets no longer packets; a VLAN's tag, and what is to be cut up, do not
  * count. */
 START_TEST(no_packet_is_longer_than_the_mtu)
