@@ -772,7 +772,7 @@ UNIT_MAIN("net_rx", a_buffer_a_frame, no_framing_is_assumed, headers_split_at_ev
 	large_frames_are_merged, too_long_is_dropped_and_the_buffer_used_again, want_grows_with_what_comes,
 	too_short_for_a_header, readable_segments_mean_nothing, a_thousand_segments,
 	more_segments_than_the_kernel_takes, an_empty_ring_and_a_flood, a_batch_is_one_interrupt,
-	no_kicks_while_there_are_buffers, kinds_the_driver_does_not_take, no_packet_is_longer_than_the_mtu,
+	no_kicks_while_there_are_buffers, kinds_the_driver_does_not_take, a_frame_is_in_one_buffer, no_packet_is_longer_than_the_mtu,
 	flags_of_checksums, vlans, vlan_tags_that_are_cut_off, runts_of_the_network,
 	held_buffers_are_left_alone_after_a_reset, a_broken_ring_stops_the_queue, short_buffers_take_turns,
 	each_pair_has_its_own, nothing_before_the_driver_is_ok)
