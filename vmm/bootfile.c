@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/config.h"
 #include "vmm/log.h"
 #include "vmm/memory/mem.h"
 
@@ -52,7 +53,7 @@ static int file_size(struct boot_file *file)
 	return 0;
 }
 
-int boot_open(struct boot_file *file, const char *option, const char *path)
+static int open_file(struct boot_file *file, const char *option, const char *path)
 {
 	file->option = option;
 	file->path = path;
@@ -61,6 +62,71 @@ int boot_open(struct boot_file *file, const char *option, const char *path)
 	if (file->fd < 0)
 		return log_errno(-errno, "%s %s", option, path);
 	return file_size(file);
+}
+
+int boot_open_files(struct boot_file *kernel, struct boot_file *initrd, const struct guest_config *cfg,
+	const char *kernels)
+{
+	int r;
+
+	kernel->fd = -1;
+	initrd->fd = -1;
+	if (!cfg->kernel) {
+		log_err("--kernel: none given; name %s", kernels);
+		return -EINVAL;
+	}
+	r = open_file(kernel, "--kernel", cfg->kernel);
+	return !r && cfg->initrd ? open_file(initrd, "--initrd", cfg->initrd) : r;
+}
+
+void boot_close(struct boot_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+}
+
+int boot_refuse_foreign(const struct boot_file *kernel, const uint8_t *head, const char *instead,
+	const struct boot_foreign *foreign)
+{
+	static const struct {
+		unsigned len;
+		const char *magic, *program;
+	} packed[] = {
+		{6,
+			"\xfd"
+			"7zXZ",
+			"xz"},
+		{4, "\x28\xb5\x2f\xfd", "zstd"},
+		{3, "BZh", "bzip2"},
+		{4, "\x04\x22\x4d\x18", "lz4"},
+		{4, "\x02\x21\x4c\x18", "lz4"},
+	};
+
+	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
+		if (!memcmp(head, packed[i].magic, packed[i].len))
+			return boot_refuse(kernel, "is compressed by %s; unpack it (%s -dc) %s",
+				packed[i].program, packed[i].program, instead);
+	if (!memcmp(head + 257, "ustar", 5))
+		return boot_refuse(kernel, "is a tar archive; give the kernel in it");
+	if (!memcmp(head, "!<arch>\n", 8))
+		return boot_refuse(kernel, "is an archive (a Debian package?); give the kernel in it");
+	while (memcmp(head + foreign->off, foreign->magic, foreign->len) != 0)
+		foreign++;
+	return boot_refuse(kernel, "%s", foreign->what);
+}
+
+int boot_check_cmdline(const char *cmdline, uint64_t max, bool given)
+{
+	size_t len = strlen(cmdline);
+
+	if (len > max) {
+		log_err("--append: the command line has %zu bytes; this kernel takes at most %llu", len,
+			(unsigned long long)max);
+		return -EINVAL;
+	}
+	log_info("kernel command line%s: %s", given ? "" : " (default)", cmdline);
+	return 0;
 }
 
 int boot_pread(const struct boot_file *file, uint64_t off, void *buf, size_t len)
@@ -83,6 +149,11 @@ int boot_pread(const struct boot_file *file, uint64_t off, void *buf, size_t len
 		len -= n;
 	}
 	return 0;
+}
+
+int boot_read_head(const struct boot_file *file, uint8_t *head, size_t size)
+{
+	return boot_pread(file, 0, head, file->size < size ? file->size : size);
 }
 
 /* Host address of the bytes at gpa; *len shrinks to what lies in one region. NULL when gpa is not RAM. */
@@ -155,8 +226,8 @@ int boot_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 	return 0;
 }
 
-int boot_load_initrd(
-	const struct boot_file *initrd, const struct guest_mem *mem, uint64_t floor, uint64_t ceiling, uint64_t *gpa)
+int boot_load_initrd(const struct boot_file *initrd, const struct guest_mem *mem, uint64_t floor,
+	uint64_t ceiling, uint64_t *gpa)
 {
 	uint64_t at;
 

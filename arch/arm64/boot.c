@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arch/arm64/layout.h"
 #include "vmm/config.h"
@@ -22,37 +21,24 @@
 #define IMAGE_BIG_ENDIAN 1
 #define DEFAULT_APPEND	 "console=ttyS0"
 
-/* Well-known files that are not kernels pinvm boots, and what to do about each. */
-static const struct {
-	unsigned off, len;
-	const char *magic, *what;
-} known[] = {
-	{0, 6,
-		"\xfd"
-		"7zXZ",
-		"is compressed by xz; unpack it (xz -dc) and give the Image"},
-	{0, 4, "\x28\xb5\x2f\xfd", "is compressed by zstd; unpack it (zstd -dc) and give the Image"},
-	{0, 3, "BZh", "is compressed by bzip2; unpack it (bzip2 -dc) and give the Image"},
-	{0, 4, "\x04\x22\x4d\x18", "is compressed by lz4; unpack it (lz4 -dc) and give the Image"},
-	{0, 4, "\x02\x21\x4c\x18", "is compressed by lz4; unpack it (lz4 -dc) and give the Image"},
-	{4, 4, "zimg", "is an EFI zboot image, which unpacks itself only under EFI; give the Image in it"},
-	{0x202, 4, "HdrS", "is an x86 kernel (bzImage); this is an arm64 host, give an arm64 Image"},
-	{0x38, 4, "RSC\x05", "is a RISC-V kernel (Image); this is an arm64 host, give an arm64 Image"},
-	{0, 4,
-		"\x7f"
-		"ELF",
-		"is an ELF file; give the Image (arch/arm64/boot/Image, or objcopy -O binary of vmlinux)"},
-	{0, 2, "MZ", "is an EFI program, not a Linux kernel; give an Image"},
-	{257, 5, "ustar", "is a tar archive; give the kernel in it"},
-	{0, 8, "!<arch>\n", "is an archive (a Debian package?); give the kernel in it"},
-};
-
 static int refuse_unknown(const struct arch_boot *boot)
 {
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!memcmp(boot->head + known[i].off, known[i].magic, known[i].len))
-			return boot_refuse(&boot->kernel, "%s", known[i].what);
-	return boot_refuse(&boot->kernel, "is no kernel pinvm knows; give an arm64 Image");
+	static const struct boot_foreign foreign[] = {
+		{4, 4, "zimg",
+			"is an EFI zboot image, which unpacks itself only under EFI; give the Image in it"},
+		{0x202, 4, "HdrS", "is an x86 kernel (bzImage); this is an arm64 host, give an arm64 Image"},
+		{0x38, 4, "RSC\x05",
+			"is a RISC-V kernel (Image); this is an arm64 host, give an arm64 Image"},
+		{0, 4,
+			"\x7f"
+			"ELF",
+			"is an ELF file; give the Image (arch/arm64/boot/Image, or objcopy -O binary of "
+			"vmlinux)"},
+		{0, 2, "MZ", "is an EFI program, not a Linux kernel; give an Image"},
+		{0, 0, "", "is no kernel pinvm knows; give an arm64 Image"},
+	};
+
+	return boot_refuse_foreign(&boot->kernel, boot->head, "and give the Image", foreign);
 }
 
 static uint64_t head64(const struct arch_boot *boot, unsigned off)
@@ -99,19 +85,10 @@ static int read_header(struct arch_boot *boot)
 /* The command line as the guest gets it. */
 static int make_cmdline(struct arch_boot *boot, const struct guest_config *cfg)
 {
-	size_t len;
-
 	boot->cmdline = strdup(cfg->append ? cfg->append : DEFAULT_APPEND);
 	if (!boot->cmdline)
 		return log_errno(-ENOMEM, "--append");
-	len = strlen(boot->cmdline);
-	if (len > CMDLINE_MAX - 1) {
-		log_err("--append: the command line has %zu bytes; this kernel takes at most %d", len,
-			CMDLINE_MAX - 1);
-		return -EINVAL;
-	}
-	log_info("kernel command line%s: %s", cfg->append ? "" : " (default)", boot->cmdline);
-	return 0;
+	return boot_check_cmdline(boot->cmdline, CMDLINE_MAX - 1, cfg->append);
 }
 
 /* The first bytes of the kernel, unpacked first where it must be. */
@@ -120,31 +97,16 @@ static int read_head(struct arch_boot *boot)
 	static const uint8_t gzip[] = {0x1f, 0x8b};
 
 	for (int round = 0;; round++) {
-		uint64_t size = boot->kernel.size;
 		int r;
 
 		memset(boot->head, 0, sizeof(boot->head));
-		r = boot_pread(&boot->kernel, 0, boot->head, size < BOOT_HEAD_SIZE ? size : BOOT_HEAD_SIZE);
+		r = boot_read_head(&boot->kernel, boot->head, sizeof(boot->head));
 		if (r || round || memcmp(boot->head, gzip, sizeof(gzip)) != 0)
 			return r;
 		r = boot_gunzip(&boot->kernel);
 		if (r)
 			return r;
 	}
-}
-
-static int open_files(struct arch_boot *boot, const struct guest_config *cfg)
-{
-	int r;
-
-	if (!cfg->kernel) {
-		log_err("--kernel: none given; name an Image");
-		return -EINVAL;
-	}
-	r = boot_open(&boot->kernel, "--kernel", cfg->kernel);
-	if (!r && cfg->initrd)
-		r = boot_open(&boot->initrd, "--initrd", cfg->initrd);
-	return r ? r : read_head(boot);
 }
 
 int arch_boot_open(struct arch_boot **out, const struct guest_config *cfg)
@@ -155,9 +117,9 @@ int arch_boot_open(struct arch_boot **out, const struct guest_config *cfg)
 	*out = NULL;
 	if (!boot)
 		return log_errno(-ENOMEM, "--kernel");
-	boot->kernel.fd = -1;
-	boot->initrd.fd = -1;
-	r = open_files(boot, cfg);
+	r = boot_open_files(&boot->kernel, &boot->initrd, cfg, "an Image");
+	if (!r)
+		r = read_head(boot);
 	if (!r)
 		r = read_header(boot);
 	if (!r)
@@ -204,10 +166,8 @@ void arch_boot_close(struct arch_boot *boot)
 {
 	if (!boot)
 		return;
-	if (boot->kernel.fd >= 0)
-		close(boot->kernel.fd);
-	if (boot->initrd.fd >= 0)
-		close(boot->initrd.fd);
+	boot_close(&boot->kernel);
+	boot_close(&boot->initrd);
 	free(boot->cmdline);
 	free(boot);
 }

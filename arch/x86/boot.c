@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arch/x86/layout.h"
 #include "vmm/log.h"
@@ -26,7 +25,6 @@ static int make_cmdline(struct arch_boot *boot, const struct guest_config *cfg)
 {
 	const char *append = cfg->append ? cfg->append : boot->loader->append;
 	const char *name = strrchr(boot->kernel.path, '/');
-	size_t len;
 
 	name = name ? name + 1 : boot->kernel.path;
 	if (!boot->loader->argv0)
@@ -35,51 +33,30 @@ static int make_cmdline(struct arch_boot *boot, const struct guest_config *cfg)
 		boot->cmdline = NULL;
 	if (!boot->cmdline)
 		return log_errno(-ENOMEM, "--append");
-	len = strlen(boot->cmdline);
-	if (len > boot->cmdline_max) {
-		log_err("--append: the command line has %zu bytes; this kernel takes at most %llu", len,
-			(unsigned long long)boot->cmdline_max);
-		return -EINVAL;
-	}
-	log_info("kernel command line%s: %s", cfg->append ? "" : " (default)", boot->cmdline);
-	return 0;
+	return boot_check_cmdline(boot->cmdline, boot->cmdline_max, cfg->append);
 }
-
-/* Well-known files that are not kernels pinvm boots, and what to do about each. */
-static const struct {
-	unsigned off, len;
-	const char *magic, *what;
-} known[] = {
-	{0, 2, "\x1f\x8b", "is compressed by gzip; unpack it (gzip -dc) or give the bzImage"},
-	{0, 6,
-		"\xfd"
-		"7zXZ",
-		"is compressed by xz; unpack it (xz -dc) or give the bzImage"},
-	{0, 4, "\x28\xb5\x2f\xfd", "is compressed by zstd; unpack it (zstd -dc) or give the bzImage"},
-	{0, 3, "BZh", "is compressed by bzip2; unpack it (bzip2 -dc) or give the bzImage"},
-	{0, 4, "\x04\x22\x4d\x18", "is compressed by lz4; unpack it (lz4 -dc) or give the bzImage"},
-	{0, 4, "\x02\x21\x4c\x18", "is compressed by lz4; unpack it (lz4 -dc) or give the bzImage"},
-	{0x38, 4, "ARM\x64", "is an arm64 kernel (Image); this is an x86-64 host, give an x86-64 kernel"},
-	{0x38, 4, "RSC\x05", "is a RISC-V kernel (Image); this is an x86-64 host, give an x86-64 kernel"},
-	{4, 4, "zimg", "is an EFI zboot image of another architecture; give an x86-64 bzImage"},
-	{0, 4,
-		"\x7f"
-		"ELF",
-		"is an ELF file with neither a PVH note nor a Multiboot header; give a bzImage, or a vmlinux "
-		"with CONFIG_PVH"},
-	{0, 2, "MZ", "is an EFI program, not a Linux kernel; give a bzImage"},
-	{257, 5, "ustar", "is a tar archive; give the kernel in it"},
-	{0, 8, "!<arch>\n", "is an archive (a Debian package?); give the kernel in it"},
-};
 
 static int refuse_unknown(const struct arch_boot *boot)
 {
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!memcmp(boot->head + known[i].off, known[i].magic, known[i].len))
-			return boot_refuse(&boot->kernel, "%s", known[i].what);
-	return boot_refuse(&boot->kernel,
-		"is no kernel pinvm knows; give a bzImage, an ELF kernel with a PVH note (vmlinux), "
-		"or a Multiboot kernel");
+	static const struct boot_foreign foreign[] = {
+		{0, 2, "\x1f\x8b", "is compressed by gzip; unpack it (gzip -dc) or give the bzImage"},
+		{0x38, 4, "ARM\x64",
+			"is an arm64 kernel (Image); this is an x86-64 host, give an x86-64 kernel"},
+		{0x38, 4, "RSC\x05",
+			"is a RISC-V kernel (Image); this is an x86-64 host, give an x86-64 kernel"},
+		{4, 4, "zimg", "is an EFI zboot image of another architecture; give an x86-64 bzImage"},
+		{0, 4,
+			"\x7f"
+			"ELF",
+			"is an ELF file with neither a PVH note nor a Multiboot header; give a bzImage, or a "
+			"vmlinux with CONFIG_PVH"},
+		{0, 2, "MZ", "is an EFI program, not a Linux kernel; give a bzImage"},
+		{0, 0, "",
+			"is no kernel pinvm knows; give a bzImage, an ELF kernel with a PVH note (vmlinux), "
+			"or a Multiboot kernel"},
+	};
+
+	return boot_refuse_foreign(&boot->kernel, boot->head, "or give the bzImage", foreign);
 }
 
 static int recognise(struct arch_boot *boot)
@@ -99,23 +76,6 @@ static int recognise(struct arch_boot *boot)
 	return refuse_unknown(boot);
 }
 
-static int open_files(struct arch_boot *boot, const struct guest_config *cfg)
-{
-	int r;
-
-	if (!cfg->kernel) {
-		log_err("--kernel: none given; name a bzImage, a vmlinux or a Multiboot kernel");
-		return -EINVAL;
-	}
-	r = boot_open(&boot->kernel, "--kernel", cfg->kernel);
-	if (!r && cfg->initrd)
-		r = boot_open(&boot->initrd, "--initrd", cfg->initrd);
-	if (r)
-		return r;
-	return boot_pread(&boot->kernel, 0, boot->head,
-		boot->kernel.size < BOOT_HEAD_SIZE ? boot->kernel.size : BOOT_HEAD_SIZE);
-}
-
 int arch_boot_open(struct arch_boot **out, const struct guest_config *cfg)
 {
 	struct arch_boot *boot = calloc(1, sizeof(*boot));
@@ -124,10 +84,10 @@ int arch_boot_open(struct arch_boot **out, const struct guest_config *cfg)
 	*out = NULL;
 	if (!boot)
 		return log_errno(-ENOMEM, "--kernel");
-	boot->kernel.fd = -1;
-	boot->initrd.fd = -1;
 	boot->cmdline_max = CMDLINE_MAX - 1;
-	r = open_files(boot, cfg);
+	r = boot_open_files(&boot->kernel, &boot->initrd, cfg, "a bzImage, a vmlinux or a Multiboot kernel");
+	if (!r)
+		r = boot_read_head(&boot->kernel, boot->head, sizeof(boot->head));
 	if (!r)
 		r = recognise(boot);
 	if (!r)
@@ -165,10 +125,8 @@ void arch_boot_close(struct arch_boot *boot)
 {
 	if (!boot)
 		return;
-	if (boot->kernel.fd >= 0)
-		close(boot->kernel.fd);
-	if (boot->initrd.fd >= 0)
-		close(boot->initrd.fd);
+	boot_close(&boot->kernel);
+	boot_close(&boot->initrd);
 	free(boot->cmdline);
 	free(boot);
 }
