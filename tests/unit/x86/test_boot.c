@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Linux by the 64-bit boot protocol, the memory map, and the refusals that all kernel loaders share. */
+#include "arch/x86/boot.h"
 #include "arch/x86/layout.h"
 #include "devices/pci.h"
-#include "tests/unit/x86/bootimage.h"
+#include "tests/unit/bootimage.h"
 
 #define KERNEL_M 4 /* MiB: where the small kernels want to be */
 

@@ -2,7 +2,9 @@
 /* ELF kernels by PVH and Multiboot: placement, what they are told, and the files that lie. */
 #include <elf.h>
 
-#include "tests/unit/x86/bootimage.h"
+#include "arch/x86/boot.h"
+#include "arch/x86/layout.h"
+#include "tests/unit/bootimage.h"
 
 #define TEXT_OFF  0x1000
 #define TEXT_LEN  0x1800

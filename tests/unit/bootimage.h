@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the kernel loaders share: guest RAM, image files, and what was logged. One per test
- * program. */
+/* What the tests of the kernel loaders of every architecture share: guest RAM, image files, and what was
+ * logged. One per test program. */
 #ifndef PINVM_TESTS_BOOTIMAGE_H
 #define PINVM_TESTS_BOOTIMAGE_H
 
@@ -12,10 +12,9 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "arch/x86/boot.h"
-#include "arch/x86/layout.h"
 #include "tests/unit/mockmem.h"
 #include "tests/unit/unit.h"
+#include "vmm/config.h"
 #include "vmm/log.h"
 
 #define MIB (1ULL << 20)
