@@ -85,7 +85,7 @@ struct exits_config {
 	enum tristate hlt, pause, mwait, cstate; /* TRI_OFF: the guest keeps the core */
 };
 
-/* KVM paravirtual features of x86 (KVM_CPUID_FEATURES and HINTS). */
+/* KVM's paravirtual features: KVM_CPUID_FEATURES and HINTS on x86, stolen time alone on arm64. */
 struct kvm_config {
 	enum tristate kvmclock, steal_time, pv_eoi, pv_unhalt, pv_tlb_flush, pv_ipi, async_pf, poll_control, sched_yield,
 		realtime_hint;

@@ -92,6 +92,18 @@ static int choose_features(struct vm *vm, const struct guest_config *cfg)
 	return 0;
 }
 
+static int choose_steal_time(struct vm *vm, const struct guest_config *cfg)
+{
+	bool here = vm_cap(vm, KVM_CAP_STEAL_TIME);
+
+	if (cfg->kvm.steal_time == TRI_ON && !here) {
+		log_err("--kvm steal-time=on: this host's KVM does not offer it");
+		return -ENOTSUP;
+	}
+	vm->arch->pvtime = here && cfg->kvm.steal_time != TRI_OFF;
+	return 0;
+}
+
 int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 {
 	int err = check_size(vm, cfg);
@@ -102,8 +114,8 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 	if (!vm->arch)
 		return -ENOMEM;
 	vm->arch->gic_fd = -1;
-	vm->arch->pvtime = vm_cap(vm, KVM_CAP_STEAL_TIME);
-	return choose_features(vm, cfg);
+	err = choose_steal_time(vm, cfg);
+	return err ? err : choose_features(vm, cfg);
 }
 
 static void gic_close(struct arch_vm *arch)

@@ -364,6 +364,31 @@ START_TEST(options_of_another_architecture)
 }
 END_TEST
 
+/* Stolen time is KVM's on both; the rest of --kvm is refused key by key, each with its reason. */
+START_TEST(keys_of_another_architecture)
+{
+	struct guest_config cfg;
+	const struct opt_row *row = opt_table;
+	char arg[64], want[256];
+
+	arch = "arm64";
+	accept(&cfg, "K", "--kvm", "steal-time=off");
+	ck_assert_int_eq(cfg.kvm.steal_time, TRI_OFF);
+	config_free(&cfg);
+	refuse("--kvm nosuch=on: unknown key; it has steal-time", "K", "--kvm", "nosuch=on");
+	refuse("--kvm pv-ipi=on: does not exist on arm64: ", "K", "--kvm", "steal-time=on,pv-ipi=on");
+	while (strcmp(row->name, "kvm"))
+		row++;
+	for (unsigned i = 0; i < row->nkeys; i++) {
+		if (opt_key_here(&row->keys[i]))
+			continue;
+		snprintf(arg, sizeof(arg), "--kvm=%s=off", row->keys[i].name);
+		snprintf(want, sizeof(want), "--kvm %s=off: does not exist on arm64: %s", row->keys[i].name, row->keys[i].why);
+		refuse(want, "K", arg);
+	}
+}
+END_TEST
+
 /* The element or the configuration itself, where a row's first occurrence was stored. */
 static void try_value(const struct opt_row *row, const struct opt_key *key, const char *value, bool good)
 {
@@ -533,4 +558,5 @@ END_TEST
 
 UNIT_MAIN("options", defaults_are_the_documented_ones, every_spelling_of_an_option, the_kernel,
 	cpus_and_memory, nodes, features_are_whole_names, disks_and_iothreads, switches_and_choices, times,
-	wrong_options, nets, options_of_another_architecture, every_value_of_the_table, random_arguments)
+	wrong_options, nets, options_of_another_architecture, keys_of_another_architecture,
+	every_value_of_the_table, random_arguments)

@@ -39,6 +39,7 @@ START_TEST(the_table_agrees_with_itself)
 		for (unsigned i = 0; opt_key_at(row, i, &key); i++) {
 			ck_assert_ptr_nonnull(key.help);
 			ck_assert_msg(i == 0 || key.name, "%s", row->name);
+			ck_assert_msg(!key.arch == !key.why, "%s %s", row->name, key.name);
 			ck_assert_msg(key.type != OPT_CHOICE || key.names, "%s", row->name);
 			ck_assert_msg(
 				key.min <= key.max || key.type == OPT_FEATURES, "%s %s", row->name, key.name);
@@ -96,14 +97,19 @@ START_TEST(help_marks_what_is_not_here)
 	char *text = text_of(options_help);
 
 	ck_assert_ptr_nonnull(strstr(text, "x86 only"));
+	ck_assert_ptr_nonnull(strstr(text, "paravirtual clock; x86 only\n"));
 	free(text);
 	arch = "arm64";
 	text = text_of(options_help);
 	ck_assert_ptr_null(strstr(text, "x86 only"));
 	ck_assert_ptr_nonnull(strstr(text, "not on arm64, where it is an I/O port"));
+	ck_assert_ptr_nonnull(strstr(text, "paravirtual clock; not on arm64\n"));
+	ck_assert_ptr_nonnull(strstr(text, "stolen time, shown in the guest's top\n"));
 	free(text);
 	text = text_of(options_completion);
 	ck_assert_ptr_null(strstr(text, "--debug-exit"));
+	ck_assert_ptr_null(strstr(text, "kvmclock"));
+	ck_assert_ptr_nonnull(strstr(text, "steal-time=on"));
 	free(text);
 }
 END_TEST

@@ -15,6 +15,11 @@ bool opt_here(const struct opt_row *row)
 	return !row->arch || !strcmp(row->arch, arch_name());
 }
 
+bool opt_key_here(const struct opt_key *key)
+{
+	return !key->arch || !strcmp(key->arch, arch_name());
+}
+
 static bool is_array(const struct opt_row *row)
 {
 	return (row->flags & OPT_REPEAT) && row->value.type != OPT_COUNT;

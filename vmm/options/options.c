@@ -151,7 +151,8 @@ static void list_keys(const struct opt_row *row, char *out, size_t n)
 
 	out[0] = '\0';
 	for (unsigned i = 0; i < row->nkeys && len < n; i++)
-		len += snprintf(out + len, n - len, "%s%s", i ? ", " : "", row->keys[i].name);
+		if (opt_key_here(&row->keys[i]))
+			len += snprintf(out + len, n - len, "%s%s", len ? ", " : "", row->keys[i].name);
 }
 
 /* The key an item names. *value: what follows '=', NULL without. -FEAT and +FEAT are values of a key without
@@ -192,6 +193,8 @@ static int apply_item(const struct opt_given *g, void *base, char *item, uint64_
 								: "");
 	}
 	key = &row->keys[i];
+	if (!opt_key_here(key))
+		return refuse(g, item, value, "does not exist on %s: %s", arch_name(), key->why);
 	if (key->type != OPT_FEATURES && (*seen & (1ULL << i)))
 		return refuse(g, item, value, "given twice");
 	*seen |= 1ULL << i;

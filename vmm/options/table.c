@@ -210,18 +210,24 @@ static const struct opt_key exits_keys[] = {
 	{"cstate", ONOFF, "C-state changes leave the guest", TRI(G, exits.cstate)},
 };
 
+#define X86(reason) .arch = "x86", .why = (reason)
+#define NO_PV	    X86("KVM has no such feature there")
+
 static const struct opt_key kvm_keys[] = {
-	{"kvmclock", ONOFF, "paravirtual clock", TRI(G, kvm.kvmclock)},
+	{"kvmclock", ONOFF, "paravirtual clock", TRI(G, kvm.kvmclock),
+		X86("the guest reads the CPU's own counter, which KVM keeps right")},
 	{"steal-time", ONOFF, "stolen time, shown in the guest's top", TRI(G, kvm.steal_time)},
-	{"pv-eoi", ONOFF, "end of interrupt without an exit", TRI(G, kvm.pv_eoi)},
-	{"pv-unhalt", ONOFF, "paravirtual spinlocks", TRI(G, kvm.pv_unhalt)},
-	{"pv-tlb-flush", ONOFF, "no TLB flush for vCPUs that do not run", TRI(G, kvm.pv_tlb_flush)},
-	{"pv-ipi", ONOFF, "many IPIs by one call", TRI(G, kvm.pv_ipi)},
-	{"async-pf", ONOFF, "asynchronous page faults", TRI(G, kvm.async_pf)},
-	{"poll-control", ONOFF, "the guest may turn host polling off", TRI(G, kvm.poll_control)},
-	{"sched-yield", ONOFF, "yield to a vCPU that was preempted", TRI(G, kvm.sched_yield)},
+	{"pv-eoi", ONOFF, "end of interrupt without an exit", TRI(G, kvm.pv_eoi),
+		X86("the interrupt controller ends interrupts without an exit")},
+	{"pv-unhalt", ONOFF, "paravirtual spinlocks", TRI(G, kvm.pv_unhalt), NO_PV},
+	{"pv-tlb-flush", ONOFF, "no TLB flush for vCPUs that do not run", TRI(G, kvm.pv_tlb_flush),
+		X86("one instruction flushes the TLBs of all CPUs, without an exit")},
+	{"pv-ipi", ONOFF, "many IPIs by one call", TRI(G, kvm.pv_ipi), NO_PV},
+	{"async-pf", ONOFF, "asynchronous page faults", TRI(G, kvm.async_pf), NO_PV},
+	{"poll-control", ONOFF, "the guest may turn host polling off", TRI(G, kvm.poll_control), NO_PV},
+	{"sched-yield", ONOFF, "yield to a vCPU that was preempted", TRI(G, kvm.sched_yield), NO_PV},
 	{"realtime-hint", ONOFF, "tell the guest that its vCPUs are never preempted",
-		TRI(G, kvm.realtime_hint)},
+		TRI(G, kvm.realtime_hint), NO_PV},
 };
 
 const struct opt_row opt_table[] = {
@@ -230,7 +236,7 @@ const struct opt_row opt_table[] = {
 		.flags = OPT_POSITION,
 		.group = "Guest",
 		.value = {NULL, "FILE",
-			"the kernel image, also given without -k: bzImage, PVH or Multiboot ELF; on arm64 an Image",
+			"the kernel, also given without -k: bzImage, PVH or Multiboot ELF; arm64: Image or Image.gz",
 			STRING(G, kernel, 1, PATH_MAX - 1)}},
 	{.name = "initrd",
 		.letter = 'i',
@@ -284,7 +290,7 @@ const struct opt_row opt_table[] = {
 	{.name = "exits",
 		.group = "CPU features",
 		.arch = "x86",
-		.why = "it is a feature of KVM on x86",
+		.why = "KVM has no such switches",
 		.value = {NULL, NULL, "off: the guest keeps the core instead of leaving to the host",
 			.type = OPT_NONE},
 		KEYS(exits_keys)},
@@ -295,8 +301,6 @@ const struct opt_row opt_table[] = {
 			CHOICE(G, irqchip, irqchip_names)}},
 	{.name = "pmu", .value = {NULL, ONOFF, "performance counters in the guest", BOOL(G, pmu)}},
 	{.name = "kvm",
-		.arch = "x86",
-		.why = "these features are KVM's on x86",
 		.value = {NULL, NULL, "paravirtual features, each on or off", .type = OPT_NONE},
 		KEYS(kvm_keys)},
 

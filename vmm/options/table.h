@@ -39,6 +39,7 @@ struct opt_key {
 	const char *(*check)(const char *text); /* OPT_STRING: NULL, or why the text is refused */
 	bool pow2;
 	const char *const *names; /* NULL at the end */
+	const char *arch, *why;	  /* as of a row: which architecture has it, and why others lack it */
 };
 
 enum opt_flags {
@@ -69,6 +70,7 @@ extern const unsigned opt_rows;
 
 /* Is the row's option there on this architecture? */
 bool opt_here(const struct opt_row *row);
+bool opt_key_here(const struct opt_key *key);
 /* Only a value, never keys: commas in it mean nothing. */
 static inline bool opt_plain(const struct opt_row *row)
 {

@@ -15,6 +15,7 @@
 static void describe(const struct opt_key *key, char *out, size_t n)
 {
 	char range[64], dfl[64];
+	size_t len;
 
 	range[0] = '\0';
 	if (key->type != OPT_DURATION)
@@ -22,6 +23,9 @@ static void describe(const struct opt_key *key, char *out, size_t n)
 	opt_key_default_text(key, dfl, sizeof(dfl));
 	snprintf(out, n, "%s%s%s%s%s%s", key->help, *range ? ", " : "", range, *dfl ? " (default " : "", dfl,
 		*dfl ? ")" : "");
+	len = strlen(out);
+	if (key->arch)
+		snprintf(out + len, n - len, opt_key_here(key) ? "; %s only" : "; not on %s", arch_name());
 }
 
 /* The whole of a row's description: its plain value, then what holds for the row. */
@@ -193,7 +197,8 @@ static void completion_row(FILE *out, const struct opt_row *row)
 	words(out, &row->value, "");
 	fputs("\" keys=\"", out);
 	for (unsigned i = 0; i < row->nkeys; i++)
-		completion_key(out, &row->keys[i]);
+		if (opt_key_here(&row->keys[i]))
+			completion_key(out, &row->keys[i]);
 	fputs("\" ;;\n", out);
 }
 
@@ -278,7 +283,7 @@ static void print_row(
 		for (unsigned i = 0; dfl && opt_key_at(row, i, &key); i++) {
 			if (key.type == OPT_NONE)
 				fprintf(out, "%s\n", row->name);
-			else
+			else if (opt_key_here(&key))
 				print_key(out, row, &key, opt_element(row, cfg, e), dfl);
 		}
 	}
