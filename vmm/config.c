@@ -15,8 +15,6 @@
 #include "vmm/options/table.h"
 #include "vmm/options/values.h"
 
-#define RAM_UNIT 4096 /* a page: KVM maps no less */
-
 void config_defaults(struct guest_config *cfg)
 {
 	struct opt_key key;
@@ -149,15 +147,15 @@ static int check_iothreads(const struct guest_config *cfg)
 /* Who typed no size gets what the nodes need. */
 static int check_memory(struct guest_config *cfg)
 {
-	uint64_t nodes;
+	uint64_t nodes, page = sysconf(_SC_PAGESIZE); /* KVM maps no less */
 	int ret = nodes_size(cfg, &nodes);
 
 	if (ret)
 		return ret;
 	if (!cfg->memory.size)
 		cfg->memory.size = nodes ? nodes : CONFIG_MEMORY_DEFAULT;
-	if (cfg->memory.size % RAM_UNIT) {
-		log_err("--memory: must be a multiple of 4K");
+	if (cfg->memory.size % page) {
+		log_err("--memory: must be a multiple of %lluK", (unsigned long long)page >> 10);
 		return -EINVAL;
 	}
 	return check_policy(cfg);

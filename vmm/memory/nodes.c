@@ -9,14 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "vmm/log.h"
 #include "vmm/options/values.h"
 #include "vmm/place/place.h"
 
-#define PAGE	4096 /* KVM maps no less */
-#define MAX_RAM 8    /* ranges of the address map */
+#define MAX_RAM 8 /* ranges of the address map */
 #define DISTANCE_SELF \
 	10 /* ACPI 6.4 section 5.2.17: itself; 255: out of reach, which no RAM of one machine is */
 #define DISTANCE_MAX   254
@@ -43,6 +43,7 @@ static int refuse(const char *fmt, ...)
 
 int nodes_size(const struct guest_config *cfg, uint64_t *size)
 {
+	uint64_t page = sysconf(_SC_PAGESIZE); /* KVM maps no less */
 	char text[32];
 
 	*size = 0;
@@ -55,8 +56,8 @@ int nodes_size(const struct guest_config *cfg, uint64_t *size)
 		if (!numa->size)
 			return refuse("--numa %s%.80s: node %u has no RAM; add memory=SIZE",
 				numa->cpus ? "cpus=" : "", numa->cpus ? numa->cpus : "", n);
-		if (numa->size % PAGE)
-			return refuse("--numa memory=%s: must be a multiple of 4K", text);
+		if (numa->size % page)
+			return refuse("--numa memory=%s: must be a multiple of %lluK", text, (unsigned long long)page >> 10);
 		if (numa->size > CONFIG_MEMORY_MAX - *size) {
 			value_format_size(CONFIG_MEMORY_MAX, text, sizeof(text));
 			return refuse(
