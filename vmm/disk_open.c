@@ -12,6 +12,7 @@
 
 #include "vmm/disk.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define SECTOR	     512u
 #define PAGE	     4096u /* of the host's page cache, nearly always */
@@ -209,18 +210,14 @@ static void warn_of_format(const struct disk *disk, const char *path)
 				path, formats[i].name);
 }
 
-/* The same image keeps its name: FNV-1a of the path as given. */
+/* The same image keeps its name, which is of the path as given. */
 static void derive_serial(struct disk *disk, const struct disk_config *cfg)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
-
-	if (cfg->serial) {
+	if (cfg->serial)
 		snprintf(disk->serial, sizeof(disk->serial), "%s", cfg->serial);
-		return;
-	}
-	for (const char *p = cfg->path; *p; p++)
-		hash = (hash ^ (uint8_t)*p) * 0x100000001b3u;
-	snprintf(disk->serial, sizeof(disk->serial), "pinvm-%014llx", (unsigned long long)(hash >> 8));
+	else
+		snprintf(disk->serial, sizeof(disk->serial), "pinvm-%014llx",
+			(unsigned long long)(hash_text(cfg->path) >> 8));
 }
 
 int disk_open(struct disk *disk, const struct disk_config *cfg)

@@ -19,4 +19,14 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* A text's hash (FNV-1a, 64 bits): the same each time, and no secret. */
+static inline uint64_t hash_text(const char *text)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	while (*text)
+		h = (h ^ (uint8_t)*text++) * 0x100000001b3u;
+	return h;
+}
+
 #endif

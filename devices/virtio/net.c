@@ -148,17 +148,16 @@ static void fill_config(struct net *net, const struct net_config *cfg)
 
 /*
  * An address nobody gave: of the tap's name and the host's, so that it is the same each time, and another one
- * for each tap of a host and for each host of a network (FNV-1a; a locally administered address).
+ * for each tap of a host and for each host of a network (locally administered).
  */
 static void derive_mac(uint8_t mac[6], const char *tap)
 {
-	uint64_t h = 14695981039346656037ull;
 	char text[128], host[65] = "";
+	uint64_t h;
 
 	gethostname(host, sizeof(host) - 1);
 	snprintf(text, sizeof(text), "%s/%s", host, tap);
-	for (const char *p = text; *p; p++)
-		h = (h ^ (uint8_t)*p) * 1099511628211ull;
+	h = hash_text(text);
 	mac[0] = 0x02;
 	for (unsigned i = 1; i < 6; i++)
 		mac[i] = h >> (8 * i);

@@ -14,6 +14,7 @@
 #include "tests/unit/loops.h"
 #include "vmm/disk.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 static char dir[] = "/tmp/pinvm-disk-XXXXXX";
 static char path[64];
@@ -185,6 +186,7 @@ START_TEST(has_a_serial)
 	ck_assert_int_eq(disk_open(&b, &cfg), 0);
 	disk_close(&b);
 	ck_assert_str_eq(b.serial, "a serial that is too");
+	ck_assert_uint_eq(hash_text("foobar"), 0x85944171f73967e8u); /* one of FNV's own test vectors */
 	leave();
 }
 END_TEST
