@@ -55,10 +55,15 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg);
 int arch_vm_init(struct vm *vm);
 void arch_vm_exit(struct vm *vm); /* undoes arch_vm_check() */
 int arch_vm_ready(struct vm *vm);
+/* Who makes the guest's interrupts, in words for the log and the report; msi NULL: no device sends one. After vm_open(). */
+struct irqchip_words {
+	const char *controller, *msi;
+};
+struct irqchip_words arch_irqchip(const struct vm *vm);
 /* MSIs take GSIs from here up; board pins are below. */
 int arch_first_msi_gsi(void);
-/* Fill one routing entry for an MSI. */
-void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *msg);
+/* Fill the routing entry of entry->gsi: for an MSI, or what a board pin that irq_wired() knows has. */
+void arch_msi_route(const struct vm *vm, struct kvm_irq_routing_entry *entry, const struct irq_msg *msg);
 
 /*
  * board.c

@@ -103,10 +103,9 @@ int irq_mask(struct irq_src *src, bool masked)
 	return err;
 }
 
-void irq_wired(struct irq_src *src, const struct irq_msg *msg)
+void irq_wired(struct irq_src *src)
 {
 	pthread_mutex_lock(&src->vm->irq_lock);
-	src->msg = *msg;
 	src->routed = true;
 	src->dirty = false;
 	pthread_mutex_unlock(&src->vm->irq_lock);

@@ -51,10 +51,10 @@ int irq_route(struct irq_src *src, const struct irq_msg *msg);
 int irq_mask(struct irq_src *src, bool masked);
 
 /*
- * Instead of irq_route(), for a pin whose route KVM's own first table has already (GSI n is pin n): msg is what a table
- * written later says of it. Main, while no vCPU runs.
+ * Instead of irq_route(), for a pin whose route KVM's own first table has already (GSI n is pin n), and arch_msi_route()
+ * repeats in a table written later. Main, while no vCPU runs.
  */
-void irq_wired(struct irq_src *src, const struct irq_msg *msg);
+void irq_wired(struct irq_src *src);
 
 /* Interrupt. Any thread, lock-free. loop: the caller's own loop, which may carry the eventfd write in its next
  * submission (NULL: write at once). */

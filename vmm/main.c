@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
@@ -43,6 +44,14 @@ static int cmd_completion(int argc, char **argv)
 	}
 	options_completion(stdout);
 	return 0;
+}
+
+/* With -v. */
+static void say_irqchip(const struct guest *guest)
+{
+	struct irqchip_words words = arch_irqchip(&guest->vm);
+
+	log_info("interrupts: %s; MSIs: %s", words.controller, words.msi ? words.msi : "none");
 }
 
 /* With -v: every thread and every piece of memory as the kernel says it is placed. */
@@ -99,6 +108,7 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 		report_close(report, status, cause);
 		return status;
 	}
+	say_irqchip(guest);
 	say_placement(guest);
 	status = guest_run(guest);
 	log_line(status == END_POWEROFF || status % 2 ? LOG_INFO : LOG_NOTICE, "%s (status %d)", guest->cause, status);

@@ -144,6 +144,13 @@ int report_open(struct report **out, const struct guest_config *cfg)
 	return 0;
 }
 
+static json_t *irqchip_json(const struct vm *vm)
+{
+	struct irqchip_words words = arch_irqchip(vm);
+
+	return json_pack("{s:s, s:s?}", "controller", words.controller, "msi", words.msi);
+}
+
 static json_t *vcpus_json(const struct guest *guest)
 {
 	json_t *list = json_array();
@@ -272,6 +279,7 @@ void report_guest(struct report *report, const struct guest *guest)
 		return;
 	json_object_set_new(report->root, "boot_protocol", json_string(arch_boot_protocol(guest->boot)));
 	json_object_set_new(report->root, "restarts", json_integer(guest->restarts));
+	json_object_set_new(report->root, "irqchip", irqchip_json(&guest->vm));
 	json_object_set_new(report->root, "vcpus", vcpus_json(guest));
 	json_object_set_new(report->root, "threads", threads_json(guest));
 	json_object_set_new(report->root, "misplaced", json_integer(guest->place.misplaced));

@@ -216,7 +216,7 @@ int vm_routes_write(struct vm *vm)
 			continue;
 		memset(entry, 0, sizeof(*entry));
 		entry->gsi = gsi;
-		arch_msi_route(entry, &vm->gsi[gsi]->msg);
+		arch_msi_route(vm, entry, &vm->gsi[gsi]->msg);
 		table->nr++;
 	}
 	vm->route_writes++;

@@ -37,7 +37,7 @@ int arch_board_create(struct guest *guest)
 	if (!err)
 		err = bus_add(&guest->bus, BUS_MMIO, MMIO_RTC, PL031_SIZE, &pl031_bus_ops, &guest->board->rtc,
 			"RTC");
-	if (!err && guest->cfg->transport == TRANSPORT_PCI)
+	if (!err && guest->cfg->transport == TRANSPORT_PCI && guest->cfg->irqchip == IRQCHIP_SPLIT)
 		err = bus_add(
 			&guest->bus, BUS_MMIO, GICV2M, GICV2M_SIZE, &gicv2m_bus_ops, &guest->vm, "GICv2m");
 	return err;
@@ -48,12 +48,11 @@ int arch_board_start(struct guest *guest)
 {
 	for (unsigned i = 0; i < BOARD_PINS; i++) {
 		struct irq_src *src = guest->board->pin[i];
-		struct irq_msg msg = gicv2m_msg(i);
 		int err;
 
 		if (!src)
 			continue;
-		irq_wired(src, &msg);
+		irq_wired(src);
 		err = irq_mask(src, false);
 		if (err)
 			return log_errno(err, "interrupt pin %u: KVM_IRQFD", i);

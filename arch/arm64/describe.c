@@ -58,6 +58,7 @@ int arch_describe(struct guest *guest, struct arch_boot *boot)
 		.mpidr = mpidr,
 		.nodes = &nodes,
 		.gic = guest->vm.arch->gic,
+		.its = cfg->irqchip == IRQCHIP_ITS,
 		.pmu = cfg->pmu,
 		.reserved = boot->fdt + FDT_MAX,
 		.reserved_size = guest->vm.arch->pvtime ? PVTIME_SIZE : 0,

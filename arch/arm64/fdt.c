@@ -256,6 +256,17 @@ static void gicv2m(struct tree *t)
 	end(t);
 }
 
+static void its(struct tree *t)
+{
+	begin(t, "msi-controller@%llx", GIC_ITS);
+	string(t, "compatible", "arm,gic-v3-its");
+	flag(t, "msi-controller");
+	u32(t, "#msi-cells", 1);
+	reg(t, GIC_ITS, GIC_ITS_SIZE);
+	u32(t, "phandle", PHANDLE_MSI);
+	end(t);
+}
+
 static void gic(struct tree *t, const struct fdt_params *p)
 {
 	begin(t, "interrupt-controller@%llx", GIC_DIST);
@@ -272,7 +283,9 @@ static void gic(struct tree *t, const struct fdt_params *p)
 		CELLS(t, "reg", HI_LO(GIC_DIST), HI_LO(GICV2_DIST_SIZE), HI_LO(GICV2_CPU),
 			HI_LO(GICV2_CPU_SIZE));
 	u32(t, "phandle", PHANDLE_GIC);
-	if (p->pci.ecam_size)
+	if (p->pci.ecam_size && p->its)
+		its(t);
+	else if (p->pci.ecam_size)
 		gicv2m(t);
 	end(t);
 }
@@ -331,8 +344,18 @@ static void virtio_mmio(struct tree *t, unsigned i)
 	end(t);
 }
 
-static void pci(struct tree *t, const struct pci_layout *pci)
+/* An ITS tells devices apart by their requester ids, on bus 0 slot << 3 (bindings/pci/pci-msi.txt). */
+static void msis(struct tree *t, const struct fdt_params *p)
 {
+	if (p->its)
+		CELLS(t, "msi-map", 0, PHANDLE_MSI, 0, PCI_SLOTS << 3);
+	else
+		u32(t, "msi-parent", PHANDLE_MSI);
+}
+
+static void pci(struct tree *t, const struct fdt_params *p)
+{
+	const struct pci_layout *pci = &p->pci;
 	const uint32_t ranges[] = {PCI_MEM32, HI_LO(pci->mem32), HI_LO(pci->mem32), HI_LO(pci->mem32_size),
 		PCI_MEM64, HI_LO(pci->mem64), HI_LO(pci->mem64), HI_LO(pci->mem64_size)};
 
@@ -347,7 +370,7 @@ static void pci(struct tree *t, const struct pci_layout *pci)
 	u32(t, "linux,pci-domain", 0);
 	reg(t, pci->ecam, pci->ecam_size);
 	cells(t, "ranges", ranges, pci->mem64_size ? 14 : 7);
-	u32(t, "msi-parent", PHANDLE_MSI);
+	msis(t, p);
 	flag(t, "dma-coherent");
 	end(t);
 }
@@ -374,7 +397,7 @@ static void root(struct tree *t, const struct fdt_params *p)
 	power_button(t);
 	for (unsigned i = 0; i < p->mmio; i++)
 		virtio_mmio(t, i);
-	pci(t, &p->pci);
+	pci(t, p);
 	end(t);
 }
 

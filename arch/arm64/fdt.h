@@ -22,6 +22,7 @@ struct fdt_params {
 	const uint64_t *mpidr;		 /* affinity of each */
 	const struct guest_nodes *nodes; /* n 0: no NUMA, and the ranges of RAM all the same */
 	enum gic_kind gic;
+	bool its; /* MSIs go there, not to a GICv2m frame */
 	bool pmu, serial;
 	unsigned mmio;	       /* virtio-mmio devices */
 	struct pci_layout pci; /* ecam_size 0: none */

@@ -11,14 +11,9 @@
 
 int gicv2m_pin(const struct irq_msg *msg)
 {
-	if (msg->addr != GICV2M + GICV2M_SETSPI || msg->data < GIC_SPI_FIRST || msg->data >= GIC_INTIDS)
+	if (msg->addr != GICV2M + GICV2M_SETSPI || msg->data < MSI_INTID_FIRST || msg->data >= GIC_INTIDS)
 		return -1;
 	return msg->data - GIC_SPI_FIRST;
-}
-
-struct irq_msg gicv2m_msg(unsigned pin)
-{
-	return (struct irq_msg){.addr = GICV2M + GICV2M_SETSPI, .data = GIC_SPI_FIRST + pin};
 }
 
 static uint32_t reg_read(uint64_t off)

@@ -17,10 +17,7 @@ struct irq_msg;
 
 extern const struct bus_ops gicv2m_bus_ops; /* GICV2M_SIZE bytes, dev: struct vm */
 
-/* The pin a message raises, of the board's own ones too; -1: it does not go to this frame. Any thread. */
+/* The pin a message raises; -1: none that belongs to this frame. Any thread. */
 int gicv2m_pin(const struct irq_msg *msg);
-
-/* The message that raises a pin. */
-struct irq_msg gicv2m_msg(unsigned pin);
 
 #endif

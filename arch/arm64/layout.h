@@ -19,7 +19,10 @@ struct guest_mem;
 #define MMIO_SLOT_SIZE 0x1000ULL
 #define MMIO_SLOTS     31
 
-/* GIC: distributor, then GICv2's CPU interface or GICv3's redistributors; GICv2m's frame under either. */
+/*
+ * GIC: distributor, then GICv2's CPU interface or GICv3's redistributors; GICv2m's frame under either, or GICv3's ITS:
+ * a page of registers, and one that devices write their MSIs to.
+ */
 #define GIC_DIST	0x04000000ULL
 #define GICV2_DIST_SIZE 0x1000ULL
 #define GICV3_DIST_SIZE 0x10000ULL
@@ -30,6 +33,9 @@ struct guest_mem;
 #define GIC_REDIST_SIZE 0x20000ULL /* of each vCPU, up to 255 of them */
 #define GICV2M		0x04020000ULL
 #define GICV2M_SIZE	0x1000ULL
+#define GIC_ITS		0x04040000ULL
+#define GIC_ITS_SIZE	0x20000ULL
+#define ITS_TRANSLATER	0x10040ULL
 
 /* PCI */
 #define PCI_MEM32_BASE 0x10000000ULL

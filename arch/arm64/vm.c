@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -113,16 +114,18 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return -ENOMEM;
-	vm->arch->gic_fd = -1;
+	vm->arch->gic_fd = vm->arch->its_fd = -1;
 	err = choose_steal_time(vm, cfg);
 	return err ? err : choose_features(vm, cfg);
 }
 
 static void gic_close(struct arch_vm *arch)
 {
+	if (arch->its_fd >= 0)
+		close(arch->its_fd);
 	if (arch->gic_fd >= 0)
 		close(arch->gic_fd);
-	arch->gic_fd = -1;
+	arch->its_fd = arch->gic_fd = -1;
 }
 
 void arch_vm_exit(struct vm *vm)
@@ -156,26 +159,54 @@ static int gic_create(struct vm *vm)
 	return 0;
 }
 
+/* Before the GIC starts, which then has LPIs. KVM_CAP_MSI_DEVID: its routes say whose message it is. */
+static int its_create(struct vm *vm)
+{
+	struct kvm_create_device its = {.type = KVM_DEV_TYPE_ARM_VGIC_ITS};
+
+	if (vm->cfg->irqchip != IRQCHIP_ITS)
+		return 0;
+	if (vm->arch->gic != GIC_V3) {
+		log_err("--irqchip its: an ITS is part of a GICv3, and this host's interrupt controller is a GICv2; leave the "
+			"option out");
+		return -ENODEV;
+	}
+	if (ioctl(vm->fd, KVM_CREATE_DEVICE, &its) < 0) {
+		int err = -errno;
+
+		log_err("--irqchip its: KVM_CREATE_DEVICE: %s; this host's KVM has no ITS to give, leave the option out",
+			strerror(-err));
+		return err;
+	}
+	vm->arch->its_fd = its.fd;
+	if (vm_cap(vm, KVM_CAP_MSI_DEVID))
+		return 0;
+	log_err("--irqchip its: this kernel lacks KVM_CAP_MSI_DEVID; leave the option out");
+	return -ENOTSUP;
+}
+
 int arch_vm_init(struct vm *vm)
 {
 	/* Without it an access that KVM cannot decode ends KVM_RUN with ENOSYS, and nobody learns where it
 	 * went. */
 	struct kvm_enable_cap nisv = {.cap = KVM_CAP_ARM_NISV_TO_USER};
 	struct kvm_vcpu_init preferred;
+	int err;
 
 	gic_close(vm->arch); /* of a VM that did not become ready */
 	ioctl(vm->fd, KVM_ENABLE_CAP, &nisv);
 	if (ioctl(vm->fd, KVM_ARM_PREFERRED_TARGET, &preferred) < 0)
 		return log_errno(-errno, "KVM_ARM_PREFERRED_TARGET");
 	vm->arch->cpu.target = preferred.target;
-	return gic_create(vm);
+	err = gic_create(vm);
+	return err ? err : its_create(vm);
 }
 
-static int gic_set(struct vm *vm, uint32_t group, uint64_t attr, void *value, const char *what)
+static int gic_set(int fd, uint32_t group, uint64_t attr, void *value, const char *what)
 {
 	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)value};
 
-	return ioctl(vm->arch->gic_fd, KVM_SET_DEVICE_ATTR, &a) < 0
+	return ioctl(fd, KVM_SET_DEVICE_ATTR, &a) < 0
 		       ? log_errno(-errno, "interrupt controller: %s", what)
 		       : 0;
 }
@@ -187,19 +218,31 @@ static int gic_start(struct vm *vm)
 	bool v3 = vm->arch->gic == GIC_V3;
 	uint64_t dist = GIC_DIST, cpus = v3 ? GIC_REDIST : GICV2_CPU;
 	uint32_t intids = GIC_INTIDS;
-	int err;
+	int fd = vm->arch->gic_fd, err;
 
-	err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &intids, "number of interrupts");
+	err = gic_set(fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &intids, "number of interrupts");
 	if (!err)
-		err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_ADDR,
+		err = gic_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
 			v3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST, &dist, "distributor");
 	if (!err)
-		err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_ADDR,
+		err = gic_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
 			v3 ? KVM_VGIC_V3_ADDR_TYPE_REDIST : KVM_VGIC_V2_ADDR_TYPE_CPU, &cpus,
 			v3 ? "redistributors" : "CPU interface");
 	if (!err)
-		err = gic_set(vm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, "start");
+		err = gic_set(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, "start");
 	return err;
+}
+
+/* Its register page; the page behind it is where devices write. */
+static int its_start(struct vm *vm)
+{
+	uint64_t base = GIC_ITS;
+	int fd = vm->arch->its_fd, err;
+
+	if (fd < 0)
+		return 0;
+	err = gic_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, &base, "ITS");
+	return err ? err : gic_set(fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, "start of the ITS");
 }
 
 /* The PMU's interrupt needs a GIC that works. */
@@ -222,10 +265,22 @@ int arch_vm_ready(struct vm *vm)
 	struct guest *guest = container_of(vm, struct guest, vm);
 	int err = gic_start(vm);
 
-	gic_close(vm->arch); /* the VM keeps the device */
+	if (!err)
+		err = its_start(vm);
+
+	gic_close(vm->arch); /* the VM keeps the devices */
 	for (unsigned i = 0; !err && vm->cfg->pmu && i < vm->cfg->cpus.count; i++)
 		err = pmu_start(guest->vcpu[i].fd);
 	return err;
+}
+
+struct irqchip_words arch_irqchip(const struct vm *vm)
+{
+	struct irqchip_words words = {.controller = vm->arch->gic == GIC_V3 ? "GICv3 in KVM" : "GICv2 in KVM"};
+
+	if (vm->cfg->transport == TRANSPORT_PCI)
+		words.msi = vm->cfg->irqchip == IRQCHIP_ITS ? "ITS in KVM" : "GICv2m frame in pinvm";
+	return words;
 }
 
 int arch_first_msi_gsi(void)
@@ -233,12 +288,31 @@ int arch_first_msi_gsi(void)
 	return BOARD_PINS;
 }
 
-/* The write that an MSI is goes to the GICv2m frame, which makes an SPI of it: that one is the route. */
-void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *msg)
+static void route_to_pin(struct kvm_irq_routing_entry *entry, int pin)
 {
-	int pin = gicv2m_pin(msg);
-
 	entry->type = KVM_IRQ_ROUTING_IRQCHIP;
 	entry->u.irqchip.irqchip = 0;
 	entry->u.irqchip.pin = pin < 0 ? UINT32_MAX : (uint32_t)pin; /* to nowhere: KVM refuses it */
+}
+
+/*
+ * The write that an MSI is goes to the ITS, which looks up what the guest wants of this device's event, or to the GICv2m
+ * frame, which makes an SPI of it: that one is the route then. What a guest aims elsewhere reaches nothing.
+ */
+void arch_msi_route(const struct vm *vm, struct kvm_irq_routing_entry *entry, const struct irq_msg *msg)
+{
+	if (entry->gsi < BOARD_PINS) {
+		route_to_pin(entry, entry->gsi);
+	} else if (vm->cfg->irqchip != IRQCHIP_ITS) {
+		route_to_pin(entry, gicv2m_pin(msg));
+	} else if (msg->addr != GIC_ITS + ITS_TRANSLATER) {
+		route_to_pin(entry, -1);
+	} else {
+		entry->type = KVM_IRQ_ROUTING_MSI;
+		entry->flags = KVM_MSI_VALID_DEVID;
+		entry->u.msi.address_lo = (uint32_t)msg->addr;
+		entry->u.msi.address_hi = msg->addr >> 32;
+		entry->u.msi.data = msg->data;
+		entry->u.msi.devid = msg->devid;
+	}
 }

@@ -12,7 +12,7 @@ struct arch_vm {
 	struct kvm_vcpu_init cpu; /* what every vCPU is: the host's CPU, with and without features */
 	bool sve, pvtime;
 	enum gic_kind gic; /* valid from arch_vm_init() on */
-	int gic_fd;	   /* from arch_vm_init() to arch_vm_ready(); else -1 */
+	int gic_fd, its_fd; /* from arch_vm_init() to arch_vm_ready(); else -1, the ITS also without --irqchip its */
 };
 
 #endif

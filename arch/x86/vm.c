@@ -182,12 +182,20 @@ int arch_vm_ready(struct vm *vm)
 	return 0;
 }
 
+struct irqchip_words arch_irqchip(const struct vm *vm)
+{
+	return (struct irqchip_words){
+		.controller = "local APICs in KVM, IOAPIC in pinvm",
+		.msi = vm->cfg->transport == TRANSPORT_PCI ? "local APICs" : NULL,
+	};
+}
+
 int arch_first_msi_gsi(void)
 {
 	return IOAPIC_PINS;
 }
 
-void arch_msi_route(struct kvm_irq_routing_entry *entry, const struct irq_msg *msg)
+void arch_msi_route(const struct vm *vm, struct kvm_irq_routing_entry *entry, const struct irq_msg *msg)
 {
 	entry->type = KVM_IRQ_ROUTING_MSI;
 	entry->u.msi.address_lo = msg->addr;

@@ -24,6 +24,13 @@ const char *arch_boot_protocol(const struct arch_boot *boot)
 	return "none";
 }
 
+static struct irqchip_words words = {.controller = "chip"};
+
+struct irqchip_words arch_irqchip(const struct vm *vm)
+{
+	return words;
+}
+
 /* A report about the guest, or (NULL) about one that never was. */
 static json_t *report_about(struct guest *guest, int status, const char *cause)
 {
@@ -74,6 +81,8 @@ START_TEST(devices_and_serial)
 	json = report_about(&guest, 0, "guest powered off");
 	ck_assert_str_eq(text(json, "name"), "test");
 	ck_assert_int_eq(number(json, "restarts"), 2);
+	ck_assert_str_eq(text(json_object_get(json, "irqchip"), "controller"), "chip");
+	ck_assert(json_is_null(json_object_get(json_object_get(json, "irqchip"), "msi")));
 	ck_assert_int_eq(number(json_object_get(json, "serial"), "dropped"), 4711);
 	ck_assert_uint_eq(json_array_size(json_object_get(json, "devices")), 1);
 	device = json_array_get(json_object_get(json, "devices"), 0);

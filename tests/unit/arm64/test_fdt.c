@@ -180,6 +180,32 @@ START_TEST(pci_and_its_msis)
 }
 END_TEST
 
+/* An ITS instead: each of the bus's requester ids is its device id, and there is no frame. */
+START_TEST(pci_and_an_its)
+{
+	struct fdt_params p = params(1, 1, 1, 1);
+	const char *its = "/interrupt-controller@4000000/msi-controller@4040000";
+
+	p.its = true;
+	build(&p);
+	ck_assert_msg(!has(its), "without PCI nobody needs it");
+	p.pci = (struct pci_layout){.ecam = PCI_ECAM_BASE, .ecam_size = PCI_ECAM_SIZE, .mem32 = 0x10000000,
+		.mem32_size = 0x20000000};
+	build(&p);
+	ck_assert(!has("/interrupt-controller@4000000/msi@4020000"));
+	ck_assert_ptr_null(fdt_getprop(buf, node("/pcie@3f000000"), "msi-parent", NULL));
+	ck_assert_int_eq(fdt_node_check_compatible(buf, node(its), "arm,gic-v3-its"), 0);
+	ck_assert_uint_eq(cells64(its, "reg", 0, 4), GIC_ITS);
+	ck_assert_uint_eq(cells64(its, "reg", 2, 4), 0x20000);
+	ck_assert_uint_eq(cell(its, "#msi-cells", 0, 1), 1);
+	ck_assert_ptr_nonnull(fdt_getprop(buf, node(its), "msi-controller", NULL));
+	ck_assert_uint_eq(cell("/pcie@3f000000", "msi-map", 0, 4), 0);
+	ck_assert_uint_eq(cell("/pcie@3f000000", "msi-map", 1, 4), cell(its, "phandle", 0, 1));
+	ck_assert_uint_eq(cell("/pcie@3f000000", "msi-map", 2, 4), 0);
+	ck_assert_uint_eq(cell("/pcie@3f000000", "msi-map", 3, 4), 256);
+}
+END_TEST
+
 START_TEST(mmio_slots)
 {
 	struct fdt_params p = params(1, 1, 1, 1);
@@ -238,4 +264,4 @@ START_TEST(room)
 }
 END_TEST
 
-UNIT_MAIN("fdt", the_least, boot_facts, topology, gic_versions, pci_and_its_msis, mmio_slots, numa, room)
+UNIT_MAIN("fdt", the_least, boot_facts, topology, gic_versions, pci_and_its_msis, pci_and_an_its, mmio_slots, numa, room)
