@@ -218,6 +218,16 @@ static int check_net(const struct guest_config *cfg, const struct net_config *ne
 	return ret ? ret : check_burst("--net", which, "pps", net->pps, net->pps_burst);
 }
 
+/* An ITS takes MSIs, and nothing else. */
+static int check_irqchip(const struct guest_config *cfg)
+{
+	if (cfg->irqchip != IRQCHIP_ITS || cfg->transport == TRANSPORT_PCI)
+		return 0;
+	log_err("--irqchip its: with --transport mmio no device sends MSIs, and an ITS is for nothing else; leave one of them "
+		"out");
+	return -EINVAL;
+}
+
 /* Is there a slot for every device? */
 static int check_room(const struct guest_config *cfg)
 {
@@ -251,6 +261,8 @@ int config_check(struct guest_config *cfg)
 	if (ret)
 		return ret;
 	ret = check_room(cfg);
+	if (!ret)
+		ret = check_irqchip(cfg);
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < cfg->ndisks; i++) {

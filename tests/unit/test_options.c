@@ -260,6 +260,9 @@ START_TEST(switches_and_choices)
 	refuse("--pmu maybe: must be on or off", "K", "--pmu", "maybe");
 	refuse("--pmu: needs a value, on|off", "K", "--pmu");
 	refuse("--irqchip user: must be split", "K", "--irqchip", "user");
+	refuse("--irqchip: needs a value, split", "K", "--irqchip");
+	ck_assert_ptr_null(strstr(said, "its"));
+	refuse("--irqchip its: does not exist on x86: an MSI goes to a local APIC", "K", "--irqchip", "its");
 	refuse("--transport usb: must be pci or mmio", "K", "--transport", "usb");
 	refuse("--on-reset x: must be exit or restart", "K", "--on-reset", "x");
 	refuse("--serial file: must be stdio, off, pty, file=PATH or socket=PATH", "K", "--serial", "file");
@@ -357,10 +360,20 @@ END_TEST
 
 START_TEST(options_of_another_architecture)
 {
+	struct guest_config cfg;
+
 	arch = "arm64";
 	refuse("--debug-exit: does not exist on arm64: it is an I/O port", "K", "--debug-exit");
 	refuse("--exits: does not exist on arm64: ", "K", "--exits", "hlt=off");
-	refuse("--irqchip: does not exist on arm64: ", "K", "--irqchip", "split");
+	accept(&cfg, "K", "--irqchip", "its");
+	ck_assert_int_eq(cfg.irqchip, IRQCHIP_ITS);
+	config_free(&cfg);
+	accept(&cfg, "K", "--transport", "mmio");
+	ck_assert_int_eq(cfg.irqchip, IRQCHIP_SPLIT);
+	config_free(&cfg);
+	refuse("--irqchip user: must be split or its", "K", "--irqchip", "user");
+	refuse("--irqchip: needs a value, split|its", "K", "--irqchip");
+	refuse("--irqchip its: with --transport mmio no device sends MSIs", "K", "--irqchip", "its", "--transport", "mmio");
 }
 END_TEST
 
@@ -468,7 +481,7 @@ START_TEST(every_value_of_the_table)
 			try_value(row, &key, "", false);
 		} else if (key.type == OPT_CHOICE) {
 			for (unsigned n = 0; key.names[n]; n++)
-				try_value(row, &key, key.names[n], true);
+				try_value(row, &key, key.names[n], opt_choice_here(&key, n));
 			try_value(row, &key, "none", false);
 			try_value(row, &key, "", false);
 		} else

@@ -41,6 +41,7 @@ START_TEST(the_table_agrees_with_itself)
 			ck_assert_msg(i == 0 || key.name, "%s", row->name);
 			ck_assert_msg(!key.arch == !key.why, "%s %s", row->name, key.name);
 			ck_assert_msg(key.type != OPT_CHOICE || key.names, "%s", row->name);
+			ck_assert_msg(!key.only || (i == 0 && key.type == OPT_CHOICE), "%s: nobody would say it", row->name);
 			ck_assert_msg(
 				key.min <= key.max || key.type == OPT_FEATURES, "%s %s", row->name, key.name);
 			for (unsigned j = 1; j < i; j++)
@@ -98,6 +99,10 @@ START_TEST(help_marks_what_is_not_here)
 
 	ck_assert_ptr_nonnull(strstr(text, "x86 only"));
 	ck_assert_ptr_nonnull(strstr(text, "paravirtual clock; x86 only\n"));
+	ck_assert_ptr_nonnull(strstr(text, "--irqchip split "));
+	ck_assert_ptr_nonnull(strstr(text, " its  "));
+	ck_assert_ptr_nonnull(strstr(text, "not on x86, where an MSI goes to a local APIC"));
+	ck_assert_ptr_null(strstr(text, "CVE-2026-46316"));
 	free(text);
 	arch = "arm64";
 	text = text_of(options_help);
@@ -105,6 +110,11 @@ START_TEST(help_marks_what_is_not_here)
 	ck_assert_ptr_nonnull(strstr(text, "not on arm64, where it is an I/O port"));
 	ck_assert_ptr_nonnull(strstr(text, "paravirtual clock; not on arm64\n"));
 	ck_assert_ptr_nonnull(strstr(text, "stolen time, shown in the guest's top\n"));
+	ck_assert_ptr_nonnull(strstr(text, "--irqchip split|its "));
+	ck_assert_ptr_nonnull(strstr(text, "(CVE-2026-46316); arm64 only"));
+	free(text);
+	text = text_of(options_man);
+	ck_assert_ptr_nonnull(strstr(text, "\\fBits\\fR\nMSIs by KVM"));
 	free(text);
 	text = text_of(options_completion);
 	ck_assert_ptr_null(strstr(text, "--debug-exit"));
@@ -196,6 +206,7 @@ START_TEST(bash_completes)
 	completes("pinvm run --io", "--iothread --io-engine");
 	completes("pinvm run --on-reset ", "exit restart");
 	completes("pinvm run --on-reset=r", "restart");
+	completes("pinvm run --irqchip ", "split");
 	completes("pinvm run --exits h", "hlt=on hlt=off");
 	completes("pinvm run --exits hlt=on,p", "on,pause=on on,pause=off");
 	completes("pinvm run -d x.img,que", "x.img,queues= x.img,queue-size=");

@@ -20,6 +20,11 @@ bool opt_key_here(const struct opt_key *key)
 	return !key->arch || !strcmp(key->arch, arch_name());
 }
 
+bool opt_choice_here(const struct opt_key *key, unsigned i)
+{
+	return !key->only || strcmp(key->names[i], key->only->name) || !strcmp(key->only->arch, arch_name());
+}
+
 static bool is_array(const struct opt_row *row)
 {
 	return (row->flags & OPT_REPEAT) && row->value.type != OPT_COUNT;
@@ -174,14 +179,19 @@ static int add_feature(const struct opt_key *key, void *base, const char *text, 
 	return 0;
 }
 
-static void list_choices(const struct opt_key *key, char *why, size_t n)
+/* The choices that are there, joined by `sep`, the last one by `last`. */
+static void list_choices(const struct opt_key *key, const char *sep, const char *last, char *out, size_t n)
 {
-	size_t len = snprintf(why, n, "must be ");
+	unsigned count = 0, seen = 0;
+	size_t len = 0;
 
+	for (unsigned i = 0; key->names[i]; i++)
+		count += opt_choice_here(key, i);
 	for (unsigned i = 0; key->names[i] && len < n; i++) {
-		const char *sep = !i ? "" : key->names[i + 1] ? ", " : " or ";
-
-		len += snprintf(why + len, n - len, "%s%s", sep, key->names[i]);
+		if (!opt_choice_here(key, i))
+			continue;
+		len += snprintf(out + len, n - len, "%s%s", !seen ? "" : seen + 1 < count ? sep : last, key->names[i]);
+		seen++;
 	}
 }
 
@@ -194,6 +204,8 @@ static int set_choice(const struct opt_key *key, void *base, const char *text, c
 
 		if (strncmp(text, key->names[i], len))
 			continue;
+		if (!opt_choice_here(key, i))
+			return snprintf(why, n, "does not exist on %s: %s", arch_name(), key->only->why), -EINVAL;
 		if (arg) {
 			struct opt_key path = {.type = OPT_STRING, .min = key->min, .max = key->max};
 
@@ -203,7 +215,8 @@ static int set_choice(const struct opt_key *key, void *base, const char *text, c
 			put_number(key, base, i);
 		return ret;
 	}
-	list_choices(key, why, n);
+	snprintf(why, n, "must be ");
+	list_choices(key, ", ", " or ", why + strlen(why), n - strlen(why));
 	return -EINVAL;
 }
 
@@ -328,4 +341,12 @@ void opt_key_range_text(const struct opt_key *key, char *out, size_t n)
 	format_number(key, key->min, lo, sizeof(lo));
 	format_number(key, key->max, hi, sizeof(hi));
 	snprintf(out, n, "%s%s to %s", key->pow2 ? "a power of two, " : "", lo, hi);
+}
+
+void opt_key_meta_text(const struct opt_key *key, char *out, size_t n)
+{
+	if (key->only)
+		list_choices(key, "|", "|", out, n);
+	else
+		snprintf(out, n, "%s", key->meta ? key->meta : "");
 }

@@ -227,20 +227,28 @@ static int apply_list(const struct opt_given *g, const struct opt_key *first, vo
 	return 0;
 }
 
+/* What an option without its value lacks. */
+static const char *wanted(const struct opt_row *row, char *out, size_t n)
+{
+	if (!row->value.meta)
+		return "KEY=VALUE";
+	opt_key_meta_text(&row->value, out, n);
+	return out;
+}
+
 static int apply(const struct opt_given *g, struct guest_config *cfg)
 {
 	const struct opt_row *row = g->row;
 	const char *value = g->value ? g->value : "on";
 	struct opt_key first;
-	char *copy;
+	char *copy, meta[96];
 	void *base;
 	int ret;
 
 	if (!opt_here(row))
 		return refuse(g, NULL, NULL, "does not exist on %s: %s", arch_name(), row->why);
 	if (!g->value && (row->value.meta || row->nkeys))
-		return refuse(
-			g, NULL, NULL, "needs a value, %s", row->value.meta ? row->value.meta : "KEY=VALUE");
+		return refuse(g, NULL, NULL, "needs a value, %s", wanted(row, meta, sizeof(meta)));
 	base = opt_append(row, cfg);
 	if (!base)
 		return log_errno(-ENOMEM, "%s", g->where);
@@ -307,13 +315,12 @@ static int answer(const struct opt_row *row)
  * one is needed. */
 static int take(struct argv *a, const struct opt_row *row, const char *value)
 {
-	char where[64];
+	char where[64], meta[96];
 
 	snprintf(where, sizeof(where), "--%s", row->name);
 	if (!value && (row->value.meta || row->nkeys)) {
 		if (a->i + 1 >= a->argc || is_option(a->argv[a->i + 1])) {
-			log_err("%s: needs a value, %s", where,
-				row->value.meta ? row->value.meta : "KEY=VALUE");
+			log_err("%s: needs a value, %s", where, wanted(row, meta, sizeof(meta)));
 			return -EINVAL;
 		}
 		value = a->argv[++a->i];

@@ -49,7 +49,10 @@ typedef struct numa_config N;
 typedef struct net_config T;
 
 static const char *const model_names[] = {"host", NULL};
-static const char *const irqchip_names[] = {"split", NULL};
+static const char *const irqchip_names[] = {"split", "its", NULL};
+static const struct opt_only irqchip_its = {"its", "arm64",
+	"MSIs by KVM's ITS, by which a guest could reach its host (CVE-2026-46316)",
+	"an MSI goes to a local APIC"};
 static const char *const transport_names[] = {"pci", "mmio", NULL};
 static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
@@ -295,10 +298,8 @@ const struct opt_row opt_table[] = {
 			.type = OPT_NONE},
 		KEYS(exits_keys)},
 	{.name = "irqchip",
-		.arch = "x86",
-		.why = "the interrupt controller follows the host there",
-		.value = {NULL, "split", "local APICs in KVM, IOAPIC in pinvm",
-			CHOICE(G, irqchip, irqchip_names)}},
+		.value = {NULL, "split|its", "local APICs or GIC in KVM; IOAPIC, or what takes MSIs, in pinvm",
+			CHOICE(G, irqchip, irqchip_names), .only = &irqchip_its}},
 	{.name = "pmu", .value = {NULL, ONOFF, "performance counters in the guest", BOOL(G, pmu)}},
 	{.name = "kvm",
 		.value = {NULL, NULL, "paravirtual features, each on or off", .type = OPT_NONE},

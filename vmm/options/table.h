@@ -27,6 +27,12 @@ enum opt_type {
 	OPT_FEATURES, /* char *: any number of items -NAME and +NAME */
 };
 
+/* One of an option's choices that only one architecture has. */
+struct opt_only {
+	const char *name, *arch, *help;
+	const char *why; /* reason why others lack it */
+};
+
 struct opt_key {
 	const char *name; /* NULL: the option's plain value */
 	const char
@@ -38,8 +44,9 @@ struct opt_key {
 	uint64_t min, max, def;
 	const char *(*check)(const char *text); /* OPT_STRING: NULL, or why the text is refused */
 	bool pow2;
-	const char *const *names; /* NULL at the end */
-	const char *arch, *why;	  /* as of a row: which architecture has it, and why others lack it */
+	const char *const *names;    /* NULL at the end */
+	const struct opt_only *only; /* of these names; NULL: all are everywhere */
+	const char *arch, *why;	     /* as of a row: which architecture has it, and why others lack it */
 };
 
 enum opt_flags {
@@ -68,9 +75,10 @@ struct opt_row {
 extern const struct opt_row opt_table[];
 extern const unsigned opt_rows;
 
-/* Is the row's option there on this architecture? */
+/* Is the row's option, or choice i of a key, there on this architecture? */
 bool opt_here(const struct opt_row *row);
 bool opt_key_here(const struct opt_key *key);
+bool opt_choice_here(const struct opt_key *key, unsigned i);
 /* Only a value, never keys: commas in it mean nothing. */
 static inline bool opt_plain(const struct opt_row *row)
 {
@@ -94,5 +102,7 @@ void opt_key_format(const struct opt_key *key, const void *base, char *out, size
 /* Its default, or a range such as "1 to 16", as it would be typed; empty where there is none. */
 void opt_key_default_text(const struct opt_key *key, char *out, size_t n);
 void opt_key_range_text(const struct opt_key *key, char *out, size_t n);
+/* What stands for the value: `meta`, of choices those that are there; empty without. */
+void opt_key_meta_text(const struct opt_key *key, char *out, size_t n);
 
 #endif

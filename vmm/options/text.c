@@ -43,13 +43,24 @@ static void describe_row(const struct opt_row *row, char *out, size_t n)
 		snprintf(out + len, n - len, "; %s only", row->arch);
 }
 
+/* A choice that is not everywhere. */
+static void describe_only(const struct opt_only *only, char *out, size_t n)
+{
+	if (!strcmp(only->arch, arch_name()))
+		snprintf(out, n, "%s; %s only", only->help, only->arch);
+	else
+		snprintf(out, n, "not on %s, where %s", arch_name(), only->why);
+}
+
 /* "VALUE[,KEY...]" as it follows the option's name; empty for a bare option. */
 static void synopsis(const struct opt_row *row, char *out, size_t n)
 {
-	const char *value = row->value.meta ? row->value.meta : "";
 	const char *keys = !row->nkeys ? "" : row->value.meta ? "[,KEY=VALUE...]" : "KEY=VALUE[,...]";
+	size_t len;
 
-	snprintf(out, n, "%s%s", value, keys);
+	opt_key_meta_text(&row->value, out, n);
+	len = strlen(out);
+	snprintf(out + len, n - len, "%s", keys);
 }
 
 static void key_synopsis(const struct opt_key *key, char *out, size_t n)
@@ -75,6 +86,11 @@ static void help_row(FILE *out, const struct opt_row *row)
 	snprintf(left, sizeof(left), "  %c%c%s --%s %s", row->letter ? '-' : ' ',
 		row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, value);
 	help_line(out, left, text);
+	if (row->value.only) {
+		describe_only(row->value.only, text, sizeof(text));
+		snprintf(left, sizeof(left), "        %s", row->value.only->name);
+		help_line(out, left, text);
+	}
 	for (unsigned i = 0; i < row->nkeys; i++) {
 		key_synopsis(&row->keys[i], value, sizeof(value));
 		describe(&row->keys[i], text, sizeof(text));
@@ -130,6 +146,12 @@ static void man_row(FILE *out, const struct opt_row *row)
 	describe_row(row, text, sizeof(text));
 	man_text(out, text);
 	fputs("\n", out);
+	if (row->value.only) {
+		describe_only(row->value.only, text, sizeof(text));
+		fprintf(out, ".RS\n.TP\n\\fB%s\\fR\n", row->value.only->name);
+		man_text(out, text);
+		fputs("\n.RE\n", out);
+	}
 	if (row->nkeys)
 		fputs(".RS\n", out);
 	for (unsigned i = 0; i < row->nkeys; i++) {
@@ -162,9 +184,10 @@ static void words(FILE *out, const struct opt_key *key, const char *prefix)
 
 	if (key->type == OPT_CHOICE)
 		for (unsigned i = 0; key->names[i]; i++, sep = " ")
-			fprintf(out, "%s%s%.*s", sep, prefix,
-				(int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
-				key->names[i]);
+			if (opt_choice_here(key, i))
+				fprintf(out, "%s%s%.*s", sep, prefix,
+					(int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
+					key->names[i]);
 	if ((key->type == OPT_BOOL || key->type == OPT_TRI) && key->meta)
 		fprintf(out, "%son %soff", prefix, prefix);
 }
