@@ -144,8 +144,8 @@ wrapped := malloc calloc realloc reallocarray aligned_alloc mmap eventfd epoll_c
 $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
-unit_kernel := blk_threads console console_clients disk fill loop loop_io loop_plain mem mem_plan net_threads tap thread tty \
-	virtio_pci_rng
+unit_kernel := blk_threads console console_clients disk fill fill_end fill_threads loop loop_io loop_plain mem mem_plan \
+	net_threads tap thread tty virtio_pci_rng
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
 check-unit: $(unit_bin) ## unit tests only
@@ -154,8 +154,8 @@ check-unit: $(unit_bin) ## unit tests only
 
 # What really has two threads, under ThreadSanitizer: a race is a failure. test_loop_syscalls counts system calls, and
 # TSan makes its own.
-tsan_tests := blk_threads console console_clients disk fill irq limit loop loop_io mmio_life msix net_threads pci serial thread \
-	virtio_pci_life virtio_pci_rng virtq_race
+tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq limit loop loop_io mmio_life msix \
+	net_threads pci serial thread virtio_pci_life virtio_pci_rng virtq_race
 check-tsan: ## tests of threads with ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=tsan tsan-run
 
