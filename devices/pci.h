@@ -27,6 +27,12 @@ struct pci_layout {
 	bool mech1;		    /* 0xcf8/0xcfc */
 };
 
+/*
+ * Put the window of 64-bit BARs above floor, on a multiple of its own size (a power of two, as it is wished
+ * for). Where addresses of that many bits end before, it shrinks to `least` (1..) bytes, or is absent. Main.
+ */
+void pci_place_mem64(struct pci_layout *layout, uint64_t floor, uint64_t least, unsigned bits);
+
 struct pci_dev;
 
 struct pci_dev_ops {

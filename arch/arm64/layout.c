@@ -44,22 +44,6 @@ unsigned arch_phys_bits(void)
 	return bits > 0 ? (unsigned)bits : IPA_BITS_OLD;
 }
 
-/* A 64-bit window above RAM on a multiple of its own size; smaller, or absent, where addresses end before. */
-static void place_mem64(struct pci_layout *out, uint64_t mem_top, unsigned bits)
-{
-	uint64_t limit = bits < 64 ? 1ULL << bits : UINT64_MAX;
-
-	for (uint64_t size = PCI_MEM64_SIZE; size >= PCI_MEM64_MIN; size /= 2) {
-		uint64_t base = (mem_top + size - 1) & ~(size - 1);
-
-		if (base >= mem_top && base < limit && size <= limit - base) {
-			out->mem64 = base;
-			out->mem64_size = size;
-			return;
-		}
-	}
-}
-
 void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
 {
 	*out = (struct pci_layout){
@@ -67,8 +51,9 @@ void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
 		.ecam_size = PCI_ECAM_SIZE,
 		.mem32 = PCI_MEM32_BASE,
 		.mem32_size = PCI_MEM32_SIZE,
+		.mem64_size = PCI_MEM64_SIZE,
 	};
-	place_mem64(out, mem_top, arch_phys_bits());
+	pci_place_mem64(out, mem_top, PCI_MEM64_MIN, arch_phys_bits());
 }
 
 _Static_assert(PIN_MMIO_FIRST + MMIO_SLOTS <= BOARD_PINS, "slots have pins of the board");

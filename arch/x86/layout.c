@@ -39,26 +39,6 @@ bool x86_reaches(uint64_t mem_top, unsigned phys_bits)
 	return phys_bits >= 64 || mem_top <= 1ULL << phys_bits;
 }
 
-/* A 64-bit window above RAM on a multiple of its own size; smaller, or absent, where the CPU's addresses end
- * before. */
-static void place_mem64(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits)
-{
-	uint64_t limit = phys_bits < 64 ? 1ULL << phys_bits : 0;
-	uint64_t floor = mem_top > RAM_HIGH ? mem_top : RAM_HIGH;
-
-	for (uint64_t size = PCI_MEM64_SIZE; size >= PCI_MEM64_MIN; size /= 2) {
-		uint64_t base = (floor + size - 1) & ~(size - 1);
-
-		if (base >= floor && base < limit && size <= limit - base) {
-			out->mem64 = base;
-			out->mem64_size = size;
-			return;
-		}
-	}
-	out->mem64 = 0;
-	out->mem64_size = 0;
-}
-
 void x86_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits)
 {
 	*out = (struct pci_layout){
@@ -66,9 +46,10 @@ void x86_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned phys_bits
 		.ecam_size = PCI_ECAM_SIZE,
 		.mem32 = PCI_MEM32_BASE,
 		.mem32_size = PCI_MEM32_SIZE,
+		.mem64_size = PCI_MEM64_SIZE,
 		.mech1 = true,
 	};
-	place_mem64(out, mem_top, phys_bits);
+	pci_place_mem64(out, mem_top > RAM_HIGH ? mem_top : RAM_HIGH, PCI_MEM64_MIN, phys_bits);
 }
 
 void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)

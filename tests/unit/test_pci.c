@@ -453,6 +453,36 @@ START_TEST(a_layout_without_ports_or_windows)
 }
 END_TEST
 
+/* On both architectures, whose floors and widths differ. */
+START_TEST(a_window_finds_its_place)
+{
+	static const struct {
+		uint64_t floor;
+		unsigned bits;
+		uint64_t at, size;
+	} want[] = {
+		{0x40000000, 40, 0x1000000000, 0x1000000000},
+		{0x1000000000, 40, 0x1000000000, 0x1000000000},
+		{0x1000000001, 40, 0x2000000000, 0x1000000000},
+		{0x1000000001, 37, 0x1800000000, 0x800000000},
+		{0x1fc0000000, 37, 0x1fc0000000, 0x40000000}, /* the smallest there is */
+		{0x1fc0000001, 37, 0, 0},
+		{0x2000000000, 37, 0, 0},
+		{0xffffffe000000000, 64, 0xffffffe000000000, 0x1000000000},
+		{0xfffffff000000000, 64, 0xfffffff000000000, 0x800000000}, /* never up to 2^64 */
+		{0xfffffffffffff000, 64, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		struct pci_layout l = {.mem64_size = 0x1000000000};
+
+		pci_place_mem64(&l, want[i].floor, 0x40000000, want[i].bits);
+		ck_assert_msg(l.mem64 == want[i].at && l.mem64_size == want[i].size, "%zu: %#llx at %#llx", i,
+			(unsigned long long)l.mem64_size, (unsigned long long)l.mem64);
+	}
+}
+END_TEST
+
 /* Configuration space of both toys and their windows, all widths; xorshift, so a failure can be seen again.
  */
 static void *hammer(void *arg)
@@ -526,4 +556,5 @@ UNIT_MAIN("pci", both_mechanisms_show_the_same_header, absent_functions_read_one
 	bars_are_assigned_inside_their_windows, memory_decodes_only_when_enabled,
 	a_bar_moves_while_it_decodes, a_bar_outside_the_windows_does_not_decode,
 	the_lowest_slot_wins_an_overlap, reset_puts_bars_back, capabilities_are_linked_in_order,
-	slots_and_windows_run_out, a_layout_without_ports_or_windows, two_vcpus_hammer)
+	slots_and_windows_run_out, a_layout_without_ports_or_windows, a_window_finds_its_place,
+	two_vcpus_hammer)
