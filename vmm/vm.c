@@ -105,6 +105,16 @@ int vm_cap(const struct vm *vm, int cap)
 	return n > 0 ? n : 0;
 }
 
+int vm_check_vcpus(const struct vm *vm, unsigned count)
+{
+	int max = count > 1 ? vm_cap(vm, KVM_CAP_MAX_VCPUS) : 1;
+
+	if (count <= (unsigned)max)
+		return 0;
+	log_err("--cpus %u: this host's KVM allows %d", count, max);
+	return -EINVAL;
+}
+
 static int slot_failed(const struct mem_region *r, int err)
 {
 	if (err == -EINVAL)

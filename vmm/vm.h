@@ -46,6 +46,9 @@ void vm_close(struct vm *vm);
 /* KVM_CHECK_EXTENSION on the VM (or on /dev/kvm before there is one). >= 0. */
 int vm_cap(const struct vm *vm, int cap);
 
+/* Are that many vCPUs possible here? 0, or -EINVAL, logged. Main. */
+int vm_check_vcpus(const struct vm *vm, unsigned count);
+
 /*
  * Bind or unbind an eventfd to a guest-physical MMIO address: a write there signals fd, of any width, or with value >= 0 only
  * one of 4 bytes that writes that value. Any thread. 0 or -errno.

@@ -30,13 +30,10 @@ unsigned long arch_vm_type(const struct vm *vm)
 
 static int check_size(const struct vm *vm, const struct guest_config *cfg)
 {
-	int max = cfg->cpus.count > 1 ? vm_cap(vm, KVM_CAP_MAX_VCPUS) : 1;
 	unsigned bits = arch_phys_bits();
 
-	if (cfg->cpus.count > (unsigned)max) {
-		log_err("--cpus %u: this host's KVM allows %d", cfg->cpus.count, max);
+	if (vm_check_vcpus(vm, cfg->cpus.count))
 		return -EINVAL;
-	}
 	if (bits >= 64 || mem_top(vm->mem) <= 1ULL << bits)
 		return 0;
 	log_err("--memory %lluM: this host gives guests addresses of %u bits, and RAM starts at 1G; give at "

@@ -33,12 +33,10 @@ unsigned long arch_vm_type(const struct vm *vm)
 static int check_ids(const struct vm *vm, const struct guest_config *cfg)
 {
 	unsigned last = arch_vcpu_id(cfg, cfg->cpus.count - 1);
-	int max = cfg->cpus.count > 1 ? vm_cap(vm, KVM_CAP_MAX_VCPUS) : 1, max_id;
+	int max_id;
 
-	if (cfg->cpus.count > (unsigned)max) {
-		log_err("--cpus %u: this host's KVM allows %d", cfg->cpus.count, max);
+	if (vm_check_vcpus(vm, cfg->cpus.count))
 		return -EINVAL;
-	}
 	if (last >= APIC_BROADCAST) {
 		log_err("--cpus %u: this topology needs APIC id %u, and interrupts reach ids up to %d; use "
 			"fewer sockets, or cores "
@@ -46,7 +44,7 @@ static int check_ids(const struct vm *vm, const struct guest_config *cfg)
 			cfg->cpus.count, last, APIC_BROADCAST - 1);
 		return -EINVAL;
 	}
-	max_id = last >= (unsigned)max ? vm_cap(vm, KVM_CAP_MAX_VCPU_ID) : 0;
+	max_id = last >= cfg->cpus.count ? vm_cap(vm, KVM_CAP_MAX_VCPU_ID) : 0;
 	if (max_id && last >= (unsigned)max_id) {
 		log_err("--cpus %u: this topology needs APIC id %u, this host's KVM allows up to %d; use "
 			"fewer sockets, or cores and "
