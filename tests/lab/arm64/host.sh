@@ -115,6 +115,8 @@ case_pci()
 {
 	disk_and_rng -m 256M,hugepages=2M
 	fact_is msis 5
+	fact_is lpis 0
+	grep -q 'MSIs: GICv2m frame in pinvm' /log || wrong "-v does not say who takes MSIs"
 }
 
 case_mmio()
@@ -235,6 +237,35 @@ case_refused()
 	is "status of --debug-exit" 2 $?
 	pinvm run /boot/Image -m 16M >/log 2>&1
 	is "status of too little memory" 4 $?
+}
+
+# MSIs by the ITS in KVM: each device's go where the guest wants them, also after a reset. A GICv2 has none.
+case_its()
+{
+	if [ "$gic" = 2 ]; then
+		pinvm run /boot/Image --irqchip its --serial off >/log 2>&1
+		is "status of --irqchip its" 4 $?
+		is "lines" 1 "$(wc -l </log)"
+		grep -q -e '--irqchip its: .* GICv2; leave the option out' /log || wrong "it is not said why"
+		return
+	fi
+	tunctl -t tap0 >/dev/null
+	ip addr add 10.0.2.1/24 dev tap0
+	ip link set tap0 up
+	dd if=/dev/zero of=/img bs=1M count=2 2>/dev/null
+	boot 0 traffic -m 256M -c 2 -d /img,queues=2 -N tap=tap0 --irqchip its
+	fact_is disk ''
+	sum=$(sha256sum /img)
+	fact_is sum "${sum%% *}"
+	fact_is pings 3
+	fact_is msis 0
+	fact_is lpis 6 # two devices, two queues and the configuration of each
+	grep -q 'interrupts: GICv3 in KVM; MSIs: ITS in KVM' /log || wrong "-v does not say so"
+	grep -q '"msi": "ITS in KVM"' /report || wrong "the report does not say so"
+	boot 0 again -m 256M -c 2 -d /img -N tap=tap0 --irqchip its --on-reset restart
+	fact_is life second
+	fact_is lpis 6
+	tunctl -d tap0 >/dev/null
 }
 
 echo 160 >/proc/sys/vm/nr_hugepages
