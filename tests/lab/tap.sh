@@ -313,7 +313,7 @@ case_busy()
 case_rootless()
 {
 	need setpriv
-	dir=$(mktemp -d /tmp/rootless.XXXXXX) || fail "no directory"
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/rootless.XXXXXX") || fail "no directory"
 	trap 'rm -rf "$dir"; end_case' EXIT
 	tools/initramfs -o "$dir/initrd.cpio" --init tools/guest-init --kernel "$(tools/kernel cloud dir)" \
 		--module virtio_pci --module virtio_net || fail "no initramfs"
