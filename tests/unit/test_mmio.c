@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* virtio-mmio: what the registers let a driver do, and what they do not (virtio 1.2, section 4.2). */
 #include "tests/unit/virtio_mmio_guest.h"
+#include "tests/unit/virtio_regs_cases.h"
 
 #define NONE 0xffffffff
 
-static void notify(unsigned q)
+static void odd_kicks(void)
 {
-	transport->notify(transport, q, NULL);
+	kick(NVQ);
+	kick(0x10000);
+	kick(~0u);
 }
 
 START_TEST(linux_finds_and_starts_the_device)
@@ -15,15 +18,7 @@ START_TEST(linux_finds_and_starts_the_device)
 	ck_assert_uint_eq(get(VIRTIO_MMIO_DEVICE_ID), VIRTIO_ID_BLK);
 	ck_assert_uint_eq(get(VIRTIO_MMIO_VENDOR_ID), 0x564e4950);
 	drive();
-	ck_assert_uint_eq(model.starts, 1);
-	ck_assert_uint_eq(model.features, OFFERS);
-	ck_assert(model.cfg[0].ready && model.cfg[1].ready && !model.cfg[2].ready);
-	ck_assert_uint_eq(model.cfg[1].num, 128);
-	ck_assert_uint_eq(model.cfg[1].desc, 0x100110000);
-	ck_assert_uint_eq(model.cfg[1].avail, 0x100114000);
-	ck_assert_uint_eq(model.cfg[1].used, 0x100118000);
-	ck_assert_uint_eq(model.cfg[1].base, 0);
-	ck_assert_uint_eq(kicks.n, 2);
+	expect_started();
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_uint_eq(kicks.gpa[i], BASE + 0x50);
 		ck_assert_int_eq(kicks.value[i], i);
@@ -33,78 +28,13 @@ START_TEST(linux_finds_and_starts_the_device)
 }
 END_TEST
 
-START_TEST(every_offer_includes_version_1)
+START_TEST(status_has_eight_bits)
 {
-	build();
-	probe();
-	ck_assert_uint_eq(offered(), OFFERS);
-	for (unsigned i = 0; i < 2; i++) {
-		put(VIRTIO_MMIO_DEVICE_FEATURES_SEL, i ? NONE : 2);
-		ck_assert_uint_eq(get(VIRTIO_MMIO_DEVICE_FEATURES), 0);
-	}
-	put(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 2);
-	put(VIRTIO_MMIO_DRIVER_FEATURES, ~0u);
-	ck_assert_uint_eq(io->regs.wanted, 0);
-	tear_down();
-}
-END_TEST
-
-START_TEST(bad_features_are_refused)
-{
-	static const uint64_t bad[] = {
-		0, OFFERS & ~V1, OFFERS | 1, V1 | 1ull << 63, ~0ull, V1 | 1ull << VIRTIO_F_RING_RESET};
-
-	build();
-	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		probe();
-		negotiate(bad[i]);
-		add_status(FEATS);
-		ck_assert_uint_eq(status(), ACK | DRIVER);
-		add_status(FEATS | OK);
-		ck_assert_uint_eq(status(), ACK | DRIVER);
-	}
-	ck_assert_uint_eq(model.starts, 0);
-	negotiate(V1); /* the driver may try again with less */
-	add_status(FEATS);
-	ck_assert_uint_eq(status(), ACK | DRIVER | FEATS);
-	negotiate(OFFERS);
-	ck_assert_msg(vdev.features == V1 && io->regs.wanted == V1, "frozen by FEATURES_OK");
-	tear_down();
-}
-END_TEST
-
-START_TEST(status_moves_forward_only)
-{
-	static const struct {
-		uint32_t from, write, to;
-	} step[] = {
-		{0, DRIVER, 0},
-		{0, FEATS, 0},
-		{0, OK, 0},
-		{0, ACK, ACK},
-		{0, 0x100 | ACK, 0},
-		{ACK, ACK | FEATS, ACK},
-		{ACK | DRIVER, ACK, ACK | DRIVER},
-		{ACK | DRIVER, ACK | DRIVER | OK, ACK | DRIVER},
-		{ACK | DRIVER, ACK | DRIVER | 0x80, ACK | DRIVER | 0x80},
-		{ACK | DRIVER | 0x80, ALL | 0x80, ACK | DRIVER | 0x80},
-		{ACK | DRIVER, 0x100, ACK | DRIVER}, /* not a 0 */
-		{ALL, ALL & ~OK, ALL},
-		{0, ALL, ALL},
+	static const struct status_step step[] = {
+		{0, 0x100 | ACK, 0}, {ACK | DRIVER, 0x100, ACK | DRIVER}, /* not a 0 */
 	};
 
-	build();
-	for (unsigned i = 0; i < sizeof(step) / sizeof(step[0]); i++) {
-		probe();
-		put(VIRTIO_MMIO_STATUS, 0);
-		negotiate(V1);
-		if (step[i].from)
-			put(VIRTIO_MMIO_STATUS, step[i].from);
-		ck_assert_uint_eq(status(), step[i].from);
-		put(VIRTIO_MMIO_STATUS, step[i].write);
-		ck_assert_msg(status() == step[i].to, "step %u: %#x", i, status());
-	}
-	tear_down();
+	expect_steps(step, sizeof(step) / sizeof(step[0]));
 }
 END_TEST
 
@@ -216,27 +146,6 @@ START_TEST(queues_freeze)
 }
 END_TEST
 
-START_TEST(kicks_that_reach_us_are_passed_on)
-{
-	build();
-	kicks.refuse = 1;
-	set_up();
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	ck_assert_msg(!kicked(0), "not before DRIVER_OK");
-	add_status(OK);
-	ck_assert_uint_eq(kicks.n, 0);
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, 1);
-	ck_assert(!kicked(0) && kicked(1));
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, 2);
-	ck_assert_msg(!kicked(2), "QueueReady is 0");
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, NVQ);
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, 0x10000);
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, ~0u);
-	ck_assert(!kicked(0) && !kicked(1) && !kicked(2));
-	tear_down();
-}
-END_TEST
-
 START_TEST(configuration_takes_any_width)
 {
 	uint8_t all[24];
@@ -341,26 +250,6 @@ START_TEST(a_masked_pin_keeps_its_edge)
 }
 END_TEST
 
-START_TEST(needs_reset_is_told_after_driver_ok)
-{
-	build();
-	set_up();
-	transport->needs_reset(transport);
-	ck_assert_uint_eq(status(), ACK | DRIVER | FEATS | VIRTIO_CONFIG_S_NEEDS_RESET);
-	transport->config_changed(transport);
-	ck_assert_uint_eq(fake_irq.delivered, 0);
-	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
-	drive();
-	transport->needs_reset(transport);
-	ck_assert_uint_eq(status(), ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
-	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
-	ck_assert_uint_eq(fake_irq.delivered, 1);
-	drive();
-	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
-	tear_down();
-}
-END_TEST
-
 /* A change of configuration that met a reset: its bit must not keep the first interrupt of the next driver
  * away. */
 START_TEST(a_bit_from_before_is_not_in_the_way)
@@ -376,9 +265,8 @@ START_TEST(a_bit_from_before_is_not_in_the_way)
 }
 END_TEST
 
-UNIT_MAIN("mmio", linux_finds_and_starts_the_device, every_offer_includes_version_1, bad_features_are_refused,
-	status_moves_forward_only, registers_take_32_bits_at_multiples_of_4, what_is_not_there,
-	queue_registers_are_checked, queues_freeze, kicks_that_reach_us_are_passed_on,
-	configuration_takes_any_width, config_generation_moves, a_bit_is_held_until_it_is_acknowledged,
-	what_an_ack_leaves_interrupts_again, a_masked_pin_keeps_its_edge, needs_reset_is_told_after_driver_ok,
-	a_bit_from_before_is_not_in_the_way)
+UNIT_MAIN("mmio", linux_finds_and_starts_the_device, VIRTIO_REGS_CASES, status_has_eight_bits,
+	registers_take_32_bits_at_multiples_of_4, what_is_not_there, queue_registers_are_checked,
+	queues_freeze, configuration_takes_any_width, config_generation_moves,
+	a_bit_is_held_until_it_is_acknowledged, what_an_ack_leaves_interrupts_again,
+	a_masked_pin_keeps_its_edge, a_bit_from_before_is_not_in_the_way)

@@ -1,59 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* virtio-mmio: reset with I/O in flight, restart, failing set-up, and interrupts while loops and vCPUs race.
  */
-#include <pthread.h>
-#include <sched.h>
-
+#include "tests/unit/virtio_life_cases.h"
 #include "tests/unit/virtio_mmio_guest.h"
 
-START_TEST(status_is_zero_only_when_drained)
+static void meddle(void)
 {
-	build();
-	model.slow = true;
-	drive();
-	transport->notify(transport, 0, NULL);
-	put(VIRTIO_MMIO_STATUS, 0);
-	ck_assert_uint_eq(model.stops, 2); /* probe's own reset was the first */
-	ck_assert_uint_ne(status(), 0);
-	ck_assert_msg(kicks.n == 0, "no kicks from the first moment on");
-	put(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	ck_assert(!kicked(0));
-	/* Whatever the driver does meanwhile. */
-	put(VIRTIO_MMIO_STATUS, 0);
-	put(VIRTIO_MMIO_STATUS, ALL);
 	put(VIRTIO_MMIO_QUEUE_SEL, 0);
 	put(VIRTIO_MMIO_QUEUE_READY, 0);
 	put(VIRTIO_MMIO_QUEUE_NUM, 8);
 	wr(CONFIG, 0, 4);
-	ck_assert_uint_eq(model.writes, 0);
 	ck_assert_uint_eq(io->regs.qselect, NVQ - 1);
 	ck_assert_msg(io->regs.queue[0].cfg.ready, "its buffers are still in use");
-	ck_assert_uint_eq(model.stops, 2);
-	ck_assert(finish_stop());
-	expect_power_on();
-	drive();
-	ck_assert_uint_eq(model.starts, 2);
-	tear_down();
-}
-END_TEST
-
-START_TEST(reset_before_driver_ok_is_immediate)
-{
-	build();
-	model.slow = true;
-	set_up();
-	put(VIRTIO_MMIO_STATUS, 0);
-	expect_power_on();
-	tear_down();
-}
-END_TEST
-
-/* The loop: whoever wants to stop is let go. */
-static void *loop_thread(void *arg)
-{
-	while (!finish_stop())
-		sched_yield();
-	return NULL;
 }
 
 /* Linux's driver writes 0 and takes its memory back. */
@@ -72,43 +30,6 @@ START_TEST(a_reset_is_through_when_the_write_is)
 		expect_power_on();
 		pthread_join(t, NULL);
 	}
-	tear_down();
-}
-END_TEST
-
-START_TEST(restart_waits_for_the_device)
-{
-	pthread_t t;
-
-	build();
-	model.slow = true;
-	drive();
-	ck_assert_int_eq(pthread_create(&t, NULL, loop_thread, NULL), 0);
-	ck_assert_int_eq(transport->reset(transport), 0);
-	pthread_join(t, NULL);
-	expect_power_on();
-	drive();
-	ck_assert_uint_eq(model.starts, 2);
-	tear_down();
-}
-END_TEST
-
-START_TEST(restart_does_not_wait_for_ever)
-{
-	build();
-	model.slow = true;
-	io->regs.drain_ms = 20;
-	drive();
-	transport->ask_reset(transport);
-	ck_assert_msg(transport->reset(transport) == -ETIMEDOUT, "guest RAM may still be written");
-	ck_assert_msg(status() != 0, "the next driver waits");
-	put(VIRTIO_MMIO_STATUS, ACK);
-	ck_assert_int_eq(transport->reset(transport), -ETIMEDOUT);
-	ck_assert_uint_ne(status(), 0);
-	ck_assert_uint_eq(model.stops, 2);
-	ck_assert(finish_stop());
-	expect_power_on();
-	drive();
 	tear_down();
 }
 END_TEST
@@ -252,48 +173,5 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
-static atomic_bool quiet;
-
-static void *device_thread(void *arg)
-{
-	for (unsigned i = 0; !quiet; i++) {
-		finish_stop();
-		transport->notify(transport, i % NVQ, NULL);
-		if (i % 16 == 0)
-			transport->config_changed(transport);
-		if (i % 64 == 0)
-			transport->needs_reset(transport);
-		sched_yield();
-	}
-	return NULL;
-}
-
-START_TEST(two_vcpus_and_a_loop_hammer)
-{
-	uint64_t seed[2] = {0x1234567, 0xdeadbeef};
-	pthread_t t[3];
-
-	build();
-	model.slow = true;
-	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(pthread_create(&t[i], NULL, hammer, &seed[i]), 0);
-	ck_assert_int_eq(pthread_create(&t[2], NULL, device_thread, NULL), 0);
-	for (int i = 0; i < 2; i++)
-		pthread_join(t[i], NULL);
-	quiet = true;
-	pthread_join(t[2], NULL);
-	ck_assert_msg(model.starts > 10 && model.stops > 10, "got far: %u starts", model.starts);
-	finish_stop();
-	model.slow = false;
-	ck_assert_int_eq(transport->reset(transport), 0);
-	drive();
-	fake_irq.delivered = 0;
-	transport->notify(transport, 1, NULL);
-	ck_assert_uint_eq(fake_irq.delivered, 1);
-	tear_down();
-}
-END_TEST
-
-UNIT_MAIN("mmio_life", status_is_zero_only_when_drained, reset_before_driver_ok_is_immediate,
-	a_reset_is_through_when_the_write_is, restart_waits_for_the_device, restart_does_not_wait_for_ever,
-	set_up_fails_cleanly, no_interrupt_is_lost_and_none_is_for_nothing, two_vcpus_and_a_loop_hammer)
+UNIT_MAIN("mmio_life", VIRTIO_LIFE_CASES, a_reset_is_through_when_the_write_is, set_up_fails_cleanly,
+	no_interrupt_is_lost_and_none_is_for_nothing)

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* virtio-pci: what the registers let a driver do, and what they do not. */
 #include "tests/unit/virtio_pci_guest.h"
+#include "tests/unit/virtio_regs_cases.h"
+
+/* Of other widths, behind the last queue, and between two. */
+static void odd_kicks(void)
+{
+	wr(g.notify, 0, 4);
+	ck_assert(kicked(0));
+	wr(g.notify + NVQ * g.notify_mult, 3, 2);
+	wr(g.notify + 1, 0, 2);
+	wr(g.notify, 0, 8);
+}
 
 START_TEST(linux_finds_and_starts_the_device)
 {
@@ -11,152 +22,13 @@ START_TEST(linux_finds_and_starts_the_device)
 	drive();
 	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_NUMQ, 2), NVQ);
 	ck_assert_uint_eq(g.config_len, 24);
-	ck_assert_uint_eq(model.starts, 1);
-	ck_assert_uint_eq(model.features, OFFERS);
-	ck_assert(model.cfg[0].ready && model.cfg[1].ready && !model.cfg[2].ready);
-	ck_assert_uint_eq(model.cfg[1].num, 128);
-	ck_assert_uint_eq(model.cfg[1].desc, 0x100110000);
-	ck_assert_uint_eq(model.cfg[1].avail, 0x100114000);
-	ck_assert_uint_eq(model.cfg[1].used, 0x100118000);
-	ck_assert_uint_eq(model.cfg[1].base, 0);
+	expect_started();
 	ck_assert_msg(fake_irq.routes == NVQ + 1, "one routing write a vector");
-	ck_assert_uint_eq(kicks.n, 2);
 	ck_assert_uint_eq(kicks.gpa[1], g.notify + g.notify_mult);
 	ck_assert_int_eq(kicks.fd[1], queues[1].kick_fd);
-	vp->regs.transport.notify(&vp->regs.transport, 1, NULL);
+	transport->notify(transport, 1, NULL);
 	ck_assert_uint_eq(fake_irq.delivered, 1);
 	ck_assert_uint_eq(fake_irq.last->msg.data, 0x42);
-	tear_down();
-}
-END_TEST
-
-START_TEST(every_offer_includes_version_1)
-{
-	build();
-	probe();
-	ck_assert_uint_eq(offered(), OFFERS);
-	ck_assert(offered() & V1);
-	put(VIRTIO_PCI_COMMON_DFSELECT, 2, 4);
-	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_DF, 4), 0);
-	put(VIRTIO_PCI_COMMON_DFSELECT, ~0u, 4);
-	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_DF, 4), 0);
-	ck_assert_msg(!(offered() & 1ull << VIRTIO_F_RING_RESET), "no queue_reset register behind it");
-	put(VIRTIO_PCI_COMMON_GFSELECT, 2, 4);
-	put(VIRTIO_PCI_COMMON_GF, ~0u, 4);
-	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
-	for (unsigned i = 0; i < 2; i++) {
-		put(VIRTIO_PCI_COMMON_GFSELECT, i, 4);
-		ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
-	}
-	tear_down();
-}
-END_TEST
-
-START_TEST(bad_features_are_refused)
-{
-	static const uint64_t bad[] = {
-		0, OFFERS & ~V1, OFFERS | 1, V1 | 1ull << 63, ~0ull, V1 | 1ull << VIRTIO_F_RING_RESET};
-
-	build();
-	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		probe();
-		negotiate(bad[i]);
-		add_status(FEATS);
-		ck_assert_uint_eq(status(), ACK | DRIVER);
-		add_status(FEATS | OK);
-		ck_assert_uint_eq(status(), ACK | DRIVER);
-	}
-	ck_assert_uint_eq(model.starts, 0);
-	ck_assert_uint_eq(vdev.features, 0);
-	/* The driver may try again with less. */
-	negotiate(V1);
-	add_status(FEATS);
-	ck_assert_uint_eq(status(), ACK | DRIVER | FEATS);
-	ck_assert_uint_eq(vdev.features, V1);
-	negotiate(OFFERS);
-	ck_assert_msg(vdev.features == V1, "frozen by FEATURES_OK");
-	put(VIRTIO_PCI_COMMON_GFSELECT, 0, 4);
-	ck_assert_uint_eq(get(VIRTIO_PCI_COMMON_GF, 4), 0);
-	tear_down();
-}
-END_TEST
-
-START_TEST(status_moves_forward_only)
-{
-	static const struct {
-		uint8_t from, write, to;
-	} step[] = {
-		{0, DRIVER, 0},
-		{0, FEATS, 0},
-		{0, OK, 0},
-		{0, VIRTIO_CONFIG_S_NEEDS_RESET, 0},
-		{0, 0x30, 0},
-		{0, ACK, ACK},
-		{0, ACK | DRIVER, ACK | DRIVER},
-		{ACK, ACK | FEATS, ACK},
-		{ACK, DRIVER, ACK},
-		{ACK | DRIVER, ACK, ACK | DRIVER},
-		{ACK | DRIVER, ACK | DRIVER | OK, ACK | DRIVER},
-		{ACK | DRIVER, ACK | DRIVER | 0x80, ACK | DRIVER | 0x80},
-		{ACK | DRIVER | 0x80, ALL | 0x80, ACK | DRIVER | 0x80},
-		{ACK | DRIVER | FEATS, ACK | DRIVER, ACK | DRIVER | FEATS},
-		{ALL, ALL & ~OK, ALL},
-		{ALL, ALL | 0x40, ALL},
-		{0, ALL, ALL},
-	};
-
-	build();
-	find_structures();
-	for (unsigned i = 0; i < sizeof(step) / sizeof(step[0]); i++) {
-		reset();
-		negotiate(V1);
-		if (step[i].from)
-			put(VIRTIO_PCI_COMMON_STATUS, step[i].from, 1);
-		ck_assert_uint_eq(status(), step[i].from);
-		put(VIRTIO_PCI_COMMON_STATUS, step[i].write, 1);
-		ck_assert_msg(status() == step[i].to, "step %u: %#x", i, status());
-	}
-	tear_down();
-}
-END_TEST
-
-START_TEST(nothing_happens_before_driver_ok)
-{
-	build();
-	set_up();
-	wr(g.notify, 0, 2);
-	ck_assert(!kicked(0));
-	ck_assert_uint_eq(kicks.adds, 0);
-	ck_assert_uint_eq(model.starts, 0);
-	vp->regs.transport.config_changed(&vp->regs.transport);
-	ck_assert_uint_eq(fake_irq.delivered, 0);
-	ck_assert_uint_eq(rd(g.isr, 1), 0);
-	add_status(OK);
-	ck_assert_uint_eq(model.starts, 1);
-	wr(g.notify, 0, 2);
-	ck_assert(kicked(0));
-	add_status(OK);
-	ck_assert_uint_eq(model.starts, 1);
-	tear_down();
-}
-END_TEST
-
-START_TEST(a_kick_that_reaches_us_is_passed_on)
-{
-	build();
-	kicks.refuse = 1;
-	drive();
-	ck_assert_uint_eq(kicks.n, 0);
-	wr(g.notify + g.notify_mult, 1, 2);
-	ck_assert(kicked(1) && !kicked(0));
-	wr(g.notify, 0, 4);
-	ck_assert(kicked(0));
-	wr(g.notify + 2 * g.notify_mult, 2, 2);
-	ck_assert_msg(!kicked(2), "not enabled");
-	wr(g.notify + NVQ * g.notify_mult, 3, 2);
-	wr(g.notify + 1, 0, 2);
-	wr(g.notify, 0, 8);
-	ck_assert(!kicked(0) && !kicked(1) && !kicked(2));
 	tear_down();
 }
 END_TEST
@@ -275,7 +147,7 @@ END_TEST
 START_TEST(device_config_is_bounded)
 {
 	build();
-	find_structures();
+	find_device();
 	ck_assert_msg(rd(g.config, 1) == 0x80, "readable before any status");
 	ck_assert_uint_eq(rd(g.config, 8), 0x8786858483828180);
 	ck_assert_uint_eq(rd(g.config + 1, 3), 0x838281);
@@ -299,32 +171,13 @@ START_TEST(isr_clears_when_read)
 {
 	build();
 	drive();
-	vp->regs.transport.notify(&vp->regs.transport, 0, NULL);
+	transport->notify(transport, 0, NULL);
 	ck_assert_uint_eq(rd(g.isr, 1), ISR_QUEUE);
 	ck_assert_uint_eq(rd(g.isr, 1), 0);
-	vp->regs.transport.notify(&vp->regs.transport, 0, NULL);
-	vp->regs.transport.config_changed(&vp->regs.transport);
+	transport->notify(transport, 0, NULL);
+	transport->config_changed(transport);
 	ck_assert_uint_eq(rd(g.isr, 1), ISR_QUEUE | ISR_CONFIG);
 	ck_assert_uint_eq(rd(g.isr, 1), 0);
-	tear_down();
-}
-END_TEST
-
-START_TEST(needs_reset_is_told_after_driver_ok)
-{
-	build();
-	drive();
-	vp->regs.transport.needs_reset(&vp->regs.transport);
-	ck_assert_uint_eq(status(), ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
-	ck_assert_uint_eq(fake_irq.delivered, 1);
-	ck_assert_uint_eq(fake_irq.last->msg.data, 0x40);
-	ck_assert_uint_eq(rd(g.isr, 1), ISR_CONFIG);
-	put(VIRTIO_PCI_COMMON_STATUS, ALL, 1);
-	ck_assert_msg(status() & VIRTIO_CONFIG_S_NEEDS_RESET, "only a reset takes it back");
-	reset();
-	ck_assert_uint_eq(status(), 0);
-	drive();
-	ck_assert_uint_eq(model.starts, 2);
 	tear_down();
 }
 END_TEST
@@ -342,7 +195,7 @@ START_TEST(the_config_window_reaches_the_bar)
 	uint64_t base;
 
 	build();
-	find_structures();
+	find_device();
 	base = rd(CFG + PCI_BASE_ADDRESS_0, 4) & ~0xfull;
 	wr(CFG + PCI_COMMAND, 0, 2); /* it works for who cannot map BARs */
 	data = window(g.common - base + VIRTIO_PCI_COMMON_STATUS, 1);
@@ -393,9 +246,7 @@ START_TEST(a_device_without_config_has_no_capability_for_it)
 }
 END_TEST
 
-UNIT_MAIN("virtio_pci", linux_finds_and_starts_the_device, every_offer_includes_version_1,
-	bad_features_are_refused, status_moves_forward_only, nothing_happens_before_driver_ok,
-	a_kick_that_reaches_us_is_passed_on, queue_sizes_are_checked, a_selector_out_of_range_selects_nothing,
-	vectors_out_of_range_read_no_vector, queues_freeze, registers_take_their_own_width,
-	device_config_is_bounded, isr_clears_when_read, needs_reset_is_told_after_driver_ok,
+UNIT_MAIN("virtio_pci", linux_finds_and_starts_the_device, VIRTIO_REGS_CASES, queue_sizes_are_checked,
+	a_selector_out_of_range_selects_nothing, vectors_out_of_range_read_no_vector, queues_freeze,
+	registers_take_their_own_width, device_config_is_bounded, isr_clears_when_read,
 	the_config_window_reaches_the_bar, a_device_without_config_has_no_capability_for_it)
