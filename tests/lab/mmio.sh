@@ -9,6 +9,11 @@ tests='disk many log rebind rebind_virtio reload restart'
 # shellcheck disable=SC2034
 quick='short'
 
+# shellcheck disable=SC2034 # of rebindlib.sh
+at1=/sys/bus/platform/devices/LNRO0005:00 at2=/sys/bus/platform/devices/LNRO0005:01 disk_options='--transport mmio'
+# shellcheck source=tests/lab/rebindlib.sh
+. tests/lab/rebindlib.sh
+
 # What every case looks at: where the devices are, and that nothing else is there.
 board()
 {
@@ -108,62 +113,11 @@ case_log()
 	no_complaint
 }
 
-# Reads and writes all the time, while the driver is taken away and given back, of the transport or of the disk.
+# The driver of the transport or of the disk.
 come_and_go()	# LOOPS BUS DRIVER DEVICE
 {
-	{
-		echo "loops=$1 bus=$2 driver=$3 device=$4"
-		cat <<-'END'
-			disk()	# SLOT: a node of its own, because names change
-			{
-				for dev in /sys/bus/platform/devices/LNRO0005:0$1/virtio*/block/*/dev; do
-					IFS=: read -r major minor <"$dev" || return 1
-					[ -b "/disk$1-$minor" ] || mknod "/disk$1-$minor" b "$major" "$minor"
-					echo "/disk$1-$minor"
-				done 2>/dev/null
-			}
-			ready()
-			{
-				[ -n "$(disk 0)" ] && [ -n "$(disk 1)" ]
-			}
-			busy()
-			{
-				while [ ! -e /stop ]; do
-					a=$(disk 0) b=$(disk 1)
-					[ -z "$a" ] || dd if=$a of=/dev/null bs=64k iflag=direct
-					[ -z "$b" ] || dd if=/dev/zero of=$b bs=64k count=64 oflag=direct conv=notrunc
-				done 2>/dev/null
-			}
-			busy & busy &
-			i=0
-			while [ $i -lt $loops ]; do
-				echo $device >/sys/bus/$bus/drivers/$driver/unbind || fact unbind failed
-				echo $device >/sys/bus/$bus/drivers/$driver/bind || fact bind failed
-				await ready
-				i=$((i + 1))
-			done
-			fact loops $i
-			>/stop
-			wait
-			await ready
-			for s in /sys/bus/virtio/devices/*/status; do fact status "$(cat $s)"; done
-			fact sum "$(sum_of $(disk 0))"
-			dd if=$(disk 0) of=$(disk 1) bs=64k conv=fsync,notrunc 2>/dev/null
-			fact sum2 "$(sum_of $(disk 1))"
-			fact oops "$(dmesg | grep -cE 'WARNING:|BUG:|Oops|nobody cared')"
-			off
-		END
-	} | guest_does
-	sum=$(make_disk "$work/a" 4)
-	truncate -s 4M "$work/b"
-	limit=800
-	boot 0 -c 2 --transport mmio -d "$work/a,queues=2" -d "$work/b,queues=2"
-	fact_is loops "$1"
+	rebind "$@"
 	fact_is oops 0
-	fact_is sum "$sum"
-	fact_is sum2 "$sum"
-	is "what the host has" "$sum" "$(sum_of "$work/b")"
-	is "device status" 0x0000000f "$(fact status | sort -u)"
 	no_complaint
 }
 
