@@ -332,12 +332,18 @@ void tap_close(struct tap *tap)
 	tap->private.netlink = -1;
 }
 
+static bool is_attached(const struct tap *tap, unsigned pair, struct ifreq *ifr)
+{
+	memset(ifr, 0, sizeof(*ifr));
+	return !ioctl(tap->fd[pair], TUNGETIFF, ifr);
+}
+
 /* Deleted, though link_message() may not have run yet. */
 static bool is_gone(const struct tap *tap)
 {
-	struct ifreq ifr = {0};
+	struct ifreq ifr;
 
-	return ioctl(tap->fd[0], TUNGETIFF, &ifr) < 0;
+	return tap->private.partly || !is_attached(tap, 0, &ifr);
 }
 
 int tap_offload(struct tap *tap, unsigned offload)
@@ -361,7 +367,7 @@ static int set_queue(struct tap *tap, unsigned pair, bool on)
 int tap_active(struct tap *tap, unsigned pairs)
 {
 	unsigned *active = &tap->private.active;
-	int err = 0;
+	int err = tap->private.partly ? -EAGAIN : 0; /* what is attached is turned off when all are */
 
 	while (!err && *active < pairs) {
 		err = set_queue(tap, *active, true);
@@ -396,24 +402,29 @@ int tap_filter(struct tap *tap, const uint8_t (*mac)[6], unsigned n, bool all_mu
 
 /* ---- the link ---- */
 
-/* A tap of that name is there, and not ours: one that came back. All of it, or none. */
+/*
+ * A tap of that name is there, and not ours, or not all of it: one that came back. Nothing undoes an
+ * attachment, so what a failure leaves is not touched before the next time, which does the rest.
+ */
 static int attach_again(struct tap *tap)
 {
 	unsigned active = tap->private.active;
+	struct ifreq ifr;
 	int err = 0;
 
+	tap->private.partly = true;
 	for (unsigned i = 0; !err && i < tap->pairs; i++) {
-		err = attach(tap, i);
+		err = is_attached(tap, i, &ifr) ? 0 : attach(tap, i);
 		if (!err)
 			err = set_header(tap, i);
 	}
-	if (!err) {
-		tap->private.active = tap->pairs;
-		err = tap_active(tap, active);
-	}
 	if (!err)
-		err = tap_offload(tap, tap->private.offload);
-	return err;
+		err = offload_all(tap, tap->private.offload);
+	if (err)
+		return err;
+	tap->private.partly = false;
+	tap->private.active = tap->pairs;
+	return tap_active(tap, active);
 }
 
 static void learn_index(struct tap *tap)
@@ -426,15 +437,16 @@ static void learn_index(struct tap *tap)
 /* *again: it was gone meanwhile. */
 static enum tap_link look(struct tap *tap, bool *again)
 {
-	struct ifreq own = {0}, ifr;
+	struct ifreq ifr;
+	bool gone = !is_attached(tap, 0, &ifr);
 
-	if (ioctl(tap->fd[0], TUNGETIFF, &own) < 0) {
+	if (!gone)
+		memcpy(tap->name, ifr.ifr_name, sizeof(tap->name)); /* it may have got another */
+	if (gone || tap->private.partly) {
 		if (!tap->private.named || ask_interface(tap, SIOCGIFFLAGS, &ifr) || attach_again(tap))
 			return TAP_GONE;
 		*again = true;
 		learn_index(tap);
-	} else {
-		memcpy(tap->name, own.ifr_name, sizeof(tap->name)); /* it may have got another */
 	}
 	if (ask_interface(tap, SIOCGIFFLAGS, &ifr))
 		return TAP_UP; /* another network namespace's: no way to know */

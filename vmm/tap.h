@@ -43,6 +43,7 @@ struct tap {
 				     none */
 		int index;	  /* of the interface; 0: not known */
 		bool made;	  /* by us */
+		bool partly;	  /* it came back, and not all pairs are attached again: still TAP_GONE */
 		unsigned offload; /* as set last: a tap that comes back has forgotten it */
 		unsigned active;
 		int netlink;

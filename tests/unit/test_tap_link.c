@@ -92,6 +92,59 @@ START_TEST(pairs_gone_and_back)
 }
 END_TEST
 
+static bool attached(unsigned pair)
+{
+	struct ifreq ifr = {0};
+
+	return !ioctl(tap.fd[pair], TUNGETIFF, &ifr);
+}
+
+/* The tap is back, and others have all of its queues but one: what was begun is ended when there is room. */
+START_TEST(a_return_in_two_steps)
+{
+	enum { QUEUES = 256 }; /* the kernel's MAX_TAP_QUEUES */
+	int other[QUEUES - 1], host;
+	struct loop *loop;
+	unsigned got[2];
+
+	if (!alone())
+		return;
+	cfg.pairs = 2;
+	loop = opened(_i);
+	if (!loop)
+		return;
+	ck_assert_int_eq(tap_active(&tap, 2), 0);
+	ip("link del t0");
+	until(loop, TAP_GONE);
+	ip("tuntap add t0 mode tap multi_queue");
+	for (unsigned i = 0; i < QUEUES - 1; i++)
+		other[i] = open_tap("t0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
+	while (!attached(0))
+		ck_assert_int_ge(loop_step(loop, false), 0);
+	ck_assert(!attached(1));
+	ip("link set t0 up");
+	while (loop_step(loop, true) > 0)
+		;
+	ck_assert_int_eq(tap.link, TAP_GONE);
+	ck_assert_msg(!tap_active(&tap, 1) && !tap_active(&tap, 2), "remembered, as of one that is gone");
+	for (unsigned i = 0; i < QUEUES - 1; i++)
+		close(other[i]);
+	ip("link set t0 down");
+	ip("link set t0 up");
+	until(loop, TAP_UP);
+	ck_assert(attached(0) && attached(1));
+	ck_assert_int_eq(tap_active(&tap, 1), 0);
+	host = wire("t0");
+	for (unsigned i = 0; i < 50; i++)
+		host_sends(host, 9, i);
+	ck_assert_uint_eq(drain(got), 50);
+	ck_assert_uint_eq(got[1], 0);
+	ck_assert_uint_eq(changes, 2);
+	close(host);
+	closed(loop);
+}
+END_TEST
+
 START_TEST(another_name)
 {
 	struct loop *loop = watched(_i);
@@ -139,8 +192,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *both[] = {
-		down_and_up, gone_and_back, pairs_gone_and_back, another_name, readiness_after_it_is_back};
+	const TTest *both[] = {down_and_up, gone_and_back, pairs_gone_and_back, a_return_in_two_steps,
+		another_name, readiness_after_it_is_back};
 
 	return run_both("tap_link", both, COUNT(both), NULL, 0);
 }
