@@ -14,7 +14,6 @@ AR := $(CROSS_COMPILE)ar
 IASL ?= iasl
 PREFIX ?= /usr/local
 DESTDIR ?=
-RUN ?=
 WERROR ?= 1
 
 # For another machine: static, against libraries of its own (tools/sysroot), never against this machine's.
@@ -32,6 +31,8 @@ PKG_CONFIG ?= PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr
 sysroot_cflags := -isystem $(SYSROOT)/usr/include
 sysroot_ldflags := -L$(SYSROOT)/usr/lib/$(triplet)
 endif
+# Starts a program that was built for another machine.
+RUN ?= $(if $(filter arm64,$(cross)),qemu-aarch64-static)
 
 # One build directory a configuration; the plain one is build/ itself.
 variant := $(cross)$(if $(SAN),$(SAN))$(if $(cross),,$(if $(filter 1,$(STATIC)),static))
@@ -75,7 +76,8 @@ unit_bin := $(addprefix $(B)/tests/,$(notdir $(unit_src:.c=)))
 ifeq ($(STATIC),1)
 $(B)/obj/tests/unit/%.o: all_cflags += -DOWN_ALLOCATOR=0
 endif
-fuzz_src := $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c)
+# The loader of arm64 needs nothing of such a machine, so every machine fuzzes it.
+fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c tests/fuzz/arm64/fuzz_*.c))
 fuzz_names := $(patsubst fuzz_%.c,%,$(notdir $(fuzz_src)))
 unit_common := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(unit_src),$(wildcard tests/unit/*.c tests/unit/$(ARCH)/*.c)))
 generated := $(B)/gen/version.h
@@ -91,8 +93,7 @@ all: $(B)/libpinvm.a $(if $(wildcard vmm/main.c),$(B)/pinvm) $(if $(cross),,comp
 $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
 
-# The program prints its own option list: what the man page and the completion say is what the parser knows. RUN is what
-# starts the program when it was built for another machine (RUN=qemu-aarch64-static).
+# The program prints its own option list: what the man page and the completion say is what the parser knows.
 $(B)/pinvm.1: docs/pinvm.1.in $(B)/pinvm
 	$(call say,MAN,$@)$(RUN) $(B)/pinvm man > $(B)/gen/options.man
 	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e 's/@VERSION@/$(VERSION)/' $< > $@
@@ -175,6 +176,11 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(fuzz_main) $(B)/libpinvm.a
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/$(ARCH)/fuzz_%.o $(fuzz_main) $(B)/libpinvm.a
 	$(link_fuzz)
 
+$(B)/fuzz/image: pkglibs += -lfdt -lz
+$(B)/fuzz/image: $(B)/obj/tests/fuzz/arm64/fuzz_image.o $(patsubst %,$(B)/obj/arch/arm64/%.o,boot gzip fdt layout) $(fuzz_main) \
+		$(B)/libpinvm.a
+	$(link_fuzz)
+
 # Bare-metal guests: tests/guest/NAME.c and tests/guest/lib make build/guest/NAME.elf. Nothing of the host's flags is
 # right for them; SSE and the like stay off, because some hosts emulate ring 0. Loaders want Multiboot as ELF32.
 guest_names := $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c))
@@ -219,7 +225,7 @@ fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 
 check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
 	$(Q)ok=0; bad=0; for f in $(FUZZ); do \
-		if timeout 300 $(B)/fuzz/$$f tests/fuzz/corpus/$$f; then ok=$$((ok + 1)); else bad=$$((bad + 1)); echo "  $$f: FAILED"; fi; \
+		if timeout 300 $(RUN) $(B)/fuzz/$$f tests/fuzz/corpus/$$f; then ok=$$((ok + 1)); else bad=$$((bad + 1)); echo "  $$f: FAILED"; fi; \
 		done; echo "corpora: $$ok passed, $$bad failed, 0 skipped"; [ $$bad = 0 ]
 
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpinvm.a
@@ -330,4 +336,4 @@ help: ## this list
 .SECONDARY:
 # Only of files that are still there: a source that moved must not haunt the build.
 -include $(patsubst %.c,$(B)/obj/%.d,$(lib_src) vmm/main.c $(unit_src) $(filter-out $(unit_src),$(wildcard tests/unit/*.c)) $(fuzz_src))
--include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/obj/tests/bench/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)
+-include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/obj/tests/fuzz/*/*.d $(B)/obj/arch/*/*.d $(B)/obj/tests/bench/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)

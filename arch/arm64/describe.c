@@ -11,6 +11,7 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vcpu.h"
+#include "arch/arm64/vm.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 

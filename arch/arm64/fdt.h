@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/arm64/vm.h"
+#include "arch/arm64/gic.h"
 #include "devices/pci.h"
 #include "vmm/config.h"
 #include "vmm/memory/nodes.h"

@@ -6,7 +6,7 @@
 #include <linux/kvm.h>
 #include <stdbool.h>
 
-enum gic_kind { GIC_V3, GIC_V2 };
+#include "arch/arm64/gic.h"
 
 struct arch_vm {
 	struct kvm_vcpu_init cpu; /* what every vCPU is: the host's CPU, with and without features */
