@@ -92,7 +92,7 @@ static int make_cmdline(struct arch_boot *boot, const struct guest_config *cfg)
 }
 
 /* The first bytes of the kernel, unpacked first where it must be. */
-static int read_head(struct arch_boot *boot)
+static int read_head(struct arch_boot *boot, const struct guest_config *cfg)
 {
 	static const uint8_t gzip[] = {0x1f, 0x8b};
 
@@ -103,7 +103,7 @@ static int read_head(struct arch_boot *boot)
 		r = boot_read_head(&boot->kernel, boot->head, sizeof(boot->head));
 		if (r || round || memcmp(boot->head, gzip, sizeof(gzip)) != 0)
 			return r;
-		r = boot_gunzip(&boot->kernel);
+		r = boot_gunzip(&boot->kernel, cfg->memory.size);
 		if (r)
 			return r;
 	}
@@ -119,7 +119,7 @@ int arch_boot_open(struct arch_boot **out, const struct guest_config *cfg)
 		return log_errno(-ENOMEM, "--kernel");
 	r = boot_open_files(&boot->kernel, &boot->initrd, cfg, "an Image");
 	if (!r)
-		r = read_head(boot);
+		r = read_head(boot, cfg);
 	if (!r)
 		r = read_header(boot);
 	if (!r)

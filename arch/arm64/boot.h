@@ -25,9 +25,9 @@ struct arch_boot {
 };
 
 /*
- * gzip.c: put what a file of gzip's holds in the place of its descriptor and size; the file itself is closed. 0 or -errno,
- * logged.
+ * gzip.c: put what a file of gzip's holds in the place of its descriptor and size; the file itself is closed. ram: bytes the
+ * guest has; what unpacks to more is refused. 0 or -errno, logged.
  */
-int boot_gunzip(struct boot_file *file);
+int boot_gunzip(struct boot_file *file, uint64_t ram);
 
 #endif

@@ -32,28 +32,28 @@ static int damaged(const struct boot_file *file)
 	return boot_refuse(file, "is compressed by gzip, but damaged or cut off; copy it again");
 }
 
-/* Copy what gz holds; *size counts the bytes. 0 or -errno, logged. */
-static int unpack(const struct boot_file *file, gzFile gz, int to, uint64_t *size)
+/* Copy what gz holds, up to max bytes; *size counts them. 0 or -errno, logged. */
+static int unpack(const struct boot_file *file, gzFile gz, int to, uint64_t max, uint64_t *size)
 {
 	uint8_t *buf = malloc(PIECE);
 	int n = 0, err = buf ? 0 : -ENOMEM;
 
 	while (!err && (n = gzread(gz, buf, PIECE)) > 0) {
 		*size += n;
-		if (*size > UNPACKED_MAX)
+		if (*size > max)
 			break;
 		err = write_all(to, buf, n);
 	}
 	free(buf);
 	if (err)
 		return log_errno(err, "%s %s: unpacking", file->option, file->path);
-	if (*size > UNPACKED_MAX)
-		return boot_refuse(
-			file, "unpacks to more than %llu MiB; is it a kernel?", UNPACKED_MAX >> 20);
+	if (*size > max)
+		return boot_refuse(file, "unpacks to more than %llu MiB%s", (unsigned long long)max >> 20,
+			max == UNPACKED_MAX ? "; is it a kernel?" : ", which is all of --memory; give more, if it is a kernel");
 	return n < 0 ? damaged(file) : 0;
 }
 
-int boot_gunzip(struct boot_file *file)
+int boot_gunzip(struct boot_file *file, uint64_t ram)
 {
 	int to = memfd_create("kernel", MFD_CLOEXEC), from = file->fd, err;
 	uint64_t size = 0;
@@ -67,7 +67,7 @@ int boot_gunzip(struct boot_file *file)
 		close(from);
 		return log_errno(-ENOMEM, "%s %s: unpacking", file->option, file->path);
 	}
-	err = unpack(file, gz, to, &size);
+	err = unpack(file, gz, to, ram < UNPACKED_MAX ? ram : UNPACKED_MAX, &size);
 	/* Only its end tells that a file was cut off. */
 	if (gzclose_r(gz) != Z_OK && !err)
 		err = damaged(file);

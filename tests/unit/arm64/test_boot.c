@@ -27,9 +27,18 @@ static struct image image(void)
 	return im;
 }
 
-static void refused(const struct image *im, const char *words)
+/* The guest has 4 MiB, where a test does not say otherwise. */
+static struct guest_config small(const struct image *im)
 {
 	struct guest_config cfg = config(im);
+
+	cfg.memory.size = 4 * MIB;
+	return cfg;
+}
+
+static void refused(const struct image *im, const char *words)
+{
+	struct guest_config cfg = small(im);
 
 	ck_refused(&cfg, words);
 }
@@ -169,7 +178,7 @@ static struct image packed(const void *data, size_t len)
 START_TEST(gzip)
 {
 	struct image im = image(), gz = packed(im.data, im.len), cut = gz, twice;
-	struct guest_config cfg = config(&gz);
+	struct guest_config cfg = small(&gz);
 	uint8_t *ram = unit_ram(&mem, RAM_BASE, 4 * MIB);
 
 	ck_assert_int_eq(try_boot(&cfg), 0);
@@ -190,6 +199,48 @@ START_TEST(gzip)
 }
 END_TEST
 
+/* A few bytes that unpack to very many take no more memory than the guest has, wherever in its RAM they would end. */
+START_TEST(gzip_bomb)
+{
+	static uint8_t zeros[24 * MIB];
+	struct image im, gz;
+	struct guest_config cfg;
+
+	gz = packed(zeros, sizeof(zeros));
+	unit_ram(&mem, RAM_BASE, 4 * MIB);
+	refused(&gz, "unpacks to more than 4 MiB, which is all of --memory");
+	cfg = config(&gz);
+	cfg.memory.size = sizeof(zeros) - 4096;
+	ck_refused(&cfg, "unpacks to more than 23 MiB, which is all");
+	cfg.memory.size = sizeof(zeros);
+	ck_refused(&cfg, "is no kernel pinvm knows");
+	/* A kernel that fills RAM is unpacked, and then has no room for its tree. */
+	im = image();
+	memcpy(zeros, im.data, im.len);
+	gz = packed(zeros, 4 * MIB);
+	refused(&gz, "give at least --memory 5M");
+}
+END_TEST
+
+/* The end of a file that was cut off anywhere is missed; bytes behind the end are nobody's. */
+START_TEST(gzip_ends)
+{
+	struct image im = image(), gz = packed(im.data, im.len), cut = gz;
+	struct guest_config cfg;
+	uint8_t *ram = unit_ram(&mem, RAM_BASE, 4 * MIB);
+
+	for (size_t left = 1; left <= 12; left++) {
+		cut.len = gz.len - left;
+		refused(&cut, "damaged or cut off");
+	}
+	memset(gz.data + gz.len, 0, 16);
+	gz.len += 16;
+	cfg = small(&gz);
+	ck_assert_int_eq(try_boot(&cfg), 0);
+	ck_assert_mem_eq(ram, im.data, im.len);
+}
+END_TEST
+
 START_TEST(long_command_line)
 {
 	struct image im = image();
@@ -207,4 +258,4 @@ START_TEST(long_command_line)
 END_TEST
 
 UNIT_MAIN("boot", image_is_placed, initrd_is_right_below_the_tree, small_ram, window, header_is_checked,
-	other_files_are_named, gzip, long_command_line)
+	other_files_are_named, gzip, gzip_bomb, gzip_ends, long_command_line)
