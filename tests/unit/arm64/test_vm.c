@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a host can give and what was asked for: refusals, and the features every vCPU gets. KVM is faked. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/arm64/layout.h"
+#include "arch/arm64/vm.h"
+#include "tests/unit/mockmem.h"
+#include "tests/unit/unit.h"
+#include "vmm/log.h"
+#include "vmm/vm.h"
+
+/* The host: what its KVM says of each capability, and the width of its guests' addresses. */
+static struct {
+	int vcpus, sve, ptrauth, ptrauth_generic, pmu, steal;
+	unsigned bits;
+} host = {.vcpus = 255, .bits = 40};
+
+static struct guest_mem mem = {.n = 1, .region = {{.gpa = RAM_BASE, .size = 512 << 20}}};
+static char said[512];
+
+int vm_cap(const struct vm *vm, int cap)
+{
+	switch (cap) {
+	case KVM_CAP_MAX_VCPUS: return host.vcpus;
+	case KVM_CAP_ARM_SVE: return host.sve;
+	case KVM_CAP_ARM_PTRAUTH_ADDRESS: return host.ptrauth;
+	case KVM_CAP_ARM_PTRAUTH_GENERIC: return host.ptrauth_generic;
+	case KVM_CAP_ARM_PMU_V3: return host.pmu;
+	case KVM_CAP_STEAL_TIME: return host.steal;
+	case KVM_CAP_ARM_VM_IPA_SIZE: return host.bits;
+	default: return 0;
+	}
+}
+
+unsigned arch_phys_bits(void)
+{
+	return host.bits;
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said, sizeof(said), fmt, ap);
+	va_end(ap);
+}
+
+int log_errno(int err, const char *fmt, ...)
+{
+	log_line(LOG_ERROR, "%s", fmt);
+	return err;
+}
+
+static struct guest_config config(void)
+{
+	return (struct guest_config){.cpus = {.count = 1}, .memory = {.size = mem.region[0].size}};
+}
+
+static int check(struct vm *vm, const struct guest_config *cfg)
+{
+	*vm = (struct vm){.fd = -1, .kvm_fd = -1, .cfg = cfg, .mem = &mem};
+	said[0] = '\0';
+	return arch_vm_check(vm, cfg);
+}
+
+static void refused(const struct guest_config *cfg, const char *words)
+{
+	struct vm vm;
+
+	ck_assert_int_lt(check(&vm, cfg), 0);
+	arch_vm_exit(&vm);
+	ck_assert_msg(strstr(said, words), "want \"%s\" in \"%s\"", words, said);
+}
+
+static void accepted(const struct guest_config *cfg)
+{
+	struct vm vm;
+
+	ck_assert_msg(!check(&vm, cfg), "%s", said);
+	arch_vm_exit(&vm);
+}
+
+/* The features of a vCPU. */
+static uint32_t features(const struct guest_config *cfg)
+{
+	struct vm vm;
+	uint32_t f;
+
+	ck_assert_msg(!check(&vm, cfg), "%s", said);
+	f = vm.arch->cpu.features[0];
+	ck_assert(vm.arch->sve == !!(f & 1u << KVM_ARM_VCPU_SVE));
+	arch_vm_exit(&vm);
+	return f;
+}
+
+/* RAM may end where addresses end, and not a page later. */
+START_TEST(memory_and_addresses)
+{
+	struct guest_config cfg = config();
+	struct vm vm = {.cfg = &cfg};
+
+	for (unsigned bits = 36; bits <= 48; bits += 4) {
+		host.bits = bits;
+		mem.region[0].size = cfg.memory.size = (1ULL << bits) - RAM_BASE;
+		accepted(&cfg);
+		mem.region[0].size = cfg.memory.size += 4096;
+		refused(&cfg, "RAM starts at 1G; give at most");
+	}
+	host.bits = 36;
+	refused(&cfg, "addresses of 36 bits, and RAM starts at 1G; give at most 64512M");
+	host.bits = 44;
+	ck_assert_uint_eq(arch_vm_type(&vm), 44);
+	host.bits = 0; /* a KVM that has one size only */
+	ck_assert_uint_eq(arch_vm_type(&vm), 0);
+}
+END_TEST
+
+START_TEST(number_of_vcpus)
+{
+	struct guest_config cfg = config();
+
+	host.vcpus = 8; /* of a GICv2 */
+	cfg.cpus.count = 8;
+	accepted(&cfg);
+	cfg.cpus.count = 9;
+	refused(&cfg, "--cpus 9: this host's KVM allows 8");
+}
+END_TEST
+
+#define BIT(feature)  (1u << KVM_ARM_VCPU_##feature)
+#define PTRAUTH	      (BIT(PTRAUTH_ADDRESS) | BIT(PTRAUTH_GENERIC))
+
+START_TEST(masks)
+{
+	struct guest_config cfg = config();
+
+	ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2));
+	host.sve = host.ptrauth = host.ptrauth_generic = host.pmu = 1;
+	ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2) | BIT(SVE) | PTRAUTH);
+	cfg.cpus.features = (char *)"-sve";
+	ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2) | PTRAUTH);
+	cfg.cpus.features = (char *)"+sve,-pacg";
+	ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2) | BIT(SVE));
+	cfg.cpus.features = (char *)"-sve,-paca";
+	cfg.pmu = true;
+	ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2) | BIT(PMU_V3));
+}
+END_TEST
+
+/* What is demanded and not there is refused; half of pointer authentication is none. */
+START_TEST(demands)
+{
+	struct guest_config cfg = config();
+
+	cfg.cpus.features = (char *)"+sve";
+	refused(&cfg, "--cpus +sve: this host's KVM does not give it");
+	cfg.cpus.features = (char *)"+pacg";
+	host.ptrauth = 1;
+	refused(&cfg, "--cpus +paca: this host's KVM does not give it");
+	host.ptrauth_generic = 1;
+	accepted(&cfg);
+	cfg.cpus.features = NULL;
+	cfg.pmu = true;
+	refused(&cfg, "--pmu on: this host's KVM has no performance counters");
+	host.pmu = 1;
+	accepted(&cfg);
+}
+END_TEST
+
+START_TEST(steal_time)
+{
+	struct guest_config cfg = config();
+	const enum tristate all[] = {TRI_DEFAULT, TRI_OFF, TRI_ON};
+	struct vm vm;
+
+	for (host.steal = 0; host.steal <= 1; host.steal++)
+		for (unsigned i = 0; i < 3; i++) {
+			cfg.kvm.steal_time = all[i];
+			if (!host.steal && all[i] == TRI_ON) {
+				refused(&cfg, "--kvm steal-time=on: this host's KVM does not offer it");
+				continue;
+			}
+			ck_assert_msg(!check(&vm, &cfg), "%s", said);
+			ck_assert(vm.arch->pvtime == (host.steal && all[i] != TRI_OFF));
+			arch_vm_exit(&vm);
+		}
+}
+END_TEST
+
+UNIT_MAIN("vm", memory_and_addresses, number_of_vcpus, masks, demands, steal_time)
