@@ -94,9 +94,11 @@ $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
 
 # The program prints its own option list: what the man page and the completion say is what the parser knows.
-$(B)/pinvm.1: docs/pinvm.1.in $(B)/pinvm
+$(B)/pinvm.1: docs/pinvm.1.in tools/man-table README.md $(B)/pinvm
 	$(call say,MAN,$@)$(RUN) $(B)/pinvm man > $(B)/gen/options.man
-	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e 's/@VERSION@/$(VERSION)/' $< > $@
+	@tools/man-table arm64 README.md > $(B)/gen/arm64.man
+	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e '/^@ARM64@$$/{' -e 'r $(B)/gen/arm64.man' -e 'd' -e '}' \
+		-e 's/@VERSION@/$(VERSION)/' $< > $@
 
 $(B)/completion/pinvm: $(B)/pinvm
 	@mkdir -p $(@D)

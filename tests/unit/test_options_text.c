@@ -246,6 +246,41 @@ START_TEST(the_guide_is_true)
 }
 END_TEST
 
+/* The table of differences names each option that one architecture lacks, and each key of --kvm that both have. */
+START_TEST(the_differences_are_told)
+{
+	FILE *f = fopen("README.md", "r");
+	static char section[32768];
+	char line[1024], want[64];
+	bool here = false;
+	size_t len = 0;
+
+	ck_assert_msg(f != NULL, "README.md: run from the top of the tree");
+	while (fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "## ", 3))
+			here = !strcmp(line, "## arm64\n");
+		if (here && *line == '|')
+			len += snprintf(section + len, sizeof(section) - len, "%s", line);
+		ck_assert_uint_lt(len, sizeof(section));
+	}
+	fclose(f);
+	arch = "arm64";
+	for_each_row(row)
+	{
+		bool differs = !opt_here(row);
+
+		for (unsigned i = 0; i < row->nkeys; i++)
+			differs |= !opt_key_here(&row->keys[i]);
+		snprintf(want, sizeof(want), "| `--%s` |", row->name);
+		ck_assert_msg(!differs || strstr(section, want), "%s", want);
+		for (unsigned i = 0; opt_here(row) && differs && i < row->nkeys; i++) {
+			snprintf(want, sizeof(want), "`%s`", row->keys[i].name);
+			ck_assert_msg(opt_key_here(&row->keys[i]) == !!strstr(section, want), "%s", want);
+		}
+	}
+}
+END_TEST
+
 START_TEST(the_plan)
 {
 	struct guest_config cfg;
@@ -304,4 +339,4 @@ END_TEST
 
 UNIT_MAIN("options_text", the_table_agrees_with_itself, fields_are_not_shared, help_names_everything,
 	help_marks_what_is_not_here, man_page_names_everything, completion_names_everything, bash_completes,
-	the_guide_is_true, the_plan, the_plan_with_nodes)
+	the_guide_is_true, the_differences_are_told, the_plan, the_plan_with_nodes)
