@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "arch/arch.h"
 #include "arch/arm64/layout.h"
@@ -22,9 +23,9 @@ static struct {
 static struct guest_mem mem = {.n = 1, .region = {{.gpa = RAM_BASE, .size = 512 << 20}}};
 static char said[512];
 
-int vm_cap(const struct vm *vm, int cap)
+static int cap(int which)
 {
-	switch (cap) {
+	switch (which) {
 	case KVM_CAP_MAX_VCPUS: return host.vcpus;
 	case KVM_CAP_ARM_SVE: return host.sve;
 	case KVM_CAP_ARM_PTRAUTH_ADDRESS: return host.ptrauth;
@@ -34,6 +35,17 @@ int vm_cap(const struct vm *vm, int cap)
 	case KVM_CAP_ARM_VM_IPA_SIZE: return host.bits;
 	default: return 0;
 	}
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	int arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	return request == KVM_CHECK_EXTENSION ? cap(arg) : 0;
 }
 
 unsigned arch_phys_bits(void)
