@@ -117,7 +117,7 @@ static uint32_t read_reg(const struct vregs *r, uint32_t off)
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
 		return ~0u; /* no device has shared memory */
 	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return atomic_load(&r->dev->config_gen);
+		return virtio_config_generation(r->dev);
 	default:
 		return 0;
 	}

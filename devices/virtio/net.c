@@ -103,17 +103,10 @@ static uint64_t offer(const struct net *net, const struct net_config *cfg)
 
 /* ---- configuration space: the home loop's to change ---- */
 
-static void config_put(struct net *net, unsigned off, const void *data, unsigned len)
-{
-	for (unsigned i = 0; i < len; i++)
-		__atomic_store_n(&net->dev.config[off + i], ((const uint8_t *)data)[i], __ATOMIC_RELEASE);
-	atomic_fetch_add(&net->dev.config_gen, 1);
-}
-
 void net_set_mac(struct net *net, const uint8_t mac[6])
 {
 	if (memcmp(net->dev.config + offsetof(struct virtio_net_config, mac), mac, 6) != 0)
-		config_put(net, offsetof(struct virtio_net_config, mac), mac, 6);
+		virtio_config_put(&net->dev, offsetof(struct virtio_net_config, mac), mac, 6);
 }
 
 void net_set_status(struct net *net, uint16_t clear, uint16_t set)
@@ -125,7 +118,7 @@ void net_set_status(struct net *net, uint16_t clear, uint16_t set)
 	now = (was & ~clear) | set;
 	if (now == was)
 		return;
-	config_put(net, off, &now, sizeof(now));
+	virtio_config_put(&net->dev, off, &now, sizeof(now));
 	/* That its announcement was heard, the driver has said itself. */
 	if (net_has(net, VIRTIO_NET_F_STATUS) && (set || clear & VIRTIO_NET_S_LINK_UP))
 		virtio_config_changed(&net->dev);

@@ -118,7 +118,7 @@ void vp_common_read(struct virtio_pci *vp, uint32_t off, uint8_t *data, unsigned
 	bus_put(regs + VIRTIO_PCI_COMMON_MSIX, 2, vp->config_vector);
 	bus_put(regs + VIRTIO_PCI_COMMON_NUMQ, 2, r->dev->nvq);
 	regs[VIRTIO_PCI_COMMON_STATUS] = vregs_status(r);
-	regs[VIRTIO_PCI_COMMON_CFGGENERATION] = atomic_load(&r->dev->config_gen);
+	regs[VIRTIO_PCI_COMMON_CFGGENERATION] = virtio_config_generation(r->dev);
 	bus_put(regs + VIRTIO_PCI_COMMON_Q_SELECT, 2, r->qselect);
 	bus_put(regs + VIRTIO_PCI_COMMON_Q_MSIX, 2, q ? vp->vector[r->qselect] : VIRTIO_MSI_NO_VECTOR);
 	if (q) {

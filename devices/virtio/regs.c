@@ -278,8 +278,8 @@ void vregs_set_num(struct vregs *r, struct virtq_cfg *cfg, uint32_t v)
 
 /* ---- device configuration ---- */
 
-/* A device may change its configuration meanwhile; config_gen tells. A driver that reads by pieces looks at
- * it itself. */
+/* A device may change its configuration meanwhile; the generation tells. A driver that reads by pieces looks
+ * at it itself. */
 void vregs_config_read(struct vregs *r, uint64_t off, uint8_t *data, unsigned len)
 {
 	struct virtio_dev *dev = r->dev;
@@ -289,10 +289,10 @@ void vregs_config_read(struct vregs *r, uint64_t off, uint8_t *data, unsigned le
 	if (!vregs_within(off, len, 0, dev->config_len))
 		return;
 	do {
-		gen = atomic_load(&dev->config_gen);
+		gen = virtio_config_generation(dev);
 		for (unsigned i = 0; i < len; i++)
 			data[i] = __atomic_load_n(&dev->config[off + i], __ATOMIC_ACQUIRE);
-	} while (gen != atomic_load(&dev->config_gen) && --tries);
+	} while (gen != virtio_config_generation(dev) && --tries);
 }
 
 void vregs_config_write(struct vregs *r, uint64_t off, const uint8_t *data, unsigned len)

@@ -119,7 +119,8 @@ struct virtio_dev {
 	uint8_t config[64]; /* device configuration as the guest reads it; written by the device under its
 			       rules */
 	unsigned config_len;
-	_Atomic uint32_t config_gen;
+	_Atomic uint32_t config_gen; /* virtio_config_generation() */
+	_Atomic bool config_busy;    /* a change has begun */
 	const struct limits *limits; /* the device's own, for reports; NULL: it has none */
 	struct virtio_transport *transport;
 	struct loop_call start_call, stop_call; /* home loop's part of starting and stopping */
@@ -153,6 +154,12 @@ void virtio_resume(struct virtio_dev *dev, unsigned q);
 int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns);
 /* The same, and it is called at once, even if no chain is waiting in the ring. Not from within kick(). */
 void virtio_again(struct virtio_dev *dev, unsigned q);
+/* For devices, by one thread at a time: change what a driver may be reading. begin, store and end are the
+ * steps of put. */
+void virtio_config_put(struct virtio_dev *dev, unsigned off, const void *data, unsigned len);
+void virtio_config_begin(struct virtio_dev *dev);
+void virtio_config_store(struct virtio_dev *dev, unsigned off, const void *data, unsigned len);
+void virtio_config_end(struct virtio_dev *dev);
 /* For devices, any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once per reset */
@@ -166,6 +173,9 @@ void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once p
  */
 void virtio_start(struct virtio_dev *dev);
 void virtio_stop(struct virtio_dev *dev, struct done *done);
+/* Another one than before when what was read since then is not all of one moment (2.5.3). Any thread,
+ * lock-free. */
+uint32_t virtio_config_generation(struct virtio_dev *dev);
 /* A subset of what was offered, VERSION_1 included, in which nothing lacks what it needs (2.2.2). */
 bool virtio_features_ok(const struct virtio_dev *dev, uint64_t wanted);
 
