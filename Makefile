@@ -64,6 +64,10 @@ all_cflags := -std=gnu17 -D_GNU_SOURCE -I. -I$(B)/gen $(warnings) -fstack-protec
 all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $(filter 1,$(STATIC)),-static) $(sysroot_ldflags) \
 	$(LDFLAGS)
 
+# A tier that this architecture does not have ends like one whose tests were all skipped.
+skip = echo 'skip: $(1)'; echo '0 passed, 0 failed, 1 skipped'
+x86_only = $(if $(filter x86,$(ARCH)),,$(call skip,its guests are programs for x86; check-arm64 boots those of arm64))
+
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
@@ -160,7 +164,7 @@ check-unit: $(unit_bin) ## unit tests only
 tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq limit loop loop_io mmio_life msix \
 	net_threads pci serial thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
 check-tsan: ## tests of threads with ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory SAN=tsan tsan-run
+	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory SAN=tsan tsan-run)
 
 tsan-run: $(tsan_tests:%=$(B)/tests/test_%)
 	$(Q)sh tests/unit/run $^
@@ -214,7 +218,7 @@ $(B)/guest/%.elf: $(B)/guest/%.o $(guest_lib) tests/guest/lib/guest.ld
 		$(CROSS_COMPILE)objcopy -I elf64-x86-64 -O elf32-i386 $@64 $@
 
 check-guest: all guests ## bare-metal guests on /dev/kvm
-	$(Q)tests/guest/run $(B) $(CASE)
+	$(Q)$(or $(x86_only),tests/guest/run $(B) $(CASE))
 
 FUZZ_SECONDS ?= 60
 FUZZ ?= $(fuzz_names)
@@ -269,21 +273,23 @@ lab-files: all guests $(lab_cpios:%=$(B)/lab/%.cpio) $(lab_programs:%=$(B)/lab/%
 LAB_LIMIT ?= 3600
 TESTS ?=
 
-check-lab: lab-files ## stock guests in the lab: one short test a feature; TESTS="disk life.panic" picks some
-	$(Q)tests/lab/hosts $(B)/lab/out 1500 --quick $(TESTS)
+check-lab: $(if $(x86_only),,lab-files) ## stock guests in the lab: one short test a feature; TESTS="disk life.panic" picks some
+	$(Q)$(or $(x86_only),tests/lab/hosts $(B)/lab/out 1500 --quick $(TESTS))
 
-lab: lab-files ## stock guests in the lab: the full matrix
+lab: $(if $(x86_only),lab-arm64,lab-x86) ## stock guests in the lab: the full matrix
+
+lab-x86: lab-files
 	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"
 	$(Q)tests/lab/hosts $(B)/lab/out $(LAB_LIMIT) $(TESTS)
 	$(Q)$(if $(TESTS),:,LAB_HOST=--nested-paging tests/lab/hosts $(B)/lab/out-npt 900 pages.truth)
-.PHONY: lab-files check-lab lab
+.PHONY: lab-files check-lab lab lab-x86
 
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<
 
 bench_programs := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 bench: all guests $(bench_programs) $(B)/lab/packets ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one
-	$(Q)tools/setup build check bench
+	$(Q)$(if $(x86_only),echo 'bench: its guests are programs for x86'; exit 1,tools/setup build check bench)
 	$(Q)$(MAKE) --no-print-directory STATIC=1 build/static/pinvm || echo 'bench: no static program'
 	$(Q)tools/bench --build $(B) $(BENCH)
 .PHONY: bench
@@ -295,16 +301,23 @@ compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 		'$(CC) $(all_cflags)' "$$f"; sep=,; done; echo ']'; } > $@
 
 check-cli: $(B)/pinvm guests ## the program with bad and good input
-	$(Q)tests/cli/run $(B)/pinvm $(B)/guest
+	$(Q)$(or $(x86_only),tests/cli/run $(B)/pinvm $(B)/guest)
 
+# Static, because that lab's host has no libraries.
+ifeq ($(HOST_ARCH),arm64)
+arm64_pinvm := build/static/pinvm
+arm64_make = $(MAKE) --no-print-directory STATIC=1 $(arm64_pinvm)
+else
+arm64_pinvm := build/arm64/pinvm
+arm64_make = $(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- $(arm64_pinvm)
+endif
 check-arm64: ## stock arm64 guests on an arm64 host in QEMU, cross built; one short test a feature
-	$(Q)if command -v aarch64-linux-gnu-gcc >/dev/null; then \
-		$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- build/arm64/pinvm; fi
-	$(Q)tests/lab/arm64/run --quick
+	$(Q)if command -v aarch64-linux-gnu-gcc >/dev/null; then $(arm64_make); fi
+	$(Q)tests/lab/arm64/run --quick --pinvm $(arm64_pinvm)
 
 lab-arm64: ## all of those, on hosts with and without VHE, GICv3 and GICv2, SVE and pointer authentication
-	$(Q)$(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- build/arm64/pinvm
-	$(Q)tests/lab/arm64/run
+	$(Q)$(arm64_make)
+	$(Q)tests/lab/arm64/run --pinvm $(arm64_pinvm)
 .PHONY: check-arm64 lab-arm64
 
 # Every target check-TIER is a tier, in the order of this file.
