@@ -302,7 +302,7 @@ __attribute__((noinline, cold)) static void handle_odd(struct blk_queue *bq, str
 		handle(req, &hdr, in, chain.nwrite, req->in);
 }
 
-/* Nearly always header and status are segments of their own, and nothing needs to be cut. */
+/* Mostly header and status are segments of their own, and nothing needs to be cut. */
 static __always_inline void handle_chain(struct blk_queue *bq, const struct virtq_chain *chain)
 {
 	struct iovec *iov = chain->iov, *in = iov + chain->nread, *last = in + chain->nwrite - 1;
@@ -322,25 +322,36 @@ static __always_inline void handle_chain(struct blk_queue *bq, const struct virt
 		handle(req, &hdr, in, chain->nwrite - 1, req->in);
 }
 
-/* At most n chains; the last one stays in *chain. Returns what kick() is to return. */
-static __always_inline int take(struct blk_queue *bq, struct virtq_chain *chain, unsigned n)
+/* One chain of any shape, which stays in *chain. 1; 0, -EPROTO: as virtq_pop(); -EBUSY: it has to wait for a
+ * vector. */
+__attribute__((noinline)) static int take_any(struct blk_queue *bq, struct virtq_chain *chain)
 {
-	struct virtq *vq = bq->vq;
+	int r;
 
-	for (; n; n--) {
-		int r;
-
-		chain->iov = bq->slot;
-		if (unlikely(!chain->iov)) {
-			bq->waits = true;
-			return VIRTIO_STALLED;
-		}
-		r = virtq_pop(vq, chain);
-		if (r <= 0)
-			return r;
-		handle_chain(bq, chain);
+	chain->iov = bq->slot;
+	chain->cap = bq->blk->dev.queue_max;
+	if (unlikely(!chain->iov)) {
+		bq->waits = true;
+		return -EBUSY;
 	}
-	return 0;
+	r = virtq_pop(bq->vq, chain);
+	if (r > 0)
+		handle_chain(bq, chain);
+	return r;
+}
+
+/* Nearly always there are just header, data and status, and nothing has to be cut or collected. */
+static __always_inline void handle_request(struct blk_queue *bq, struct virtq_request *r)
+{
+	struct blk_req *req = request(bq, r->head);
+	struct virtio_blk_outhdr hdr;
+	bool about; /* the data is in the part that the type is about */
+
+	ring_copy(&hdr, r->first, sizeof(hdr));
+	about = r->write != (hdr.type & VIRTIO_BLK_T_OUT);
+	req->status = r->last;
+	req->in = r->write ? r->data.iov_len : 0;
+	handle(req, &hdr, &r->data, about, about ? r->data.iov_len : 0);
 }
 
 /* What counts of a chain that was handled: the data of reads and writes, whatever became of them. */
@@ -357,7 +368,7 @@ static uint64_t bytes_moved(const struct blk_queue *bq, const struct virtq_chain
 
 __attribute__((noinline)) static int take_limited(struct blk_queue *bq)
 {
-	struct virtq_chain chain = {.cap = bq->blk->dev.queue_max};
+	struct virtq_chain chain;
 	struct limits *limits = &bq->blk->limits;
 	uint64_t now = loop_now(bq->q->loop);
 
@@ -367,9 +378,9 @@ __attribute__((noinline)) static int take_limited(struct blk_queue *bq)
 
 		if (wait)
 			return virtio_pause(&bq->blk->dev, bq->q->index, wait);
-		r = take(bq, &chain, 1);
-		if (r)
-			return r;
+		r = take_any(bq, &chain);
+		if (r <= 0)
+			return r == -EBUSY ? VIRTIO_STALLED : r;
 		limits_take(limits, now, bytes_moved(bq, &chain));
 	}
 	return 0;
@@ -378,12 +389,27 @@ __attribute__((noinline)) static int take_limited(struct blk_queue *bq)
 int blk_kick(struct virtio_dev *dev, unsigned q)
 {
 	struct blk_queue *bq = &((struct blk *)dev)->bq[q];
-	struct virtq_chain chain;
+	struct virtq *vq = bq->vq;
 
-	if (unlikely(bq->limited))
+	if (unlikely(bq->limited || vq->num < 3))
 		return take_limited(bq);
-	chain = (struct virtq_chain){.cap = dev->queue_max};
-	return take(bq, &chain, bq->vq->num);
+	for (unsigned n = vq->num; n; n--) {
+		struct virtq_request request;
+		int r = virtq_pop_request(vq, sizeof(struct virtio_blk_outhdr), &request);
+
+		if (likely(r > 0)) {
+			handle_request(bq, &request);
+			continue;
+		}
+		if (r == -EAGAIN) {
+			struct virtq_chain chain;
+
+			r = take_any(bq, &chain);
+		}
+		if (r <= 0)
+			return r == -EBUSY ? VIRTIO_STALLED : r;
+	}
+	return 0;
 }
 
 void blk_stop(struct virtio_dev *dev, unsigned q, struct done *done)

@@ -76,6 +76,15 @@ static inline bool virtq_take_segment(struct virtq *vq, struct virtq_walk *w)
 	return true;
 }
 
+/* On to the next descriptor. */
+static inline bool virtq_step(struct virtq_walk *w)
+{
+	if (unlikely(w->d.next >= w->size))
+		return false;
+	w->d = ring_desc_load(w->table + DESC_SIZE * w->d.next);
+	return true;
+}
+
 /* Take the segments of one direction, 0 or WRITE. 1: one of the other follows; 0: the chain ends; -EPROTO. */
 static __always_inline int virtq_take(struct virtq *vq, struct virtq_walk *w, uint16_t direction)
 {
@@ -91,9 +100,8 @@ static __always_inline int virtq_take(struct virtq *vq, struct virtq_walk *w, ui
 			return -EPROTO;
 		if (!(w->d.flags & VRING_DESC_F_NEXT))
 			return 0;
-		if (unlikely(w->d.next >= w->size))
+		if (!virtq_step(w))
 			return -EPROTO;
-		w->d = ring_desc_load(w->table + DESC_SIZE * w->d.next);
 	}
 }
 
@@ -142,8 +150,8 @@ static __always_inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain
 }
 
 /*
- * The next chain when it is the simplest there is: known already, one segment of that direction (0 or WRITE) and
- * of `least` bytes (1..), near the last one. False: nothing was taken, and virtq_pop() is to look.
+ * The next chain when it is the simplest there is: known already, one segment of that direction (0 or WRITE)
+ * and of `least` bytes (1..), near the last one. False: nothing was taken, and virtq_pop() is to look.
  */
 static __always_inline bool virtq_pop_one(
 	struct virtq *vq, uint16_t direction, uint32_t least, struct iovec *iov, size_t *head)
@@ -159,7 +167,8 @@ static __always_inline bool virtq_pop_one(
 	if (unlikely(h >= vq->num || vq->busy[h]))
 		return false;
 	d = ring_desc_load(vq->desc + DESC_SIZE * h);
-	if (unlikely((d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) != direction))
+	if (unlikely((d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)) !=
+		     direction))
 		return false;
 	off = d.addr - vq->near.gpa;
 	if (unlikely(d.len < least || __builtin_add_overflow(off, d.len, &end) || end > vq->near.size))
@@ -169,6 +178,57 @@ static __always_inline bool virtq_pop_one(
 	vq->busy[h] = 1;
 	vq->last_avail = at + 1;
 	return true;
+}
+
+/* What nearly every chain of virtio-blk is: some bytes to read, data of either direction, one byte to write.
+ */
+struct virtq_request {
+	size_t head; /* in the descriptor table */
+	const uint8_t *first;
+	uint8_t *last;
+	struct iovec data; /* 1.. bytes */
+	bool write;	   /* data is to be written */
+};
+
+/*
+ * The next chain when it is such a request, its first segment of `first` bytes; for queues of three entries
+ * and more. 1; 0, -EPROTO: as virtq_pop(); -EAGAIN: nothing was taken, and virtq_pop() is to look.
+ */
+static __always_inline int virtq_pop_request(struct virtq *vq, uint32_t first, struct virtq_request *r)
+{
+	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+	struct virtq_walk w = {.table = vq->desc, .size = vq->num};
+	size_t head;
+
+	if (unlikely(vq->last_avail == vq->avail_idx)) {
+		int more = virtq_refill(vq);
+
+		if (more <= 0)
+			return more;
+	}
+	head = ring_load16(vq->avail + RING_ENTRIES + sizeof(uint16_t) * (size_t)(vq->last_avail & vq->mask));
+	if (unlikely(head >= vq->num || vq->busy[head]))
+		return -EAGAIN;
+	w.d = ring_desc_load(vq->desc + DESC_SIZE * head);
+	if (w.d.flags & VRING_DESC_F_INDIRECT && unlikely(!virtq_enter_table(vq, &w)))
+		return -EAGAIN;
+	if (unlikely((w.d.flags & kind) != VRING_DESC_F_NEXT || w.d.len != first ||
+		     !virtq_ram(vq, w.d.addr, first)))
+		return -EAGAIN;
+	r->first = mem_region_host(&vq->near, w.d.addr);
+	if (!virtq_step(&w) || unlikely((w.d.flags & (kind & ~VRING_DESC_F_WRITE)) != VRING_DESC_F_NEXT ||
+					w.d.len >= CHAIN_MAX - first || !virtq_ram(vq, w.d.addr, w.d.len)))
+		return -EAGAIN;
+	r->data = (struct iovec){mem_region_host(&vq->near, w.d.addr), w.d.len};
+	r->write = w.d.flags & VRING_DESC_F_WRITE;
+	if (!virtq_step(&w) || unlikely((w.d.flags & kind) != VRING_DESC_F_WRITE || w.d.len != 1 ||
+					!virtq_ram(vq, w.d.addr, 1)))
+		return -EAGAIN;
+	r->last = mem_region_host(&vq->near, w.d.addr);
+	r->head = head;
+	vq->busy[head] = 1;
+	vq->last_avail++;
+	return 1;
 }
 
 static inline void virtq_push(struct virtq *vq, size_t head, uint32_t written)
