@@ -19,6 +19,7 @@
 #define IMAGE_MAGIC	 0x644d5241 /* "ARM\x64" */
 #define IMAGE_ALIGN	 0x200000ULL
 #define IMAGE_BIG_ENDIAN 1
+#define IMAGE_PAGES(flags) ((flags) >> 1 & 3) /* enum image_pages */
 #define DEFAULT_APPEND	 "console=ttyS0"
 
 static int refuse_unknown(const struct arch_boot *boot)
@@ -74,6 +75,7 @@ static int read_header(struct arch_boot *boot)
 			(unsigned long long)size);
 	if (head64(boot, 24) & IMAGE_BIG_ENDIAN)
 		return boot_refuse(&boot->kernel, "is a big-endian kernel; give a little-endian one");
+	boot->pages = IMAGE_PAGES(head64(boot, 24));
 	/* What is behind the kernel in the file (a signature) is no part of it, and there is no BSS in a
 	 * file. */
 	boot->size = size;
@@ -160,6 +162,17 @@ int arch_boot_load(struct arch_boot *boot, const struct guest_config *cfg, const
 		return r;
 	r = boot_load_initrd(&boot->initrd, mem, end, boot->fdt, &boot->initrd_at);
 	return r == -ENOSPC ? boot_no_room(&boot->initrd, end, boot->fdt) : r;
+}
+
+int boot_check_pages(const struct arch_boot *boot, uint64_t mmfr0)
+{
+	static const char *const size[] = {"any size", "4K", "16K", "64K"};
+	const bool here[] = {true, (mmfr0 >> 28 & 15) < 8, mmfr0 >> 20 & 15, (mmfr0 >> 24 & 15) < 8};
+
+	if (here[boot->pages])
+		return 0;
+	return boot_refuse(&boot->kernel, "is built for pages of %s, which this host's CPUs do not have; give one for others",
+		size[boot->pages]);
 }
 
 void arch_boot_close(struct arch_boot *boot)

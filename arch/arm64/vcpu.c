@@ -19,6 +19,7 @@
 		offsetof(struct kvm_regs, field) / sizeof(uint32_t))
 
 #define SYS_MPIDR ARM64_SYS_REG(3, 0, 0, 0, 5)
+#define SYS_MMFR0 ARM64_SYS_REG(3, 0, 0, 7, 0)
 #define SYS_SCTLR ARM64_SYS_REG(3, 0, 1, 0, 0)
 #define SYS_ESR	  ARM64_SYS_REG(3, 0, 5, 2, 0)
 #define SYS_FAR	  ARM64_SYS_REG(3, 0, 6, 0, 0)
@@ -88,8 +89,15 @@ int arm64_mpidr(const struct vcpu *vcpu, uint64_t *mpidr)
  */
 int arch_vcpu_boot(struct vcpu *vcpu, const struct arch_boot *boot)
 {
-	int err = set_reg(vcpu, CORE_REG(regs.regs[0]), boot->fdt);
+	uint64_t mmfr0;
+	int err = get_reg(vcpu, SYS_MMFR0, &mmfr0);
 
+	if (err)
+		return log_errno(err, "vCPU %u: ID_AA64MMFR0_EL1", vcpu->index);
+	err = boot_check_pages(boot, mmfr0);
+	if (err)
+		return err;
+	err = set_reg(vcpu, CORE_REG(regs.regs[0]), boot->fdt);
 	if (!err)
 		err = set_reg(vcpu, CORE_REG(regs.pc), boot->entry);
 	return err ? log_errno(err, "vCPU %u: KVM_SET_ONE_REG", vcpu->index) : 0;

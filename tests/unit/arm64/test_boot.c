@@ -132,6 +132,21 @@ START_TEST(header_is_checked)
 }
 END_TEST
 
+START_TEST(pages_by_the_header)
+{
+	unit_ram(&mem, RAM_BASE, 4 * MIB);
+	for (unsigned pages = 0; pages <= IMAGE_PAGES_64K; pages++) {
+		struct image im = image();
+		struct guest_config cfg;
+
+		put64(&im, 24, 8 | pages << 1);
+		cfg = small(&im);
+		ck_assert_int_eq(try_boot(&cfg), 0);
+		ck_assert_uint_eq(boot->pages, pages);
+	}
+}
+END_TEST
+
 START_TEST(other_files_are_named)
 {
 	static const struct {
@@ -258,4 +273,4 @@ START_TEST(long_command_line)
 END_TEST
 
 UNIT_MAIN("boot", image_is_placed, initrd_is_right_below_the_tree, small_ram, window, header_is_checked,
-	other_files_are_named, gzip, gzip_bomb, gzip_ends, long_command_line)
+	pages_by_the_header, other_files_are_named, gzip, gzip_bomb, gzip_ends, long_command_line)
