@@ -15,7 +15,6 @@
 
 #include "devices/virtio/net_priv.h"
 #include "vmm/log.h"
-#include "vmm/options/values.h"
 
 #define CONFIG_LEN  offsetof(struct virtio_net_config, rss_max_key_size)
 #define FULL_DUPLEX 1
@@ -232,9 +231,11 @@ static int net_start(struct virtio_dev *dev)
 	net->ctrl = mq ? 2 * net->npairs : 2;
 	if (!net_has(net, VIRTIO_NET_F_CTRL_VQ))
 		net->ctrl = dev->nvq;
-	for (unsigned q = 0; q < dev->nvq; q++)
-		dev->queue[q].loop =
-			role(net, q) == NET_RX || role(net, q) == NET_TX ? net->pair[q / 2].loop : dev->loop;
+	for (unsigned q = 0; q < dev->nvq; q++) {
+		enum net_role what = role(net, q);
+
+		dev->queue[q].loop = what == NET_RX || what == NET_TX ? net->pair[q / 2].loop : dev->loop;
+	}
 	atomic_store(&net->rx_gso, net_rx_gso(dev->features));
 	net_ctrl_reset(net);
 	err = tap_active(&net->tap, 1);
@@ -386,6 +387,7 @@ static int pairs_create(struct net *net, struct loop *const *loops, unsigned nlo
 int virtio_net_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem,
 	struct loop *const *loops, unsigned nloops, const struct net_config *cfg)
 {
+	static const uint8_t none[6];
 	struct net *net = calloc(1, sizeof(*net));
 	int err;
 
@@ -411,9 +413,10 @@ int virtio_net_create(struct virtio_dev **dev, const char *name, const struct gu
 	limits_init(&net->out, cfg->bps, cfg->bps_burst, cfg->pps, cfg->pps_burst);
 	if (limits_on(&net->in))
 		net->dev.limits = &net->in;
-	derive_mac(net->own_mac, net->tap.name);
-	if (cfg->mac)
-		value_mac(cfg->mac, net->own_mac);
+	if (memcmp(cfg->mac, none, sizeof(none)) != 0)
+		memcpy(net->own_mac, cfg->mac, sizeof(net->own_mac));
+	else
+		derive_mac(net->own_mac, net->tap.name);
 	net->dev.offered |= offer(net, cfg);
 	fill_config(net, cfg);
 	*dev = &net->dev;

@@ -17,7 +17,7 @@ static unsigned queue;
 /* Started with these features, the control queue where they have it. */
 static void begin(uint64_t features, unsigned pairs)
 {
-	build((struct net_config){.pairs = pairs, .mac = (char[]){"02:11:22:33:44:55"}});
+	build((struct net_config){.pairs = pairs, .mac = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55}});
 	start(features);
 	queue = features & F(MQ) ? 2 * pairs : 2;
 }

@@ -332,6 +332,8 @@ START_TEST(nets)
 	ck_assert_str_eq(cfg.nets[0].iothread, "[a,b]");
 	ck_assert_uint_eq(cfg.nets[1].queue_size, 256);
 	ck_assert_ptr_null(cfg.nets[1].tap);
+	ck_assert_mem_eq(cfg.nets[0].mac, "\x02\0\0\0\0\xff", 6);
+	ck_assert_msg(!memcmp(cfg.nets[1].mac, "\0\0\0\0\0\0", 6), "none was given");
 	config_free(&cfg);
 
 	refuse("--net: needs tap=NAME or fd=N", "K", "-N", "mtu=1500");

@@ -256,12 +256,34 @@ static int set_switch(const struct opt_key *key, void *base, const char *text, c
 	return 0;
 }
 
+static uint8_t *mac_at(const struct opt_key *key, const void *base)
+{
+	return (uint8_t *)base + key->at;
+}
+
+static int set_mac(const struct opt_key *key, void *base, const char *text, char *why, size_t n)
+{
+	const char *reason = value_mac(text, mac_at(key, base));
+
+	return reason ? snprintf(why, n, "%s", reason), -EINVAL : 0;
+}
+
+static void format_mac(const uint8_t *mac, char *out, size_t n)
+{
+	static const uint8_t none[6];
+
+	if (memcmp(mac, none, sizeof(none)) != 0)
+		snprintf(out, n, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
 int opt_key_set(const struct opt_key *key, void *base, const char *text, char *why, size_t n)
 {
 	switch (key->type) {
 	case OPT_STRING:
 	case OPT_NAME:
 		return set_string(key, string_at(key, base), text, why, n);
+	case OPT_MAC:
+		return set_mac(key, base, text, why, n);
 	case OPT_FEATURES:
 		return add_feature(key, base, text, why, n);
 	case OPT_CHOICE:
@@ -314,7 +336,9 @@ void opt_key_format(const struct opt_key *key, const void *base, char *out, size
 			snprintf(out, n, "%s", *string_at(key, base));
 		return;
 	}
-	if (key->type == OPT_NONE)
+	if (key->type == OPT_MAC)
+		format_mac(mac_at(key, base), out, n);
+	if (key->type == OPT_NONE || key->type == OPT_MAC)
 		return;
 	format_number(key, get_number(key, base), out, n);
 	len = strlen(out);

@@ -40,6 +40,7 @@
 #define SIZE(s, f, lo, hi, dfl) \
 	.type = OPT_SIZE, .at = AT(s, f, uint64_t), .min = (lo), .max = (hi), .def = (dfl)
 #define DURATION(s, f, hi, dfl) .type = OPT_DURATION, .at = AT(s, f, uint64_t), .max = (hi), .def = (dfl)
+#define MAC(s, f)		.type = OPT_MAC, .at = AT(s, f, uint8_t[6])
 #define KEYS(list)		.keys = (list), .nkeys = COUNT(list)
 #define ONOFF			"on|off"
 
@@ -150,13 +151,6 @@ static const struct opt_key disk_keys[] = {
 		UINT(D, iops_burst, 1, OPS_MAX, 0)},
 };
 
-static const char *check_mac(const char *text)
-{
-	uint8_t mac[6];
-
-	return value_mac(text, mac);
-}
-
 static const char *check_ifname(const char *text)
 {
 	if (strpbrk(text, "/%: \t\n") || !strcmp(text, ".") || !strcmp(text, ".."))
@@ -188,8 +182,7 @@ static const struct opt_key net_keys[] = {
 		STRING(T, tap, 1, 15), .check = check_ifname},
 	{"fd", "N", "open descriptor of a tap instead, or [N,M,...]: one a pair", STRING(T, fd, 1, 255),
 		.check = check_fds},
-	{"mac", "MAC", "the guest's address; without: of the tap's and the host's name", STRING(T, mac, 1, 17),
-		.check = check_mac},
+	{"mac", "MAC", "the guest's address; without: of the tap's and the host's name", MAC(T, mac)},
 	{"pairs", "N", "pairs of queues", UINT(T, pairs, 1, 16, 1)},
 	{"queue-size", "N", "entries of a queue", UINT(T, queue_size, 4, 1024, 256), .pow2 = true},
 	{"offload", ONOFF, "checksums and segmentation left to the other side, both ways; without: on",

@@ -24,6 +24,7 @@ enum opt_type {
 	OPT_BOOL,     /* bool, on or off */
 	OPT_TRI,      /* enum tristate, on or off; left alone: decided where it is used */
 	OPT_CHOICE,   /* an enum whose values are the indices of `names` */
+	OPT_MAC,      /* uint8_t[6]: an Ethernet address; zeros: none was given */
 	OPT_FEATURES, /* char *: any number of items -NAME and +NAME */
 };
 
