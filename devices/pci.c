@@ -38,6 +38,7 @@ struct pci_bus {
 	pthread_mutex_t lock;
 	struct pci_dev *slot[PCI_SLOTS];
 	struct pci_dev bridge;
+	struct pci_layout layout;
 	struct pci_window mem32, mem64;
 	_Atomic uint32_t config_address;
 	/* Written under lock, between an odd seq and the next even one. */
@@ -411,6 +412,7 @@ int pci_bus_create(struct pci_bus **out, struct bus *board, const struct pci_lay
 	if (!bus)
 		return -ENOMEM;
 	pci_lock_init(&bus->lock);
+	bus->layout = *layout;
 	/* The ids of a generic host bridge; drivers go by its class. */
 	pci_dev_init(&bus->bridge, &no_ops, "host bridge", 0x1b36, 0x0008, 0x1af4, 0x1100, 0x060000 << 8);
 	if (layout->ecam_size)
@@ -429,6 +431,11 @@ int pci_bus_create(struct pci_bus **out, struct bus *board, const struct pci_lay
 	}
 	*out = bus;
 	return 0;
+}
+
+const struct pci_layout *pci_bus_layout(const struct pci_bus *bus)
+{
+	return &bus->layout;
 }
 
 void pci_bus_reset(struct pci_bus *bus)

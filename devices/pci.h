@@ -73,6 +73,8 @@ struct vm;
 /* Put a bus with its host bridge (slot 0) on the board, before that is frozen. 0, -ENOMEM or what bus_add()
  * said. Main. */
 int pci_bus_create(struct pci_bus **bus, struct bus *board, const struct pci_layout *layout);
+/* Where it is, for whoever tells the guest. Constant, any thread. */
+const struct pci_layout *pci_bus_layout(const struct pci_bus *bus);
 /* Power-on state of the bus itself (host bridge, selected register); its devices have pci_dev_reset(). Main,
  * while no vCPU runs. */
 void pci_bus_reset(struct pci_bus *bus);

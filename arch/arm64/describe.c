@@ -12,6 +12,7 @@
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vcpu.h"
 #include "arch/arm64/vm.h"
+#include "devices/pci.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 
@@ -77,7 +78,7 @@ int arch_describe(struct guest *guest, struct arch_boot *boot)
 	if (err)
 		return err;
 	if (cfg->transport == TRANSPORT_PCI)
-		arch_pci_layout(&params.pci, mem_top(&guest->mem));
+		params.pci = *pci_bus_layout(guest->pci);
 	else
 		params.mmio = guest->ndevices;
 	err = put(guest, boot, &params);

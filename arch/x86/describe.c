@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "arch/x86/acpi.h"
 #include "arch/x86/layout.h"
+#include "devices/pci.h"
 #include "devices/power.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
@@ -44,7 +45,7 @@ int arch_describe(struct guest *guest, struct arch_boot *boot)
 	if (!buf)
 		return log_errno(-ENOMEM, "--memory: too small for the ACPI tables below 1 MiB");
 	if (guest->cfg->transport == TRANSPORT_PCI)
-		arch_pci_layout(&params.pci, mem_top(&guest->mem));
+		params.pci = *pci_bus_layout(guest->pci);
 	else
 		params.mmio = guest->ndevices;
 	if (guest->cfg->nnumas) {
