@@ -287,7 +287,7 @@ const struct opt_row opt_table[] = {
 		.group = "CPU features",
 		.arch = "x86",
 		.why = "KVM has no such switches",
-		.value = {NULL, NULL, "off: the guest keeps the core instead of leaving to the host",
+		.value = {NULL, NULL, "off: the guest keeps the core",
 			.type = OPT_NONE},
 		KEYS(exits_keys)},
 	{.name = "irqchip",
@@ -339,7 +339,7 @@ const struct opt_row opt_table[] = {
 	{.name = "debug-exit",
 		.arch = "x86",
 		.why = "it is an I/O port",
-		.value = {NULL, NULL, "a write of V to port 0xf4 ends pinvm with status V * 2 + 1",
+		.value = {NULL, NULL, "V to port 0xf4: pinvm ends with status V * 2 + 1",
 			BOOL(G, debug_exit)}},
 
 	{.name = "timeout",
