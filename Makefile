@@ -66,7 +66,7 @@ all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $
 
 # A tier that this architecture does not have ends like one whose tests were all skipped.
 skip = echo 'skip: $(1)'; echo '0 passed, 0 failed, 1 skipped'
-x86_only = $(if $(filter x86,$(ARCH)),,$(call skip,its guests are programs for x86; check-arm64 boots those of arm64))
+x86_only = $(if $(filter x86,$(ARCH)),,$(call skip,its guests are programs for x86; check-guest and check-arm64 boot those of arm64))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
@@ -201,6 +201,18 @@ ifeq ($(ARCH),x86)
 guests: $(guest_names:%=$(B)/guest/%.elf) $(guest_hosts) ## the bare-metal test guests, and programs at their other ends
 endif
 
+ifeq ($(ARCH),arm64)
+guests: $(B)/guest/exits.image
+endif
+
+arm64_guest_flags := -std=gnu17 -I. $(warnings) -O2 -g -ffreestanding -fno-builtin -fno-pic -fno-pie -mgeneral-regs-only \
+	-mstrict-align -fno-stack-protector -fno-asynchronous-unwind-tables
+$(B)/guest/exits.image: $(wildcard tests/guest/arm64/*.S tests/guest/arm64/*.c tests/guest/arm64/guest.ld) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)$(CC) $(arm64_guest_flags) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
+		-Wl,-T,tests/guest/arm64/guest.ld -o $(@:.image=.elf) $(filter %.S %.c,$^) && \
+		$(CROSS_COMPILE)objcopy -O binary $(@:.image=.elf) $@
+
 $(B)/guest/host/%: tests/guest/host/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 -D_GNU_SOURCE $(warnings) -O2 -o $@ $<
@@ -217,8 +229,12 @@ $(B)/guest/%.elf: $(B)/guest/%.o $(guest_lib) tests/guest/lib/guest.ld
 	$(call say,GUEST,$@)$(CC) $(guest_ldflags) -Wl,-T,tests/guest/lib/guest.ld -o $@64 $(filter %.o,$^) && \
 		$(CROSS_COMPILE)objcopy -I elf64-x86-64 -O elf32-i386 $@64 $@
 
+# Built for another machine, they run in that machine's lab.
+guest_cross = echo 'exec sh /guest/run pinvm /guest $(CASE)' >$(B)/guest/job && tools/lab-arm64 --quiet --timeout 300 \
+	--add $(B)/pinvm:/bin/pinvm --add $(B)/guest/exits.image:/guest/exits.image --add tests/guest/arm64/run:/guest/run $(B)/guest/job
+guest_arm64 = $(if $(cross),$(guest_cross),tests/guest/arm64/run $(B)/pinvm $(B)/guest $(CASE))
 check-guest: all guests ## bare-metal guests on /dev/kvm
-	$(Q)$(or $(x86_only),tests/guest/run $(B) $(CASE))
+	$(Q)$(if $(x86_only),$(guest_arm64),tests/guest/run $(B) $(CASE))
 
 FUZZ_SECONDS ?= 60
 FUZZ ?= $(fuzz_names)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The arm64 loader and the device tree against any file in any guest: the first bytes of an input choose the guest, the
- * rest is the kernel, as it is or packed by gzip (and then perhaps damaged, which flips alone would rarely get past a
- * checksum). Beyond "no crash": what was loaded is in RAM, in pieces that do not overlap; nothing else of RAM was
- * written; the tree is whole, fits and says where things are. None of it needs an arm64 machine.
+ * The arm64 loader and the device tree against any file in any guest: the first bytes of an input choose the
+ * guest, the rest is the kernel, as it is or packed by gzip (and then perhaps damaged, which flips alone
+ * would rarely get past a checksum). Beyond "no crash": what was loaded is in RAM, in pieces that do not
+ * overlap; nothing else of RAM was written; the tree is whole, fits and says where things are. None of it
+ * needs an arm64 machine.
  */
 #include <libfdt.h>
 #include <stdio.h>
@@ -26,8 +27,16 @@
 #define CANARY	   0xc5
 #define PACKED_MAX 0x10000u
 
-enum { FLAG_INITRD = 1, FLAG_APPEND = 2, FLAG_SERIAL = 4, FLAG_PMU = 8, FLAG_PCI = 16, FLAG_GICV2 = 32, FLAG_RESERVE = 64,
-	FLAG_ITS = 128 };
+enum {
+	FLAG_INITRD = 1,
+	FLAG_APPEND = 2,
+	FLAG_SERIAL = 4,
+	FLAG_PMU = 8,
+	FLAG_PCI = 16,
+	FLAG_GICV2 = 32,
+	FLAG_RESERVE = 64,
+	FLAG_ITS = 128
+};
 
 /* The first bytes of an input. */
 struct choice {
@@ -53,7 +62,8 @@ static void make_ram(uint64_t size, uint64_t split)
 	uint64_t first = split ? split : size;
 
 	mem.n = 1;
-	mem.region[0] = (struct mem_region){.gpa = RAM_BASE, .size = first, .host = arena[0] + RAM_MOST - first, .fd = -1};
+	mem.region[0] = (struct mem_region){
+		.gpa = RAM_BASE, .size = first, .host = arena[0] + RAM_MOST - first, .fd = -1};
 	if (first < size) {
 		uint64_t left = size - first;
 
@@ -67,7 +77,8 @@ static void make_ram(uint64_t size, uint64_t split)
 static void set_up(void)
 {
 	for (int i = 0; i < 2; i++) {
-		arena[i] = mmap(NULL, RAM_MOST + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		arena[i] = mmap(
+			NULL, RAM_MOST + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		must(arena[i] != MAP_FAILED && !mprotect(arena[i], RAM_MOST, PROT_READ | PROT_WRITE));
 	}
 	memset(canary, CANARY, sizeof(canary));
@@ -142,7 +153,8 @@ static void check_ram(struct range *written, unsigned n)
 
 	qsort(written, n, sizeof(*written), by_address);
 	for (unsigned i = 0; i < n; i++) {
-		must(written[i].from >= at && written[i].to >= written[i].from && written[i].to <= mem_top(&mem));
+		must(written[i].from >= at && written[i].to >= written[i].from &&
+			written[i].to <= mem_top(&mem));
 		untouched(at, written[i].from);
 		at = written[i].to;
 	}
@@ -171,13 +183,14 @@ static void check_tree(const void *fdt, int used, const struct fdt_params *p)
 		must(cell64(fdt, chosen, "linux,initrd-start") == p->initrd &&
 			cell64(fdt, chosen, "linux,initrd-end") == p->initrd_end);
 	must(fdt_num_mem_rsv(fdt) == !!p->reserved_size);
-	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/cpus"))
-		count += fdt_getprop(fdt, node, "device_type", &len) != NULL;
+	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/cpus")) count +=
+		fdt_getprop(fdt, node, "device_type", &len) != NULL;
 	must((unsigned)count == p->cpus->count);
 	must(!p->pci.ecam_size == (fdt_node_offset_by_compatible(fdt, -1, "pci-host-ecam-generic") < 0));
 }
 
-/* As arch_vm_check() and config_check() leave it: a GICv2 has 8 CPUs, the topology's product is their number. */
+/* As arch_vm_check() and config_check() leave it: a GICv2 has 8 CPUs, the topology's product is their number.
+ */
 static struct cpu_config choose_cpus(const struct choice *c)
 {
 	unsigned most = c->flags & FLAG_GICV2 ? GICV2_MAX_CPUS : 255;
@@ -211,10 +224,17 @@ static int describe(const struct choice *c, const struct arch_boot *boot, void *
 	static struct guest_nodes nodes;
 	static uint64_t mpidr[256];
 	struct cpu_config cpus = choose_cpus(c);
-	struct fdt_params p = {.cpus = &cpus, .mpidr = mpidr, .nodes = &nodes, .bootargs = boot->cmdline,
-		.gic = c->flags & FLAG_GICV2 ? GIC_V2 : GIC_V3, .pmu = c->flags & FLAG_PMU, .serial = c->flags & FLAG_SERIAL,
-		.initrd = boot->initrd_at, .initrd_end = boot->initrd_at ? boot->initrd_at + boot->initrd.size : 0,
-		.reserved = boot->fdt + FDT_MAX, .reserved_size = c->flags & FLAG_RESERVE ? PVTIME_SIZE : 0};
+	struct fdt_params p = {.cpus = &cpus,
+		.mpidr = mpidr,
+		.nodes = &nodes,
+		.bootargs = boot->cmdline,
+		.gic = c->flags & FLAG_GICV2 ? GIC_V2 : GIC_V3,
+		.pmu = c->flags & FLAG_PMU,
+		.serial = c->flags & FLAG_SERIAL,
+		.initrd = boot->initrd_at,
+		.initrd_end = boot->initrd_at ? boot->initrd_at + boot->initrd.size : 0,
+		.reserved = boot->fdt + FDT_MAX,
+		.reserved_size = c->flags & FLAG_RESERVE ? PVTIME_SIZE : 0};
 	int used;
 
 	p.its = c->flags & FLAG_ITS && p.gic == GIC_V3; /* a GICv2 has none: arch_vm_init() */
@@ -222,8 +242,11 @@ static int describe(const struct choice *c, const struct arch_boot *boot, void *
 	for (unsigned i = 0; i < cpus.count; i++)
 		mpidr[i] = (i & 15) | (uint64_t)(i >> 4) << 8;
 	if (c->flags & FLAG_PCI)
-		p.pci = (struct pci_layout){.ecam = PCI_ECAM_BASE, .ecam_size = PCI_ECAM_SIZE, .mem32 = PCI_MEM32_BASE,
-			.mem32_size = PCI_MEM32_SIZE, .mem64 = PCI_MEM64_SIZE,
+		p.pci = (struct pci_layout){.ecam = PCI_ECAM_BASE,
+			.ecam_size = PCI_ECAM_SIZE,
+			.mem32 = PCI_MEM32_BASE,
+			.mem32_size = PCI_MEM32_SIZE,
+			.mem64 = PCI_MEM64_SIZE,
 			.mem64_size = c->mmio % 2 ? PCI_MEM64_SIZE : 0};
 	else
 		p.mmio = c->mmio % (MMIO_SLOTS + 1);
@@ -234,8 +257,8 @@ static int describe(const struct choice *c, const struct arch_boot *boot, void *
 
 static void check(const struct choice *c, const struct arch_boot *boot)
 {
-	struct range written[] = {{boot->entry, boot->entry + boot->kernel.size}, {boot->fdt, boot->fdt + FDT_MAX},
-		{boot->initrd_at, boot->initrd_at + boot->initrd.size}};
+	struct range written[] = {{boot->entry, boot->entry + boot->kernel.size},
+		{boot->fdt, boot->fdt + FDT_MAX}, {boot->initrd_at, boot->initrd_at + boot->initrd.size}};
 	void *tail = mem_at(&mem, boot->fdt, TAIL_SIZE);
 
 	must(boot->entry % 4 == 0 && boot->fdt % 8 == 0 && boot->fdt + TAIL_SIZE <= mem_top(&mem));

@@ -50,13 +50,15 @@ START_TEST(frame_by_bytes)
 	for (uint64_t off = 0; off < GICV2M_SIZE; off++)
 		for (unsigned len = 1; len <= 8 && off + len <= GICV2M_SIZE; len *= 2) {
 			uint8_t data[8];
-			uint64_t reg = off & ~3ULL, want = reg == GICV2M_TYPER ? MSI_INTID_FIRST << 16 | MSI_PINS
-						    : reg == GICV2M_IIDR  ? 0x43b
-									  : 0;
+			uint64_t reg = off & ~3ULL, want = reg == GICV2M_TYPER
+								   ? MSI_INTID_FIRST << 16 | MSI_PINS
+							   : reg == GICV2M_IIDR ? 0x43b
+										: 0;
 
 			ck_assert(bus_read(&guest.bus, BUS_MMIO, GICV2M + off, data, len));
 			want >>= 8 * (off & 3);
-			ck_assert_uint_eq(bus_get(data, len), len < 8 ? want & ((1ULL << 8 * len) - 1) : want);
+			ck_assert_uint_eq(
+				bus_get(data, len), len < 8 ? want & ((1ULL << 8 * len) - 1) : want);
 		}
 	arch_board_destroy(&guest);
 }
@@ -69,8 +71,9 @@ START_TEST(frame_stores)
 		uint64_t off;
 		uint32_t value;
 	} t[] = {{GICV2M_SETSPI, 0}, {GICV2M_SETSPI, GIC_SPI_FIRST}, {GICV2M_SETSPI, MSI_INTID_FIRST - 1},
-		{GICV2M_SETSPI, GIC_INTIDS}, {GICV2M_SETSPI, UINT32_MAX}, {GICV2M_SETSPI + 1, MSI_INTID_FIRST},
-		{GICV2M_SETSPI + 4, MSI_INTID_FIRST}, {GICV2M_TYPER, MSI_INTID_FIRST}, {GICV2M_SIZE - 4, MSI_INTID_FIRST}};
+		{GICV2M_SETSPI, GIC_INTIDS}, {GICV2M_SETSPI, UINT32_MAX},
+		{GICV2M_SETSPI + 1, MSI_INTID_FIRST}, {GICV2M_SETSPI + 4, MSI_INTID_FIRST},
+		{GICV2M_TYPER, MSI_INTID_FIRST}, {GICV2M_SIZE - 4, MSI_INTID_FIRST}};
 	uint8_t data[4];
 
 	build(TRANSPORT_PCI);
@@ -90,8 +93,8 @@ END_TEST
 /* Holes read as ones; without PCI there are no MSIs and no frame. */
 START_TEST(holes)
 {
-	static const uint64_t hole[] = {0, MMIO_SERIAL - 1, MMIO_RTC - 4, MMIO_RTC + PL031_SIZE, GIC_DIST, GICV2M + GICV2M_SIZE,
-		RAM_BASE - 4, UINT64_MAX - 3};
+	static const uint64_t hole[] = {0, MMIO_SERIAL - 1, MMIO_RTC - 4, MMIO_RTC + PL031_SIZE, GIC_DIST,
+		GICV2M + GICV2M_SIZE, RAM_BASE - 4, UINT64_MAX - 3};
 	bool there;
 
 	build(TRANSPORT_MMIO);

@@ -9,7 +9,8 @@ START_TEST(names)
 {
 	static const char *const no[] = {"", "s", "sv", "sve2", "SVE", "pac", "paca ", "fp", "asimd", "avx"};
 
-	ck_assert(arch_cpu_feature_known("sve") && arch_cpu_feature_known("paca") && arch_cpu_feature_known("pacg"));
+	ck_assert(arch_cpu_feature_known("sve") && arch_cpu_feature_known("paca") &&
+		  arch_cpu_feature_known("pacg"));
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
 		ck_assert_msg(!arch_cpu_feature_known(no[i]), "\"%s\"", no[i]);
 }
@@ -36,7 +37,8 @@ START_TEST(last_word_counts)
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		ck_assert_msg(cpufeature_wish(t[i].list, FEATURE_SVE) == t[i].sve, "sve of %s", t[i].list);
-		ck_assert_msg(cpufeature_wish(t[i].list, FEATURE_PTRAUTH) == t[i].ptrauth, "paca of %s", t[i].list);
+		ck_assert_msg(
+			cpufeature_wish(t[i].list, FEATURE_PTRAUTH) == t[i].ptrauth, "paca of %s", t[i].list);
 	}
 }
 END_TEST

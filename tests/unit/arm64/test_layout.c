@@ -49,10 +49,12 @@ START_TEST(nothing_overlaps)
 
 	for (unsigned i = 0; i < n; i++)
 		for (unsigned j = 0; j < i; j++)
-			ck_assert_msg(p[i].base + p[i].size <= p[j].base || p[j].base + p[j].size <= p[i].base,
-				"%s at %#llx and %s at %#llx", p[i].name, (unsigned long long)p[i].base, p[j].name,
-				(unsigned long long)p[j].base);
-	ck_assert_uint_eq(GIC_DIST % GICV3_DIST_SIZE, 0); /* where KVM wants GICv3's, whatever the host's pages */
+			ck_assert_msg(
+				p[i].base + p[i].size <= p[j].base || p[j].base + p[j].size <= p[i].base,
+				"%s at %#llx and %s at %#llx", p[i].name, (unsigned long long)p[i].base,
+				p[j].name, (unsigned long long)p[j].base);
+	ck_assert_uint_eq(
+		GIC_DIST % GICV3_DIST_SIZE, 0); /* where KVM wants GICv3's, whatever the host's pages */
 	ck_assert_uint_le(GIC_DIST + GICV3_DIST_SIZE, GICV2_CPU);
 	ck_assert_uint_eq(GIC_REDIST % 0x10000, 0);
 	ck_assert_uint_eq(GIC_ITS % 0x10000, 0);
@@ -90,7 +92,8 @@ START_TEST(ram)
 }
 END_TEST
 
-/* At the end of RAM, of what Linux looks at, on a multiple of its size; below RAM where there is too little. */
+/* At the end of RAM, of what Linux looks at, on a multiple of its size; below RAM where there is too little.
+ */
 START_TEST(tail)
 {
 	struct guest_mem m = {.n = 1, .region = {{.gpa = RAM_BASE}}};
