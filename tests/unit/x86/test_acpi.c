@@ -197,7 +197,9 @@ START_TEST(describes_into_guest_ram)
 
 	guest.cfg = &cfg;
 	memset(ram, 0xee, 2 << 20); /* as a guest that restarts may leave it */
+	ck_assert_int_eq(pci_bus_create(&guest.pci, &guest.bus, &layout), 0);
 	ck_assert_int_eq(arch_describe(&guest, NULL), 0);
+	pci_bus_destroy(guest.pci);
 	ck_assert_mem_eq(rsdp->signature, "RSD PTR ", 8);
 	ck_assert_uint_eq(sum(rsdp, sizeof(*rsdp)), 0);
 	ck_assert_uint_eq(sum(ram + rsdp->xsdt, sizeof(struct acpi_header) + 3 * sizeof(uint64_t)), 0);

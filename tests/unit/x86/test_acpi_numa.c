@@ -132,7 +132,8 @@ START_TEST(describes_nodes)
 		{.cpus = (char *)"[1,3]", .size = 2ULL << 30},
 		{.cpus = (char *)"[0,2]", .size = 2ULL << 30, .distance = (char *)"0:33"},
 	};
-	struct guest_config cfg = {.cpus = {.count = 4}, .memory = {.size = 4ULL << 30}, .numas = numas, .nnumas = 2};
+	struct guest_config cfg = {.cpus = {.count = 4}, .memory = {.size = 4ULL << 30}, .numas = numas, .nnumas = 2,
+		.transport = TRANSPORT_MMIO};
 	static const struct node_range want[] = {
 		{0, 2ULL << 30, 0}, {2ULL << 30, 1ULL << 30, 1}, {RAM_HIGH, 1ULL << 30, 1}};
 	static const uint8_t apic_ids[] = {1, 3, 0, 2};
