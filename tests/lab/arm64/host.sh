@@ -262,7 +262,7 @@ case_its()
 	fact_is lpis 6 # two devices, two queues and the configuration of each
 	grep -q 'interrupts: GICv3 in KVM; MSIs: ITS in KVM' /log || wrong "-v does not say so"
 	grep -q '"msi": "ITS in KVM"' /report || wrong "the report does not say so"
-	boot 0 again -m 256M -c 2 -d /img -N tap=tap0 --irqchip its --on-reset restart
+	boot 0 again -m 256M -c 2 -d /img,queues=2 -N tap=tap0 --irqchip its --on-reset restart
 	fact_is life second
 	fact_is lpis 6
 	tunctl -d tap0 >/dev/null
