@@ -344,8 +344,8 @@ check: ## unit tests, corpora, bare-metal guests, one lab boot a feature: up to 
 	$(Q)MAKE="$(MAKE)" tools/check $(tiers)
 
 .PHONY: demo
-demo: ## boot a stock Linux guest and check what it saw; KERNEL=FILE and INITRD=FILE for other distributions
-	$(Q)tools/demo $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(INITRD),--initrd '$(INITRD)')
+demo: ## boot a stock Linux guest and check what it saw; ARCH=arm64; KERNEL=FILE and INITRD=FILE for other distributions
+	$(Q)tools/demo $(if $(cross),--arch $(ARCH)) $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(INITRD),--initrd '$(INITRD)')
 
 format: ## rewrite C files as .clang-format says
 	clang-format -i $(shell git ls-files '*.c' '*.h')
