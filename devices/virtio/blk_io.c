@@ -366,7 +366,8 @@ static uint64_t bytes_moved(const struct blk_queue *bq, const struct virtq_chain
 	return req->type == VIRTIO_BLK_T_OUT ? chain->read_len - sizeof(struct virtio_blk_outhdr) : 0;
 }
 
-__attribute__((noinline)) static int take_limited(struct blk_queue *bq)
+/* As limits allow; and where the queue is too small for a usual request. */
+__attribute__((noinline)) static int take_one_by_one(struct blk_queue *bq)
 {
 	struct virtq_chain chain;
 	struct limits *limits = &bq->blk->limits;
@@ -392,7 +393,7 @@ int blk_kick(struct virtio_dev *dev, unsigned q)
 	struct virtq *vq = bq->vq;
 
 	if (unlikely(bq->limited || vq->num < 3))
-		return take_limited(bq);
+		return take_one_by_one(bq);
 	for (unsigned n = vq->num; n; n--) {
 		struct virtq_request request;
 		int r = virtq_pop_request(vq, sizeof(struct virtio_blk_outhdr), &request);

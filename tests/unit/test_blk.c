@@ -129,6 +129,22 @@ START_TEST(reads_and_writes)
 }
 END_TEST
 
+/* A chain is never longer than the queue, in a table neither (2.7.5.3.1). */
+START_TEST(a_queue_too_small_for_data)
+{
+	struct ring_seg seg[] = {{HDR, 16, false}, {DATA, 512, true}, {HDR + 16, 1, true}};
+
+	build_num(false, 1, 2);
+	start(FEATS & dev->offered);
+	expect(VIRTIO_BLK_T_FLUSH, 0, 0, false, VIRTIO_BLK_S_OK, 1);
+	put_header(VIRTIO_BLK_T_IN, 0);
+	ring_offer(&drv[0], ring_chain_indirect(&drv[0], seg, 0, 3, TABLE));
+	go(0);
+	ck_assert_uint_eq(transport.resets_wanted, 1);
+	ck_assert_uint_eq(fake_disk.ops[DISK_READ], 0);
+}
+END_TEST
+
 /* Random splits of header, data and status, direct and indirect; other bytes of the guest stay as they are.
  */
 static void framing(uint32_t type, uint32_t data, unsigned seed)
@@ -688,10 +704,10 @@ START_TEST(queues_share_the_disk)
 }
 END_TEST
 
-UNIT_MAIN("blk", reads_and_writes, no_framing_is_assumed, ranges_are_checked_over_the_whole_request,
-	odd_lengths_fail, a_failed_read_claims_no_bytes, read_only, unknown_types, get_id, discard,
-	write_zeroes, ranges_come_in_numbers, ranges_need_their_feature, malformed_chains_are_answered,
-	q10_huge_length_on_a_tiny_disk, host_errors, completion_inside_submit,
+UNIT_MAIN("blk", reads_and_writes, a_queue_too_small_for_data, no_framing_is_assumed,
+	ranges_are_checked_over_the_whole_request, odd_lengths_fail, a_failed_read_claims_no_bytes, read_only,
+	unknown_types, get_id, discard, write_zeroes, ranges_come_in_numbers, ranges_need_their_feature,
+	malformed_chains_are_answered, q10_huge_length_on_a_tiny_disk, host_errors, completion_inside_submit,
 	writes_are_stable_without_writeback, writes_are_stable_when_flush_was_not_negotiated,
 	other_config_bytes_are_read_only, config_space, a_batch_is_one_interrupt, long_requests_take_turns,
 	reset_with_io_in_flight, queues_share_the_disk)
