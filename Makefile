@@ -317,7 +317,7 @@ compile_commands.json: $(B)/flags $(lib_src) $(unit_src) $(fuzz_src)
 		'$(CC) $(all_cflags)' "$$f"; sep=,; done; echo ']'; } > $@
 
 check-cli: $(B)/pinvm guests ## the program with bad and good input
-	$(Q)$(or $(x86_only),tests/cli/run $(B)/pinvm $(B)/guest)
+	$(Q)RUN='$(RUN)' tests/cli/run $(B)/pinvm $(B)/guest
 
 # Static, because that lab's host has no libraries.
 ifeq ($(HOST_ARCH),arm64)
