@@ -29,6 +29,8 @@ struct ram_range {
 
 /* name.c: "x86" or "arm64", as the options table spells it. */
 const char *arch_name(void);
+/* name.c: what makes a /dev/kvm that is not there, for a message. */
+const char *arch_kvm_advice(void);
 
 /* cpufeature.c: is this a CPU feature's name, as /proc/cpuinfo spells it, that -feat and +feat may use? Any thread. */
 bool arch_cpu_feature_known(const char *name);

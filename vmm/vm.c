@@ -24,9 +24,7 @@ static int open_failed(int err)
 	struct group *grp;
 
 	if (err == -ENOENT || err == -ENODEV || err == -ENXIO)
-		log_err("/dev/kvm: %s; load the kvm module of this CPU (kvm_intel, kvm_amd) and turn virtualization on in "
-			"the firmware",
-			strerror(-err));
+		log_err("/dev/kvm: %s; %s", strerror(-err), arch_kvm_advice());
 	else if ((err == -EACCES || err == -EPERM) && stat("/dev/kvm", &st) == 0 && (st.st_mode & 060) != 060)
 		log_err("/dev/kvm: %s: its mode is %04o, for its owner alone; sudo chgrp kvm /dev/kvm, sudo chmod 660 /dev/kvm, "
 			"and join that group: sudo usermod -aG kvm $USER",

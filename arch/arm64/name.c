@@ -6,3 +6,8 @@ const char *arch_name(void)
 {
 	return "arm64";
 }
+
+const char *arch_kvm_advice(void)
+{
+	return "KVM is a part of the kernel (CONFIG_KVM), and works where that was started at EL2; see dmesg | grep -i kvm";
+}

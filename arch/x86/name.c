@@ -6,3 +6,8 @@ const char *arch_name(void)
 {
 	return "x86";
 }
+
+const char *arch_kvm_advice(void)
+{
+	return "load the kvm module of this CPU (kvm_intel, kvm_amd) and turn virtualization on in the firmware";
+}

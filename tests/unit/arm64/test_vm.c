@@ -204,4 +204,12 @@ START_TEST(steal_time)
 }
 END_TEST
 
-UNIT_MAIN("vm", memory_and_addresses, number_of_vcpus, masks, demands, steal_time)
+/* No module is to be loaded, and no firmware has a switch. */
+START_TEST(no_kvm)
+{
+	ck_assert_ptr_nonnull(strstr(arch_kvm_advice(), "EL2"));
+	ck_assert_ptr_null(strstr(arch_kvm_advice(), "module"));
+}
+END_TEST
+
+UNIT_MAIN("vm", no_kvm, memory_and_addresses, number_of_vcpus, masks, demands, steal_time)
