@@ -20,6 +20,7 @@ void net_start(struct net *n, uint64_t features, unsigned entry)
 		vq_open(&n->ctrl, &n->v, 2, 8, VIRTIO_MSI_NO_VECTOR);
 	for (unsigned i = 0; i < NET_RING; i++)
 		give(n, i);
+	net_learn_mac(n);
 	vdev_go(&n->v);
 	vq_publish(&n->rx);
 	vq_kick(&n->rx); /* it may not have asked yet */
@@ -146,8 +147,8 @@ uint8_t net_command(struct net *n, uint8_t class, uint8_t cmd, const void *data,
 	return *(volatile uint8_t *)(buf + 2048);
 }
 
-void net_mac(const struct net *n, uint8_t mac[6])
+void net_learn_mac(struct net *n)
 {
-	for (unsigned i = 0; i < 6; i++)
-		mac[i] = *(volatile uint8_t *)(n->v.config + i);
+	for (unsigned i = 0; i < sizeof(n->mac); i++)
+		n->mac[i] = *(volatile uint8_t *)(n->v.config + i);
 }

@@ -26,6 +26,7 @@ struct net {
 			*/
 	unsigned busy; /* frames being sent */
 	unsigned next; /* slot */
+	uint8_t mac[6];
 };
 
 /* Open, negotiate, all receive buffers given. With an entry for both queues, as for vq_open(). */
@@ -42,6 +43,7 @@ void net_drain(struct net *n);
 uint32_t net_take(struct net *n, struct virtio_net_hdr_v1 *hdr, void *frame, uint32_t room);
 /* A command of class, cmd and data. Its answer. */
 uint8_t net_command(struct net *n, uint8_t class, uint8_t cmd, const void *data, uint32_t len);
-void net_mac(const struct net *n, uint8_t mac[6]);
+/* Read n->mac again, after a command that changed it: each byte is an exit, so not for each frame. */
+void net_learn_mac(struct net *n);
 
 #endif
