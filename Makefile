@@ -286,7 +286,7 @@ lab_cpios := guest fio net iperf
 lab-files: all guests $(lab_cpios:%=$(B)/lab/%.cpio) $(lab_programs:%=$(B)/lab/%) ## what the lab's tests boot
 	$(Q)tools/kernel cloud vmlinux >/dev/null
 
-LAB_LIMIT ?= 3600
+LAB_LIMIT ?= 7200
 TESTS ?=
 
 check-lab: $(if $(x86_only),,lab-files) ## stock guests in the lab: one short test a feature; TESTS="disk life.panic" picks some
