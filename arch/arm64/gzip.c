@@ -36,7 +36,7 @@ static int damaged(const struct boot_file *file)
 static int unpack(const struct boot_file *file, gzFile gz, int to, uint64_t max, uint64_t *size)
 {
 	uint8_t *buf = malloc(PIECE);
-	int n = 0, err = buf ? 0 : -ENOMEM;
+	int n = 0, why, err = buf ? 0 : -ENOMEM;
 
 	while (!err && (n = gzread(gz, buf, PIECE)) > 0) {
 		*size += n;
@@ -44,6 +44,8 @@ static int unpack(const struct boot_file *file, gzFile gz, int to, uint64_t max,
 			break;
 		err = write_all(to, buf, n);
 	}
+	if (n < 0 && gzerror(gz, &why) && why == Z_ERRNO)
+		err = errno ? -errno : -EIO;
 	free(buf);
 	if (err)
 		return log_errno(err, "%s %s: unpacking", file->option, file->path);

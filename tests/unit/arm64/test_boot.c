@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The Image's header, where the loader puts things, and what it refuses. */
+#include <sys/syscall.h>
 #include <zlib.h>
 
 #include "arch/arm64/boot.h"
@@ -256,6 +257,30 @@ START_TEST(gzip_ends)
 }
 END_TEST
 
+/* Of zlib's calls the next one fails; the others are the kernel's. */
+static bool next_read_fails;
+
+ssize_t read(int fd, void *buf, size_t len)
+{
+	if (!next_read_fails)
+		return syscall(SYS_read, fd, buf, len);
+	next_read_fails = false;
+	errno = EIO;
+	return -1;
+}
+
+/* A file that can not be read is not a damaged one. */
+START_TEST(gzip_io_error)
+{
+	struct image im = image(), gz = packed(im.data, im.len);
+
+	unit_ram(&mem, RAM_BASE, 4 * MIB);
+	next_read_fails = true;
+	refused(&gz, "Input/output error");
+	ck_assert(!next_read_fails);
+}
+END_TEST
+
 START_TEST(long_command_line)
 {
 	struct image im = image();
@@ -273,4 +298,4 @@ START_TEST(long_command_line)
 END_TEST
 
 UNIT_MAIN("boot", image_is_placed, initrd_is_right_below_the_tree, small_ram, window, header_is_checked,
-	pages_by_the_header, other_files_are_named, gzip, gzip_bomb, gzip_ends, long_command_line)
+	pages_by_the_header, other_files_are_named, gzip, gzip_bomb, gzip_ends, gzip_io_error, long_command_line)
