@@ -14,7 +14,7 @@
 #include "vmm/config.h"
 #include "vmm/memory/mem.h"
 
-#define VM_MAX_GSI 1024 /* routing entries: 24 pins, the rest MSIs */
+#define VM_MAX_GSI 1024 /* routing entries: the board's pins, then MSIs (arch_first_msi_gsi()) */
 
 struct kvm_irq_routing;
 struct arch_vm;

@@ -40,8 +40,7 @@ static int put(struct guest *guest, const struct arch_boot *boot, const struct f
 	int used;
 
 	if (!buf)
-		return log_errno(-ENOMEM, "--memory, --numa: the last %lluK of RAM are in two pieces",
-			TAIL_SIZE >> 10);
+		return log_errno(-ENOMEM, "--memory: no RAM for the device tree at %#llx", (unsigned long long)boot->fdt);
 	used = arm64_fdt(params, buf, FDT_MAX);
 	if (used < 0)
 		return log_errno(used, "--cpus: the device tree of %u CPUs does not fit into %llu bytes",
