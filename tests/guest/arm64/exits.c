@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What a guest on arm64 ends by, and meets where nothing is, chosen by the command line: poweroff, reset,
- * hang, spin, holes (loads and stores where there is neither RAM nor a device, then off), pair (a load that
- * KVM does not decode, at a device), smp (all CPUs on and off by PSCI, then off). A check that fails is a
- * line of its own, and a reset.
+ * hang, spin, holes (loads and stores where there is neither RAM nor a device, then off), frame (stores to
+ * the GICv2m frame, then off), pair (a load that KVM does not decode, at a device), smp (all CPUs on and off
+ * by PSCI, then off). A check that fails is a line of its own, and a reset.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,13 @@
 #define SERIAL_LSR   5
 #define LSR_THRE     0x20
 #define RTC	     0x01010000ul
+#define GICD	     0x04000000ul
+#define GICD_ISPENDR 0x200
+#define GICD_ICFGR   0xc00
 #define GICV2M_TYPER 0x04020008ul
+#define GICV2M_SPI   0x04020040ul
+#define MSI_FIRST    96 /* INTIDs of the frame */
+#define MSI_COUNT    448
 #define MAX_CPUS     8
 #define STACK	     4096
 
@@ -162,8 +168,37 @@ static void holes(void)
 	}
 	/* Devices beside them are what they were. */
 	check(*(volatile uint32_t *)(RTC + 0xfe0) == 0x31);
-	check(*(volatile uint32_t *)GICV2M_TYPER == (96 << 16 | 448));
+	check(*(volatile uint32_t *)GICV2M_TYPER == (MSI_FIRST << 16 | MSI_COUNT));
 	print("holes read as ones\n");
+}
+
+static bool pending(unsigned intid)
+{
+	return *(volatile uint32_t *)(GICD + GICD_ISPENDR + 4 * (intid / 32)) >> intid % 32 & 1;
+}
+
+/* An interrupt that came once stays pending where it is edge-triggered. */
+static void store_to_frame(unsigned intid, bool comes)
+{
+	volatile uint32_t *config = (volatile uint32_t *)(GICD + GICD_ICFGR + 4 * (intid / 16));
+
+	if (intid < MSI_FIRST + MSI_COUNT)
+		*config |= 2u << 2 * (intid % 16);
+	check_at(!pending(intid), "pending before", intid);
+	*(volatile uint32_t *)GICV2M_SPI = intid;
+	check_at(pending(intid) == comes, "pending", intid);
+}
+
+/* A CPU's own stores to it raise what is the frame's, and nothing of the board's. */
+static void frame(void)
+{
+	store_to_frame(32, false);
+	store_to_frame(33, false);
+	store_to_frame(MSI_FIRST - 1, false);
+	store_to_frame(MSI_FIRST, true);
+	store_to_frame(MSI_FIRST + MSI_COUNT - 1, true);
+	store_to_frame(MSI_FIRST + MSI_COUNT, false);
+	print("the frame raises its own\n");
 }
 
 static uint64_t stacks[MAX_CPUS][STACK / 8] __attribute__((aligned(16)));
@@ -221,6 +256,8 @@ void main(const uint8_t *fdt)
 	print("\n");
 	if (same(word, "holes", 6))
 		holes();
+	else if (same(word, "frame", 6))
+		frame();
 	else if (same(word, "smp", 4))
 		smp(&facts);
 	else if (same(word, "reset", 6))
