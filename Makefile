@@ -322,10 +322,10 @@ check-cli: $(B)/pinvm guests ## the program with bad and good input
 # Static, because that lab's host has no libraries.
 ifeq ($(HOST_ARCH),arm64)
 arm64_pinvm := build/static/pinvm
-arm64_make = $(MAKE) --no-print-directory STATIC=1 $(arm64_pinvm)
+arm64_make = $(MAKE) --no-print-directory STATIC=1 $(arm64_pinvm) guests
 else
 arm64_pinvm := build/arm64/pinvm
-arm64_make = $(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- $(arm64_pinvm)
+arm64_make = $(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- $(arm64_pinvm) guests
 endif
 check-arm64: ## stock arm64 guests on an arm64 host in QEMU, cross built; one short test a feature
 	$(Q)if command -v aarch64-linux-gnu-gcc >/dev/null; then $(arm64_make); fi
