@@ -206,6 +206,56 @@ START_TEST(pci_and_an_its)
 }
 END_TEST
 
+/*
+ * Kind, number and trigger of every interrupt (bindings/interrupt-controller/arm,gic*): KVM's irqfds are pulses, so what
+ * comes by one is an edge (1); the CPU's own are levels (4).
+ */
+START_TEST(interrupts)
+{
+	static const struct {
+		const char *path;
+		unsigned at, of; /* which cells, of how many */
+		uint32_t kind, number, trigger;
+	} t[] = {
+		{"/serial@1000000", 0, 3, 0, PIN_SERIAL, 1},
+		{"/gpio-keys/power", 0, 3, 0, PIN_POWER, 1},
+		{"/virtio@2000000", 0, 3, 0, PIN_MMIO_FIRST, 1},
+		{"/virtio@2001000", 0, 3, 0, PIN_MMIO_FIRST + 1, 1},
+		{"/timer", 0, 12, 1, 13, 4}, /* secure, not secure, virtual, hypervisor's */
+		{"/timer", 3, 12, 1, 14, 4},
+		{"/timer", 6, 12, 1, 11, 4},
+		{"/timer", 9, 12, 1, 10, 4},
+		{"/pmu", 0, 3, 1, 7, 4},
+	};
+	struct fdt_params p = params(1, 1, 1, 1);
+
+	p.serial = p.pmu = true;
+	p.mmio = 2;
+	build(&p);
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		ck_assert_uint_eq(cell(t[i].path, "interrupts", t[i].at, t[i].of), t[i].kind);
+		ck_assert_uint_eq(cell(t[i].path, "interrupts", t[i].at + 1, t[i].of), t[i].number);
+		ck_assert_uint_eq(cell(t[i].path, "interrupts", t[i].at + 2, t[i].of), t[i].trigger);
+	}
+	ck_assert_uint_eq(cell("/gpio-keys/power", "linux,code", 0, 1), 116);
+}
+END_TEST
+
+/* The clock chip has all that its driver and AMBA's bus ask for. */
+START_TEST(clock_chip)
+{
+	struct fdt_params p = params(1, 1, 1, 1);
+
+	build(&p);
+	ck_assert_int_eq(fdt_node_check_compatible(buf, node("/rtc@1010000"), "arm,pl031"), 0);
+	ck_assert_int_eq(fdt_node_check_compatible(buf, node("/rtc@1010000"), "arm,primecell"), 0);
+	ck_assert_uint_eq(cells64("/rtc@1010000", "reg", 0, 4), MMIO_RTC);
+	ck_assert_uint_eq(cell("/rtc@1010000", "clocks", 0, 1), cell("/clock", "phandle", 0, 1));
+	ck_assert_str_eq(text("/rtc@1010000", "clock-names"), "apb_pclk");
+	ck_assert_uint_eq(cell("/clock", "#clock-cells", 0, 1), 0);
+}
+END_TEST
+
 START_TEST(mmio_slots)
 {
 	struct fdt_params p = params(1, 1, 1, 1);
@@ -264,4 +314,5 @@ START_TEST(room)
 }
 END_TEST
 
-UNIT_MAIN("fdt", the_least, boot_facts, topology, gic_versions, pci_and_its_msis, pci_and_an_its, mmio_slots, numa, room)
+UNIT_MAIN("fdt", the_least, boot_facts, topology, gic_versions, pci_and_its_msis, pci_and_an_its, interrupts,
+	clock_chip, mmio_slots, numa, room)
