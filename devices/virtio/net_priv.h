@@ -48,8 +48,7 @@ struct net_rx {
 	struct iovec *iov_front; /* up to here take_plain() goes; iovs: take() only */
 	struct net_buf *buf, *buf_end, *bufs;
 	uint64_t bytes, want; /* there; needed before a frame is read */
-	uint64_t packet_max;  /* bytes of the longest frame that is no larger one to be cut up, header and all
-			       */
+	uint64_t packet_span; /* bytes from the shortest to the longest frame that is none to be cut up */
 	uint64_t enough;      /* want; NEVER: prepare() has to look at them before each frame */
 	enum net_supply supply;
 	bool gave_enough; /* the driver did so once */

@@ -39,9 +39,9 @@ void net_rx_start(struct net_pair *pair)
 	const struct net *net = pair->net;
 
 	pair->rx.want = pair->rx.enough = want(net);
-	pair->rx.packet_max = NET_HDR + NET_FRAME_MAX;
+	pair->rx.packet_span = NET_FRAME_MAX - NET_FRAME_MIN;
 	if (net_has(net, VIRTIO_NET_F_MTU))
-		pair->rx.packet_max = NET_HDR + NET_FRAME_MIN + NET_VLAN_TAG + net->tap.mtu;
+		pair->rx.packet_span = NET_VLAN_TAG + net->tap.mtu;
 }
 
 void net_rx_stop(struct net_pair *pair)
@@ -221,7 +221,7 @@ static bool passes(struct net_pair *pair, size_t len)
 		return false;
 	/* What is to be cut into packets may be longer than the MTU the driver was told, a packet may not
 	 * (5.1.4.1). */
-	if (unlikely(!(head[1] & 7) && len > rx->packet_max))
+	if (unlikely(!(head[1] & 7) && len - (NET_HDR + NET_FRAME_MIN) > rx->packet_span))
 		return false;
 	/* 5.1.6.4.1; the kernel says "data valid" to everybody. */
 	flags = takes & NET_RX_CSUM ? head[0] & KNOWN_FLAGS : 0;
@@ -260,7 +260,7 @@ static __always_inline bool deliver_plain(struct net_rx *rx, size_t len, uint16_
 
 	/* From the shortest to the longest in one comparison. */
 	if (unlikely(len > rx->iov->iov_len ||
-		     len - (NET_HDR + NET_FRAME_MIN) > rx->packet_max - (NET_HDR + NET_FRAME_MIN)))
+		     len - (NET_HDR + NET_FRAME_MIN) > rx->packet_span))
 		return false;
 	ring_copy(&head, p, 2);
 	ring_copy(&type, p + NET_HDR + 12, 2);
@@ -391,11 +391,12 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 	struct net_rx *rx = &pair->rx;
 	uint16_t known =
 		atomic_load_explicit(&net->rx_gso, memory_order_relaxed) & NET_RX_CSUM ? KNOWN_FLAGS : 0;
-	size_t bytes = 0;
+	/* A turn ends after so many bytes or a ring of frames: each counts for its share of both. */
+	int64_t left = NET_TURN, share = NET_TURN / rx->vq->num;
 	uint64_t ns;
 	int r;
 
-	for (size_t n = rx->vq->num; n && bytes < NET_TURN; n--) {
+	for (; left > 0; left -= share) {
 		bool crowded = false; /* more segments than the kernel takes at once */
 		ssize_t len;
 
@@ -416,7 +417,7 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 		}
 		if (limited)
 			limits_take(&net->in, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
-		bytes += len;
+		left -= len;
 		if (likely(deliver_plain(rx, len, known)))
 			continue;
 		if (passes(pair, len))
