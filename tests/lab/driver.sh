@@ -38,10 +38,10 @@ reload()	# LOOPS
 	fact_is loops "$1"
 }
 
-case_reload_quick() { reload 5; }
+case_reload_quick() { reload 3; }
 case_reload() { reload 20; }
 
-case_rebind_quick() { rebind 5 virtio virtio_blk virtio0; }
+case_rebind_quick() { rebind 3 virtio virtio_blk virtio0; }
 case_rebind() { rebind 20 virtio virtio_blk virtio0; }
 case_rebind_pci() { rebind 20 pci virtio-pci 0000:00:01.0; }
 
