@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # host.sh: the arm64 lab's tests, run inside its host under busybox. What the
-# host is comes in /host: cpu= and gic=. A line for each test: ok, FAIL or skip.
+# host is comes in /host: cpu=, gic=, and rounds= of the soak. A line for each test: ok, FAIL or skip.
 
-failed=0 image=/boot/Image initrd=/boot/initrd problem='' skipped='' limit=80 report=/report cpu='' gic=''
+failed=0 image=/boot/Image initrd=/boot/initrd problem='' skipped='' limit=80 report=/report cpu='' gic='' rounds=''
 # shellcheck disable=SC1091 # the outer script's
 . /host
 
