@@ -174,7 +174,7 @@ static void work_on_net(const struct job *job)
 
 	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
 		die("socket");
-	for (uint64_t i = 0; i < job->count; i++) {
+	for (uint64_t i = 0; i < job->count && !told; i++) {
 		size_t len = 16 + next(&state) % (DATAGRAM / 8 - 2) * 8;
 		ssize_t got;
 
@@ -251,6 +251,9 @@ static void look(const char *what, const struct tally *tally, unsigned workers)
 			continue;
 		printf("soak: %s worker %u on CPU %d: request %llu never came back\n", what, i, tally[i].cpu,
 			(unsigned long long)seen[i]);
+		for (unsigned j = 0; j < workers; j++)
+			if (tally[j].pid)
+				kill(tally[j].pid, SIGKILL);
 		exit(3);
 	}
 }
