@@ -125,7 +125,8 @@ case_packets()
 }
 
 # One request at a time on each queue, the two ends on CPUs of their own, and around the disk's rings: a wake-up lost for
-# want of a barrier stops it for good.
+# want of a barrier stops it for good. A CPU in software hardly ever loses one, so this says most on real ones;
+# tests/unit/test_virtq_race.c is what looks for the barriers themselves.
 case_soak()
 {
 	if [ "$(nproc)" -lt 4 ]; then
