@@ -301,7 +301,7 @@ net_rate()
 		done
 		for way in up down; do
 			for i in 0 1; do packets run 10.0.$((i + 2)).1 700$i $way 2000 100 1 32 | facts $way$i; done
-			for i in 2 3; do packets run 10.0.$((i + 2)).1 700$i $way 1000 1400 1 8 | facts $way$i; done
+			for i in 2 3; do packets run 10.0.$((i + 2)).1 700$i $way 1000 1400 1 32 | facts $way$i; done
 			fact through $way
 			[ $way = down ] || nc -l -p 7 >/dev/null
 		done
