@@ -23,6 +23,7 @@
 #include "vmm/log.h"
 #include "vmm/memory/fill.h"
 #include "vmm/memory/proof.h"
+#include "vmm/profile/kvmstats.h"
 #include "vmm/sandbox.h"
 #include "vmm/util.h"
 
@@ -108,7 +109,7 @@ static int signals_open(struct guest *guest)
 
 /* ---- the machine ---- */
 
-/* The VM and its vCPUs: slots, interrupt controller, vCPUs, in the order that keeps KVM from waiting (vm.h). */
+/* The VM and its vCPUs: slots, interrupt controller, vCPUs, statistics, in the order that keeps KVM from waiting (vm.h). */
 static int machine_open(struct guest *guest)
 {
 	int err = vm_open(&guest->vm);
@@ -116,12 +117,15 @@ static int machine_open(struct guest *guest)
 	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
 		err = vcpu_open(&guest->vcpu[i]);
 	if (!err)
+		kvmstats_open(guest->kvmstats, guest->vm.fd, guest->vcpu);
+	if (!err)
 		err = arch_vm_ready(&guest->vm);
 	return err;
 }
 
 static void machine_close(struct guest *guest)
 {
+	kvmstats_close(guest->kvmstats);
 	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
 		vcpu_close(&guest->vcpu[i]);
 	vm_close(&guest->vm);
@@ -149,7 +153,7 @@ static int vcpus_alloc(struct guest *guest)
 		guest->vcpu[i].guest = guest;
 		guest->vcpu[i].fd = -1;
 	}
-	return 0;
+	return kvmstats_create(&guest->kvmstats, guest->cfg->cpus.count);
 }
 
 static int vcpus_start(struct guest *guest)
@@ -287,6 +291,7 @@ static int restart(struct guest *guest)
 	err = devices_reset(guest);
 	if (err)
 		return err;
+	kvmstats_keep(guest->kvmstats);
 	machine_close(guest);
 	err = machine_open(guest);
 	if (!err)
@@ -397,6 +402,7 @@ void guest_destroy(struct guest *guest)
 		close(guest->signal_fd);
 	loop_destroy(guest->loop);
 	machine_close(guest);
+	kvmstats_destroy(guest->kvmstats);
 	free(guest->vcpu);
 	vm_exit(&guest->vm);
 	arch_boot_close(guest->boot);

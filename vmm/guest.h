@@ -38,6 +38,7 @@ struct arch_board;
 struct arch_boot;
 struct console;
 struct disk;
+struct kvmstats;
 struct pci_bus;
 struct power;
 struct serial;
@@ -65,6 +66,7 @@ struct guest {
 	struct iothread *iothread;
 	unsigned niothreads;
 	struct vcpu *vcpu;
+	struct kvmstats *kvmstats;
 
 	struct console *console;
 	struct serial *serial;

@@ -18,6 +18,7 @@
 #include "vmm/console/console.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/profile/kvmstats.h"
 #include "vmm/util.h"
 
 struct report {
@@ -170,6 +171,7 @@ static json_t *vcpus_json(const struct guest *guest)
 		json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:o}", "index", i, "user_exits",
 						    (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", reasons, "placement",
 						    placement_json(vcpu->thread.place)));
+		json_object_set_new(json_array_get(list, i), "kvm_stats", kvmstats_json(guest->kvmstats, KVMSTATS_VCPU + i));
 	}
 	return list;
 }
@@ -281,6 +283,9 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "restarts", json_integer(guest->restarts));
 	json_object_set_new(report->root, "irqchip", irqchip_json(&guest->vm));
 	json_object_set_new(report->root, "vcpus", vcpus_json(guest));
+	json_object_set_new(report->root, "kvm_stats", kvmstats_json(guest->kvmstats, KVMSTATS_VM));
+	json_object_set_new(report->root, "kvm_stats_kinds", kvmstats_kinds_json(guest->kvmstats));
+	json_object_set_new(report->root, "kvm_stats_missing", kvmstats_why_json(guest->kvmstats));
 	json_object_set_new(report->root, "threads", threads_json(guest));
 	json_object_set_new(report->root, "misplaced", json_integer(guest->place.misplaced));
 	json_object_set_new(report->root, "halt_poll",

@@ -93,6 +93,6 @@ value 1 per_queue "$per_queue"
 value 2 hazards "$bad"
 row 1 "$name" "$def" "$most" '<= 150' "$(verdict "$most > 0 && $most <= 150")" "${peer:--}" ''
 row 1a '  per vCPU' 'slope over 1, 2, 4, 8' "$per_vcpu" '<= 8' "$(verdict "$per_vcpu <= 8")" - \
-	'5 KVM ioctls and mmap, 5 calls of pthread_create, up to 5 of the new thread'
+	'6 KVM ioctls and mmap, 5 calls of pthread_create, up to 5 of the new thread'
 row 1b '  per queue' 'slope over 1, 2, 4, 8' "$per_queue" '<= 4' "$(verdict "$per_queue <= 4")" - ''
 row 2 "$hazards" "$hazards_def" "$bad" 0 "$(verdict "$bad == 0 && $most > 0")" "${peer_bad:--}" ''
