@@ -17,6 +17,7 @@
 #include "arch/arch.h"
 #include "devices/power.h"
 #include "devices/virtio/virtio.h"
+#include "vmm/console/console.h"
 #include "vmm/devices.h"
 #include "vmm/disk.h"
 #include "vmm/iothread.h"
@@ -373,6 +374,7 @@ int guest_run(struct guest *guest)
 			break;
 		}
 	}
+	console_flush(guest->console); /* the verdict comes behind the guest's last word */
 	settle(guest);
 	place_look(&guest->place);
 	memory_look(guest);

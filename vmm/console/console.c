@@ -279,7 +279,7 @@ void console_close(struct console *c)
 	if (!c)
 		return;
 	c->rx = (struct console_rx){0};
-	console_out_flush(c);
+	console_flush(c);
 	in_unwatch(c);
 	console_out_unwatch(c);
 	loop_timer_cancel(c->loop, &c->out_timer);

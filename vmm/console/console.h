@@ -54,6 +54,12 @@ int console_open(struct console **con, const struct guest_config *cfg, struct lo
  */
 void console_close(struct console *con);
 
+/*
+ * Write out what the ring holds, within the bounds of console_close(), and take no more from then on: what is said after
+ * the guest's end then stands behind what the guest said. The loop's thread, when nobody calls console_write() any more.
+ */
+void console_flush(struct console *con);
+
 /* Append output. Any thread; never waits for a reader. Wakes the loop at most once each few milliseconds. */
 void console_write(struct console *con, const uint8_t *data, size_t len);
 

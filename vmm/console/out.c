@@ -219,8 +219,8 @@ static uint64_t now_ms(void)
 	return ts.tv_sec * 1000ull + ts.tv_nsec / MS;
 }
 
-/* The guest is gone: write what is left, for as long as somebody reads. */
-void console_out_flush(struct console *c)
+/* For as long as somebody reads. */
+void console_flush(struct console *c)
 {
 	uint64_t end = now_ms() + FLUSH_TOTAL_MS, left;
 	struct pollfd pfd = {.events = POLLOUT};

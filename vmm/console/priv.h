@@ -59,11 +59,9 @@ struct console {
 int console_out_init(struct console *con);
 void console_out_exit(struct console *con);
 
-/* The loop's thread: write, and see to it that we come back; forget the watch; write at the end, within
- * bounds. */
+/* The loop's thread: write, and see to it that we come back; forget the watch. */
 void console_out_run(struct console *con);
 void console_out_unwatch(struct console *con);
-void console_out_flush(struct console *con);
 
 /* The socket's client left or failed: output waits for the next one. The loop's thread. */
 void console_client_gone(struct console *con);
