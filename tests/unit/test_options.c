@@ -165,7 +165,7 @@ START_TEST(disks_and_iothreads)
 	struct guest_config cfg;
 
 	accept(&cfg, "K", "-d", "a,,b=[.img,ro,direct,queues=4,queue-size=1024,serial=S,,1,iothread=fast,"
-					"bps=10,bps-burst=64K,iops=500,iops-burst=9",
+					"bps=1000000,bps-burst=64K,iops=10K,iops-burst=9",
 		"--disk=b,ro=off", "--iothread", "fast", "--iothread=slow", "--io-engine", "plain");
 	ck_assert_uint_eq(cfg.ndisks, 2);
 	ck_assert_str_eq(cfg.disks[0].path, "a,b=[.img");
@@ -174,9 +174,9 @@ START_TEST(disks_and_iothreads)
 	ck_assert_uint_eq(cfg.disks[0].queue_size, 1024);
 	ck_assert_str_eq(cfg.disks[0].serial, "S,1");
 	ck_assert_str_eq(cfg.disks[0].iothread, "fast");
-	ck_assert_uint_eq(cfg.disks[0].bps, 10 << 20);
+	ck_assert_uint_eq(cfg.disks[0].bps, 1000000);
 	ck_assert_uint_eq(cfg.disks[0].bps_burst, 64 << 10);
-	ck_assert_uint_eq(cfg.disks[0].iops, 500);
+	ck_assert_uint_eq(cfg.disks[0].iops, 10000);
 	ck_assert_uint_eq(cfg.disks[0].iops_burst, 9);
 	ck_assert_str_eq(cfg.disks[1].path, "b");
 	ck_assert(!cfg.disks[1].ro && !cfg.disks[1].direct);
@@ -197,6 +197,11 @@ START_TEST(disks_and_iothreads)
 	refuse("--disk queues=-1: not a number (1 to 16)", "K", "-d", "a,queues=-1");
 	refuse("--disk queues=2M: not a number", "K", "-d", "a,queues=2M");
 	refuse("--disk queue-size=100: must be a power of two, 4 to 1024", "K", "-d", "a,queue-size=100");
+	refuse("--disk bps=1: must be 1K to 1T bytes a second; 1K is 1024", "K", "-d", "a,bps=1");
+	refuse("--disk bps=8kbit: it counts bytes, not bits: that would be 1000 (", "K", "-d", "a,bps=8kbit");
+	refuse("--disk bps-burst=1MB: not a size: write whole digits and K, M, G or T, as in 1536M (1K to 1T bytes; 1K is 1024)",
+		"K", "-d", "a,bps=1M,bps-burst=1MB");
+	refuse("--disk iops=2G: must be 1 to 1000000000 requests a second", "K", "-d", "a,iops=2G");
 	/* One slot of the bus is the host bridge's. */
 	refuse("--disk: 32 are given; the PCI bus has room for 31", "K", "-da", THIRTY_ONE_DISKS);
 	refuse("--transport mmio: 32 devices are given; the board has pins for ", "K", "--transport", "mmio", "--rng",
@@ -284,7 +289,7 @@ START_TEST(times)
 	accept(&cfg, "K", "--timeout", "0", "--grace", "0");
 	ck_assert_uint_eq(cfg.grace_ns, 0);
 	config_free(&cfg);
-	refuse("--timeout 5m: not a duration: write digits and ns, us, ms or s", "K", "--timeout", "5m");
+	refuse("--timeout 5m: not a duration: write whole digits and ns, us, ms or s", "K", "--timeout", "5m");
 	refuse("--timeout 1.5: not a duration", "K", "--timeout", "1.5");
 	refuse("--timeout 315360001: must be 0 to 315360000s", "K", "--timeout", "315360001");
 	refuse("--timeout 18446744073709551s: must be 0 to", "K", "--timeout", "18446744073709551s");

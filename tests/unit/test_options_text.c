@@ -313,6 +313,7 @@ START_TEST(the_plan)
 	ck_assert_ptr_nonnull(strstr(text, "  ro                           on\n"));
 	ck_assert_ptr_nonnull(
 		strstr(text, "  queues                       1                        default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "  bps                          -                        default\n"));
 	ck_assert_ptr_nonnull(strstr(text, "  hlt                          off\n"));
 	ck_assert_ptr_nonnull(strstr(text, "serial                         file=x\n"));
 	ck_assert_ptr_nonnull(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The spellings of values: sizes, durations, CPU lists, names, and items between commas. */
+/* The spellings of values: sizes, counts_and_bits, durations, CPU lists, names, and items between commas. */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +35,34 @@ START_TEST(sizes)
 	ck_assert_ptr_null(value_size("18446744073709551615", 1, &v));
 	ck_assert_uint_eq(v, UINT64_MAX);
 	ck_assert_str_eq(value_size("18446744073709551615", 1 << 20, &v), "too large");
+}
+END_TEST
+
+/* Counts go by 1000, and bits of networks are told in bytes. */
+START_TEST(counts_and_bits)
+{
+	uint64_t v = 77;
+
+	ck_assert_ptr_null(value_count("12", &v));
+	ck_assert_uint_eq(v, 12);
+	ck_assert_ptr_null(value_count("3K", &v));
+	ck_assert_uint_eq(v, 3000);
+	ck_assert_ptr_null(value_count("2G", &v));
+	ck_assert_uint_eq(v, 2000000000);
+	ck_assert_str_eq(value_count("18446744073709552K", &v), "too large");
+	for (const char *const *bad = (const char *const[]){"", "K", "1k", "1T", "1.5K", "-1", " 1", NULL}; *bad; bad++)
+		ck_assert_msg(value_count(*bad, &v) != NULL, "%s", *bad);
+	ck_assert_uint_eq(v, 2000000000);
+	ck_assert(value_bits("10Mbit", &v));
+	ck_assert_uint_eq(v, 1250000);
+	ck_assert(value_bits("1Gbps", &v));
+	ck_assert_uint_eq(v, 125000000);
+	ck_assert(value_bits("64bit/s", &v));
+	ck_assert_uint_eq(v, 8);
+	for (const char *const *bad = (const char *const[]){"", "bit", "10M", "10", "10MB", "10Xbit", "1Mbits/h",
+		     "18446744073709551615Kbit", NULL};
+		*bad; bad++)
+		ck_assert_msg(!value_bits(*bad, &v), "%s", *bad);
 }
 END_TEST
 
@@ -153,4 +181,4 @@ START_TEST(items)
 }
 END_TEST
 
-UNIT_MAIN("options_values", sizes, durations, cpu_lists, numbers_switches_and_names, items)
+UNIT_MAIN("options_values", sizes, counts_and_bits, durations, cpu_lists, numbers_switches_and_names, items)

@@ -223,21 +223,26 @@ static int set_choice(const struct opt_key *key, void *base, const char *text, c
 static int set_number(const struct opt_key *key, void *base, const char *text, char *why, size_t n)
 {
 	const char *reason;
-	char range[64];
+	char range[96];
 	uint64_t v;
 
 	if (key->type == OPT_SIZE)
-		reason = value_size(text, 1 << 20, &v);
+		reason = value_size(text, key->unit ? 1 : 1 << 20, &v);
 	else if (key->type == OPT_DURATION)
 		reason = value_duration(text, &v);
 	else
-		reason = value_uint(text, &v);
+		reason = key->unit ? value_count(text, &v) : value_uint(text, &v);
 	if (!reason && v >= key->min && v <= key->max && (!key->pow2 || !(v & (v - 1)))) {
 		put_number(key, base, v);
 		return 0;
 	}
 	opt_key_range_text(key, range, sizeof(range));
-	if (reason && strcmp(reason, "too large"))
+	if (key->unit)
+		snprintf(range + strlen(range), sizeof(range) - strlen(range), " %s%s", key->unit,
+			key->type == OPT_SIZE ? "; 1K is 1024" : "");
+	if (reason && key->type == OPT_SIZE && key->unit && value_bits(text, &v))
+		snprintf(why, n, "it counts bytes, not bits: that would be %" PRIu64 " (%s)", v, range);
+	else if (reason && strcmp(reason, "too large"))
 		snprintf(why, n, "%s (%s)", reason, range);
 	else
 		snprintf(why, n, "must be %s", range);
@@ -325,6 +330,12 @@ static void format_number(const struct opt_key *key, uint64_t v, char *out, size
 		snprintf(out, n, "%" PRIu64, v);
 }
 
+/* A number below all that may be typed: nothing was. */
+static bool unset(const struct opt_key *key, const void *base)
+{
+	return (key->type == OPT_UINT || key->type == OPT_SIZE) && key->min && !get_number(key, base);
+}
+
 void opt_key_format(const struct opt_key *key, const void *base, char *out, size_t n)
 {
 	const char *arg = key->arg_at ? *(char *const *)((const char *)base + key->arg_at) : NULL;
@@ -338,7 +349,7 @@ void opt_key_format(const struct opt_key *key, const void *base, char *out, size
 	}
 	if (key->type == OPT_MAC)
 		format_mac(mac_at(key, base), out, n);
-	if (key->type == OPT_NONE || key->type == OPT_MAC)
+	if (key->type == OPT_NONE || key->type == OPT_MAC || unset(key, base))
 		return;
 	format_number(key, get_number(key, base), out, n);
 	len = strlen(out);

@@ -22,6 +22,7 @@
 #define RATE_MIN 1024
 #define RATE_MAX (1ULL << 40)
 #define OPS_MAX	 1000000000
+#define A_SECOND " a second"
 
 /* The offset of a field, which must be of this type: the parser writes through it. */
 #define AT(s, f, type)    \
@@ -39,6 +40,8 @@
 #define CHOICE(s, f, list) .type = OPT_CHOICE, .at = AT_ENUM(s, f), .names = (list)
 #define SIZE(s, f, lo, hi, dfl) \
 	.type = OPT_SIZE, .at = AT(s, f, uint64_t), .min = (lo), .max = (hi), .def = (dfl)
+#define BYTES(s, f, what)	SIZE(s, f, RATE_MIN, RATE_MAX, 0), .unit = (what)
+#define OPS(s, f, what)		UINT(s, f, 1, OPS_MAX, 0), .unit = (what)
 #define DURATION(s, f, hi, dfl) .type = OPT_DURATION, .at = AT(s, f, uint64_t), .max = (hi), .def = (dfl)
 #define MAC(s, f)		.type = OPT_MAC, .at = AT(s, f, uint8_t[6])
 #define KEYS(list)		.keys = (list), .nkeys = COUNT(list)
@@ -143,12 +146,12 @@ static const struct opt_key disk_keys[] = {
 	{"queue-size", "N", "entries of a queue", UINT(D, queue_size, 4, 1024, 256), .pow2 = true},
 	{"serial", "S", "serial number the guest reads", STRING(D, serial, 1, 20)},
 	{"iothread", "NAME", "the iothread that serves it; without: main", NAME(D, iothread, 12)},
-	{"bps", "SIZE", "bytes a second, of reads and writes together", SIZE(D, bps, RATE_MIN, RATE_MAX, 0)},
-	{"bps-burst", "SIZE", "bytes at once after a quiet time; without: a tenth of a second's worth",
-		SIZE(D, bps_burst, RATE_MIN, RATE_MAX, 0)},
-	{"iops", "N", "requests a second", UINT(D, iops, 1, OPS_MAX, 0)},
+	{"bps", "BYTES", "bytes a second, of reads and writes together", BYTES(D, bps, "bytes" A_SECOND)},
+	{"bps-burst", "BYTES", "bytes at once after a quiet time; without: a tenth of a second's worth",
+		BYTES(D, bps_burst, "bytes")},
+	{"iops", "N", "requests a second", OPS(D, iops, "requests" A_SECOND)},
 	{"iops-burst", "N", "requests at once after a quiet time; without: a tenth of a second's worth",
-		UINT(D, iops_burst, 1, OPS_MAX, 0)},
+		OPS(D, iops_burst, "requests")},
 };
 
 static const char *check_ifname(const char *text)
@@ -191,12 +194,12 @@ static const struct opt_key net_keys[] = {
 	{"speed", "N", "what the guest is told, in Mbit/s; without: nothing", UINT(T, speed, 1, 2147483647, 0)},
 	{"iothread", "NAME", "the iothread that serves it, or [A,B,...]: pairs in turn; without: main",
 		STRING(T, iothread, 1, 255), .check = check_names},
-	{"bps", "SIZE", "bytes a second, in each direction", SIZE(T, bps, RATE_MIN, RATE_MAX, 0)},
-	{"bps-burst", "SIZE", "bytes at once after a quiet time; without: a tenth of a second's worth",
-		SIZE(T, bps_burst, RATE_MIN, RATE_MAX, 0)},
-	{"pps", "N", "packets a second, in each direction", UINT(T, pps, 1, OPS_MAX, 0)},
+	{"bps", "BYTES", "bytes (not bits) a second, in each direction", BYTES(T, bps, "bytes" A_SECOND)},
+	{"bps-burst", "BYTES", "bytes at once after a quiet time; without: a tenth of a second's worth",
+		BYTES(T, bps_burst, "bytes")},
+	{"pps", "N", "packets a second, in each direction", OPS(T, pps, "packets" A_SECOND)},
 	{"pps-burst", "N", "packets at once after a quiet time; without: a tenth of a second's worth",
-		UINT(T, pps_burst, 1, OPS_MAX, 0)},
+		OPS(T, pps_burst, "packets")},
 };
 
 static const struct opt_key exits_keys[] = {

@@ -17,9 +17,9 @@ enum opt_type {
 	OPT_NONE,     /* the option has keys only */
 	OPT_STRING,   /* char *; min and max bound its length */
 	OPT_NAME,     /* char *, value_name() */
-	OPT_UINT,     /* unsigned */
+	OPT_UINT,     /* unsigned; with a `unit`, K, M and G count by 1000 */
 	OPT_COUNT,    /* unsigned: how often the option stands there */
-	OPT_SIZE,     /* uint64_t bytes; a bare number counts MiB */
+	OPT_SIZE,     /* uint64_t bytes; a bare number counts MiB, with a `unit` bytes */
 	OPT_DURATION, /* uint64_t nanoseconds; a bare number counts seconds */
 	OPT_BOOL,     /* bool, on or off */
 	OPT_TRI,      /* enum tristate, on or off; left alone: decided where it is used */
@@ -45,6 +45,7 @@ struct opt_key {
 	uint64_t min, max, def;
 	const char *(*check)(const char *text); /* OPT_STRING: NULL, or why the text is refused */
 	bool pow2;
+	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
 	const char *const *names;    /* NULL at the end */
 	const struct opt_only *only; /* of these names; NULL: all are everywhere */
 	const char *arch, *why;	     /* as of a row: which architecture has it, and why others lack it */

@@ -109,8 +109,9 @@ void options_help(FILE *out)
 		help_row(out, row);
 	}
 	fprintf(out,
-		"\nSizes take K, M, G and T; times take ns, us, ms and s. A comma inside a value is written "
-		"twice.\n"
+		"\nSizes take K, M, G and T, powers of 1024, and count MiB without; BYTES count bytes without. Rates of\n"
+		"requests and packets take K, M and G, powers of 1000; times take ns, us, ms and s. A comma inside a\n"
+		"value is written twice.\n"
 		"In a configuration file the same options stand under [run] as `long-option = value`.\n");
 }
 

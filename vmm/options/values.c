@@ -14,6 +14,7 @@ struct unit {
 
 static const struct unit size_units[] = {
 	{"T", 1ULL << 40}, {"G", 1ULL << 30}, {"M", 1ULL << 20}, {"K", 1ULL << 10}};
+static const struct unit count_units[] = {{"G", 1000000000}, {"M", 1000000}, {"K", 1000}, {"", 1}};
 static const struct unit time_units[] = {{"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}};
 
 #define NUNITS 4
@@ -72,13 +73,39 @@ static const char *with_unit(
 
 const char *value_size(const char *text, uint64_t bare, uint64_t *out)
 {
-	return with_unit(text, size_units, bare, "not a size: write digits and K, M, G or T", out);
+	return with_unit(text, size_units, bare, "not a size: write whole digits and K, M, G or T, as in 1536M", out);
+}
+
+const char *value_count(const char *text, uint64_t *out)
+{
+	return with_unit(text, count_units, 1, "not a number: write whole digits, and K, M or G for powers of 1000", out);
+}
+
+bool value_bits(const char *text, uint64_t *bytes)
+{
+	static const char *const words[] = {"bit", "bit/s", "bits", "bps"};
+	static const char letters[] = "KMGT";
+	const char *end, *letter;
+	uint64_t factor = 1, v;
+
+	if (digits(text, &end, &v))
+		return false;
+	letter = *end ? strchr(letters, toupper((unsigned char)*end)) : NULL;
+	for (const char *l = letters; letter && l <= letter; l++)
+		factor *= 1000;
+	end += letter != NULL;
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(end, words[i]) && !__builtin_mul_overflow(v, factor, &v)) {
+			*bytes = v / 8;
+			return true;
+		}
+	return false;
 }
 
 const char *value_duration(const char *text, uint64_t *out)
 {
 	return with_unit(
-		text, time_units, 1000000000, "not a duration: write digits and ns, us, ms or s", out);
+		text, time_units, 1000000000, "not a duration: write whole digits and ns, us, ms or s, as in 300s", out);
 }
 
 const char *value_bool(const char *text, bool *out)

@@ -14,9 +14,13 @@
 
 /* Decimal digits and nothing else. */
 const char *value_uint(const char *text, uint64_t *out);
+/* Digits and K, M or G, powers of 1000: a count, not a size. */
+const char *value_count(const char *text, uint64_t *out);
 /* Digits and K, M, G or T (powers of 1024), into bytes; without a letter the number counts units of `bare`
  * bytes. */
 const char *value_size(const char *text, uint64_t bare, uint64_t *out);
+/* What people of networks write, in bytes: 10Mbit, 1Gbps, 512kbit/s. False: it is none of that. */
+bool value_bits(const char *text, uint64_t *bytes);
 /* Digits and ns, us, ms or s, into nanoseconds; without a unit, seconds. */
 const char *value_duration(const char *text, uint64_t *out);
 /* on or off. */
