@@ -58,6 +58,7 @@ void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
 
 _Static_assert(PIN_MMIO_FIRST + MMIO_SLOTS <= BOARD_PINS, "slots have pins of the board");
 _Static_assert(256 * PVTIME_EACH <= PVTIME_SIZE, "every vCPU has its stolen time");
+_Static_assert(FDT_MAX % 0x10000 == 0 && TAIL_SIZE % 0x20000 == 0, "stolen time has pages of its own");
 _Static_assert(GIC_ITS % 0x10000 == 0, "KVM_VGIC_ITS_ADDR_TYPE takes it");
 _Static_assert(GIC_INTIDS % 32 == 0 && GIC_INTIDS <= 1020, "KVM_DEV_ARM_VGIC_GRP_NR_IRQS takes it");
 

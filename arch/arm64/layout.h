@@ -69,10 +69,11 @@ struct guest_mem;
 
 /*
  * The tail of RAM, as far as an initrd may be near to it: the device tree, then what KVM writes of each vCPU's stolen time
- * (64 bytes, Arm DEN 0057), reserved in the tree. A power of two, so never across a multiple of 2 MiB.
+ * (64 bytes, Arm DEN 0057), reserved in the tree: in a page of 64K that holds nothing else, whatever pages the guest has
+ * (Documentation/virt/kvm/arm/pvtime.rst). A power of two, so never across a multiple of 2 MiB.
  */
 #define TAIL_SIZE   0x20000ULL
-#define FDT_MAX	    0x1C000ULL
+#define FDT_MAX	    0x10000ULL
 #define PVTIME_SIZE (TAIL_SIZE - FDT_MAX)
 #define PVTIME_EACH 64ULL
 /* Linux wants kernel, initrd and device tree in one window of this size (Documentation/arm64/booting.rst). */

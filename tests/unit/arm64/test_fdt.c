@@ -293,19 +293,41 @@ START_TEST(numa)
 }
 END_TEST
 
+/* All that a tree can say, at its longest. mmio: devices there, not on PCI. */
+static struct fdt_params the_most(bool mmio)
+{
+	static char line[CMDLINE_MAX];
+	struct fdt_params p = params(255, 255, 1, 1);
+
+	memset(line, 'x', sizeof(line) - 1);
+	p.bootargs = line;
+	p.gic = GIC_V3;
+	p.serial = p.pmu = true;
+	p.initrd = p.reserved = RAM_BASE;
+	p.initrd_end = p.initrd + 1;
+	p.reserved_size = PVTIME_SIZE;
+	if (mmio)
+		p.mmio = arch_mmio_slots();
+	else
+		arch_pci_layout(&p.pci, RAM_BASE + (512 << 20));
+	nodes.n = nodes.nranges = NODES_MAX;
+	for (unsigned i = 0; i < NODES_MAX; i++)
+		nodes.range[i] = (struct node_range){.gpa = RAM_BASE + (i + 1ULL) * 0x1000000000, .size = 4096, .node = i};
+	return p;
+}
+
 /* The largest guest fits in what the loader keeps for it; what does not fit is said, wherever it ends. */
 START_TEST(room)
 {
-	struct fdt_params p = params(255, 255, 1, 1);
+	struct fdt_params p;
 	int used;
 
-	p.serial = p.pmu = true;
-	p.mmio = arch_mmio_slots();
-	nodes.n = nodes.nranges = NODES_MAX;
-	for (unsigned i = 0; i < NODES_MAX; i++)
-		nodes.range[i] = (struct node_range){.gpa = RAM_BASE + i * 4096, .size = 4096, .node = i};
-	used = arm64_fdt(&p, buf, sizeof(buf));
-	ck_assert_int_gt(used, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		p = the_most(i & 1);
+		p.its = !(i & 1) && i & 2;
+		used = arm64_fdt(&p, buf, sizeof(buf));
+		ck_assert_int_gt(used, 0);
+	}
 	p = params(3, 1, 3, 1);
 	used = arm64_fdt(&p, buf, sizeof(buf));
 	for (int size = 0; size < used; size++)
