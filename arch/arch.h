@@ -38,9 +38,9 @@ const char *arch_cpu_feature_names(void); /* which those are, in words that foll
 
 /* layout: split `size` bytes of RAM around the holes of the address map. Returns the number of ranges, or -EINVAL. */
 int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max);
-/* Width of a physical address on this host, in bits. */
+/* Width of a physical address on this host, in bits; on arm64 the most that a guest's may have. */
 unsigned arch_phys_bits(void);
-/* mem_top: first byte after RAM. A 64-bit window that would end beyond arch_phys_bits() shrinks, or is absent (size 0). */
+/* mem_top: first byte after RAM. A 64-bit window that would end beyond the guest's addresses shrinks, or is absent (size 0). */
 void arch_pci_layout(struct pci_layout *out, uint64_t mem_top);
 /* Devices behind virtio-mmio: how many the board has room for, and where slot i is. */
 unsigned arch_mmio_slots(void);

@@ -15,6 +15,7 @@
 
 #define PAGE	     4096
 #define IPA_BITS_OLD 40 /* of every KVM that cannot say */
+#define IPA_BITS_MIN 32 /* Documentation/virt/kvm/api.rst, 4.2 KVM_CREATE_VM */
 
 int arch_ram_ranges(uint64_t size, struct ram_range *out, unsigned max)
 {
@@ -44,7 +45,17 @@ unsigned arch_phys_bits(void)
 	return bits > 0 ? (unsigned)bits : IPA_BITS_OLD;
 }
 
-void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
+unsigned arm64_ipa_bits(uint64_t mem_top, unsigned most)
+{
+	uint64_t end = (mem_top + 2 * PCI_MEM64_MIN - 1) & ~(PCI_MEM64_MIN - 1);
+	unsigned bits = IPA_BITS_MIN;
+
+	while (bits < most && end > 1ULL << bits)
+		bits++;
+	return bits;
+}
+
+void arm64_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned most)
 {
 	*out = (struct pci_layout){
 		.ecam = PCI_ECAM_BASE,
@@ -53,7 +64,12 @@ void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
 		.mem32_size = PCI_MEM32_SIZE,
 		.mem64_size = PCI_MEM64_SIZE,
 	};
-	pci_place_mem64(out, mem_top, PCI_MEM64_MIN, arch_phys_bits());
+	pci_place_mem64(out, mem_top, PCI_MEM64_MIN, arm64_ipa_bits(mem_top, most));
+}
+
+void arch_pci_layout(struct pci_layout *out, uint64_t mem_top)
+{
+	arm64_pci_layout(out, mem_top, arch_phys_bits());
 }
 
 _Static_assert(PIN_MMIO_FIRST + MMIO_SLOTS <= BOARD_PINS, "slots have pins of the board");

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct guest_mem;
+struct pci_layout;
 
 #define RAM_BASE 0x40000000ULL
 
@@ -42,9 +43,8 @@ struct guest_mem;
 #define PCI_MEM32_SIZE 0x20000000ULL
 #define PCI_ECAM_BASE  0x3F000000ULL
 #define PCI_ECAM_SIZE  0x100000ULL /* bus 0 */
-#define PCI_MEM64_SIZE \
-	0x1000000000ULL /* its base depends on RAM: arch_pci_layout(); smaller where it does not fit, */
-#define PCI_MEM64_MIN 0x40000000ULL /* but not below this */
+#define PCI_MEM64_SIZE 0x1000000000ULL /* behind RAM: arm64_pci_layout(); smaller where it would widen addresses, */
+#define PCI_MEM64_MIN  0x40000000ULL   /* but not below this */
 
 /*
  * Interrupts. A pin is a shared peripheral interrupt (SPI) counted from 0, and the GSI of the same number;
@@ -83,5 +83,12 @@ struct guest_mem;
 
 /* layout.c: where the tail is; below RAM_BASE when there is no room for one. */
 uint64_t arm64_tail(const struct guest_mem *mem);
+/*
+ * layout.c: bits of a guest-physical address: as few as reach RAM that ends at mem_top and a 64-bit PCI window behind it, since
+ * wider ones may cost KVM's tables a level, and the guest a load more at each TLB miss. At most `most`, the host's own.
+ */
+unsigned arm64_ipa_bits(uint64_t mem_top, unsigned most);
+/* layout.c: arch_pci_layout() on a host of `most` bits. */
+void arm64_pci_layout(struct pci_layout *out, uint64_t mem_top, unsigned most);
 
 #endif

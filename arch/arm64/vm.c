@@ -25,7 +25,9 @@
 /* Bits of a guest-physical address; 0 is an old KVM's only size, 40. */
 unsigned long arch_vm_type(const struct vm *vm)
 {
-	return vm_cap(vm, KVM_CAP_ARM_VM_IPA_SIZE);
+	unsigned most = vm_cap(vm, KVM_CAP_ARM_VM_IPA_SIZE);
+
+	return most ? arm64_ipa_bits(mem_top(vm->mem), most) : 0;
 }
 
 static int check_size(const struct vm *vm, const struct guest_config *cfg)

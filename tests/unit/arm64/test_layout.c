@@ -118,6 +118,49 @@ START_TEST(tail)
 }
 END_TEST
 
+/*
+ * The narrowest addresses that reach RAM and a window of 1 GiB and more behind it, but none wider than the host has. A
+ * level of KVM's tables more begins at 35 and at 44 bits (pages of 4K).
+ */
+START_TEST(width)
+{
+	static const struct {
+		uint64_t ram;
+		unsigned most, bits, window; /* GiB; 0: none */
+	} t[] = {
+		{2 * MIB, 48, 32, 2},
+		{1 * GIB, 48, 32, 2},
+		{1 * GIB + 4096, 48, 32, 1},
+		{2 * GIB, 48, 32, 1},
+		{2 * GIB + 4096, 48, 33, 4},
+		{3 * GIB, 48, 33, 4},
+		{14 * GIB, 48, 34, 1},
+		{14 * GIB + 4096, 48, 35, 16},
+		{31 * GIB, 40, 36, 32},
+		{63 * GIB, 36, 36, 0},
+		{63 * GIB - 4096, 36, 36, 0},
+		{62 * GIB, 36, 36, 1},
+		{512 * GIB, 40, 40, 64},
+		{1023 * GIB, 40, 40, 0},
+		{1023 * GIB, 48, 41, 64},
+		{8190 * GIB, 48, 43, 1},
+		{8191 * GIB, 48, 44, 64},
+		{1 * GIB, 32, 32, 2},
+		{3 * GIB, 32, 32, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		uint64_t top = RAM_BASE + t[i].ram;
+		struct pci_layout out;
+
+		ck_assert_msg(arm64_ipa_bits(top, t[i].most) == t[i].bits, "case %zu: %u", i, arm64_ipa_bits(top, t[i].most));
+		arm64_pci_layout(&out, top, t[i].most);
+		ck_assert_msg(out.mem64_size == t[i].window * GIB, "case %zu: %#llx", i, (unsigned long long)out.mem64_size);
+		ck_assert(!out.mem64_size || (out.mem64 >= top && out.mem64 + out.mem64_size <= 1ULL << t[i].bits));
+	}
+}
+END_TEST
+
 START_TEST(windows)
 {
 	struct pci_layout out;
@@ -126,8 +169,9 @@ START_TEST(windows)
 	ck_assert_uint_eq(out.ecam, PCI_ECAM_BASE);
 	ck_assert_uint_eq(out.ecam_size, PCI_ECAM_SIZE);
 	ck_assert_uint_eq(out.mem32 + out.mem32_size, PCI_MEM32_BASE + PCI_MEM32_SIZE);
-	ck_assert_uint_ge(out.mem64, 2 * GIB); /* every host has 32 bits of address and more */
+	ck_assert_uint_eq(out.mem64, 2 * GIB); /* every host has 32 bits of address and more */
+	ck_assert_uint_eq(out.mem64_size, 2 * GIB);
 }
 END_TEST
 
-UNIT_MAIN("layout", nothing_overlaps, pins_are_their_own, ram, tail, windows)
+UNIT_MAIN("layout", nothing_overlaps, pins_are_their_own, ram, tail, width, windows)
