@@ -50,7 +50,7 @@ void arch_mmio_slot(struct mmio_slot *out, unsigned i);
  * vm.c
  * arch_vm_type: the argument of KVM_CREATE_VM.
  * arch_vm_init: the interrupt controller, right after the memory slots. arch_vm_ready: after all vCPUs exist.
- * arch_vm_check: is this configuration possible here? One logged line and -errno when not; nothing was created yet.
+ * arch_vm_check: is this configuration possible here? One logged line and -errno when not. Nothing was created yet, not even RAM.
  */
 unsigned long arch_vm_type(const struct vm *vm);
 int arch_vm_check(struct vm *vm, const struct guest_config *cfg);

@@ -198,13 +198,13 @@ static int build(struct guest *guest)
 	err = signals_open(guest);
 	if (err)
 		return err;
-	err = memory_open(guest);
-	if (err)
-		return err;
 	err = vm_init(&guest->vm, guest->cfg, &guest->mem);
 	if (err)
 		return err;
 	err = arch_vm_check(&guest->vm, guest->cfg);
+	if (err)
+		return err;
+	err = memory_open(guest);
 	if (err)
 		return err;
 	err = vcpus_alloc(guest);

@@ -34,7 +34,10 @@ struct vm {
 	unsigned route_writes;             /* KVM_SET_GSI_ROUTING calls made, for tests and the report */
 };
 
-/* Open /dev/kvm and check API and required capabilities. -errno after one logged line that says what would help. */
+/*
+ * Open /dev/kvm and check API and required capabilities. -errno after one logged line that says what would help.
+ * mem: may be empty until vm_open().
+ */
 int vm_init(struct vm *vm, const struct guest_config *cfg, const struct guest_mem *mem);
 void vm_exit(struct vm *vm);
 

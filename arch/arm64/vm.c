@@ -36,7 +36,7 @@ static int check_size(const struct vm *vm, const struct guest_config *cfg)
 
 	if (vm_check_vcpus(vm, cfg->cpus.count))
 		return -EINVAL;
-	if (bits >= 64 || mem_top(vm->mem) <= 1ULL << bits)
+	if (bits >= 64 || cfg->memory.size <= (1ULL << bits) - RAM_BASE)
 		return 0;
 	log_err("--memory %lluM: this host gives guests addresses of %u bits, and RAM starts at 1G; give at "
 		"most %lluM",

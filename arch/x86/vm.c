@@ -55,9 +55,12 @@ static int check_ids(const struct vm *vm, const struct guest_config *cfg)
 	return 0;
 }
 
-static int check_memory(const struct vm *vm, const struct guest_config *cfg)
+static int check_memory(const struct guest_config *cfg)
 {
-	if (x86_reaches(mem_top(vm->mem), arch_phys_bits()))
+	struct ram_range ram[2];
+	int n = arch_ram_ranges(cfg->memory.size, ram, 2);
+
+	if (n > 0 && x86_reaches(ram[n - 1].gpa + ram[n - 1].size, arch_phys_bits()))
 		return 0;
 	log_err("--memory %lluM: this CPU addresses %u bits, which is %lluM with the hole below 4 GiB; give less",
 		(unsigned long long)(cfg->memory.size >> 20), arch_phys_bits(),
@@ -98,7 +101,7 @@ static int check_nodes(const struct guest_config *cfg)
 
 int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 {
-	int err = check_memory(vm, cfg);
+	int err = check_memory(cfg);
 
 	if (!err)
 		err = check_ids(vm, cfg);

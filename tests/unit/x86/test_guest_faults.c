@@ -45,12 +45,22 @@ WRAP(void *, calloc, (size_t n, size_t size), (n, size), ALLOCATION, ENOMEM, NUL
 WRAP(void *, realloc, (void *p, size_t size), (p, size), ALLOCATION, ENOMEM, NULL)
 WRAP(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size), ALLOCATION, ENOMEM, NULL)
 WRAP(void *, aligned_alloc, (size_t align, size_t size), (align, size), ALLOCATION, ENOMEM, NULL)
-WRAP(void *, mmap, (void *p, size_t n, int prot, int flags, int fd, off_t off), (p, n, prot, flags, fd, off), SYSTEM_CALL, ENOMEM,
-	MAP_FAILED)
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags), SYSTEM_CALL, EMFILE, -1)
 WRAP(int, epoll_create1, (int flags), (flags), SYSTEM_CALL, EMFILE, -1)
 WRAP(int, pthread_create, (pthread_t * id, const pthread_attr_t *attr, void *(*fn)(void *), void *arg), (id, attr, fn, arg),
 	SYSTEM_CALL, EAGAIN, EAGAIN)
+
+static size_t largest; /* mapping that was asked for */
+
+void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off);
+void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off);
+
+void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off)
+{
+	if (largest < n)
+		largest = n;
+	return fails(SYSTEM_CALL, ENOMEM) ? MAP_FAILED : __real_mmap(p, n, prot, flags, fd, off);
+}
 
 int __real_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, ...);
@@ -232,4 +242,25 @@ START_TEST(test_descriptors)
 }
 END_TEST
 
-UNIT_MAIN("guest_faults", test_allocations, test_system_calls, test_descriptors)
+/* What the host's KVM can not run is refused before RAM is made, which may be much and take long. */
+START_TEST(test_refused_early)
+{
+	struct guest_config cfg;
+	struct guest *guest;
+
+	if (!kvm_here())
+		return;
+	cfg = config(IO_AUTO);
+	cfg.memory.size = 64 * MIB;
+	largest = 0;
+	ck_assert_int_eq(guest_create(&guest, &cfg), 0);
+	guest_destroy(guest);
+	ck_assert_uint_ge(largest, cfg.memory.size);
+	cfg.cpus = (struct cpu_config){.count = 255, .sockets = 51, .cores = 5, .threads = 1}; /* APIC ids up to 404 */
+	largest = 0;
+	ck_assert_int_lt(guest_create(&guest, &cfg), 0);
+	ck_assert_uint_lt(largest, cfg.memory.size);
+}
+END_TEST
+
+UNIT_MAIN("guest_faults", test_allocations, test_system_calls, test_descriptors, test_refused_early)
