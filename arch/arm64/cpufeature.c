@@ -2,7 +2,7 @@
 /*
  * CPU features; see cpufeature.h. KVM takes the host's CPU as it is, but for what costs state: the scalable
  * vectors, and pointer authentication, whose two halves (paca: addresses, pacg: generic) it gives only
- * together.
+ * together (arch/arm64/vm.c).
  */
 #include "arch/arm64/cpufeature.h"
 
@@ -11,17 +11,14 @@
 
 #include "arch/arch.h"
 
-static const struct {
-	const char *name;
-	enum cpufeature feature;
-} names[] = {{"sve", FEATURE_SVE}, {"paca", FEATURE_PTRAUTH}, {"pacg", FEATURE_PTRAUTH}};
+static const char *const names[FEATURES] = {[FEATURE_SVE] = "sve", [FEATURE_PACA] = "paca", [FEATURE_PACG] = "pacg"};
 
 /* FEATURES: no such name. */
 static enum cpufeature find(const char *name, size_t len)
 {
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i].name) == len && !memcmp(names[i].name, name, len))
-			return names[i].feature;
+	for (unsigned i = 0; i < FEATURES; i++)
+		if (strlen(names[i]) == len && !memcmp(names[i], name, len))
+			return i;
 	return FEATURES;
 }
 

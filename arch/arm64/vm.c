@@ -51,15 +51,27 @@ static void want(struct kvm_vcpu_init *cpu, unsigned feature)
 
 /* A feature the host has is there unless it is hidden; one it lacks cannot be demanded. 1, 0, or -errno,
  * logged. */
-static int judge(const struct guest_config *cfg, enum cpufeature feature, const char *name, bool here)
+static int judge(enum wish wish, const char *name, bool here)
 {
-	enum wish wish = cpufeature_wish(cfg->cpus.features, feature);
-
 	if (wish == WISH_ON && !here) {
 		log_err("--cpus +%s: this host's KVM does not give it to guests", name);
 		return -EINVAL;
 	}
 	return here && wish != WISH_OFF;
+}
+
+/* KVM gives both halves of pointer authentication or none, so a wish for one is a wish for the other. */
+static int judge_ptrauth(const struct vm *vm, const char *features)
+{
+	enum wish paca = cpufeature_wish(features, FEATURE_PACA), pacg = cpufeature_wish(features, FEATURE_PACG);
+
+	if (paca != WISH_NONE && pacg != WISH_NONE && paca != pacg) {
+		log_err("--cpus %cpaca,%cpacg: KVM gives a guest both or none; leave one of them out",
+			paca == WISH_ON ? '+' : '-', pacg == WISH_ON ? '+' : '-');
+		return -EINVAL;
+	}
+	return judge(paca == WISH_NONE ? pacg : paca, paca == WISH_NONE ? "pacg" : "paca",
+		vm_cap(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) && vm_cap(vm, KVM_CAP_ARM_PTRAUTH_GENERIC));
 }
 
 static int choose_features(struct vm *vm, const struct guest_config *cfg)
@@ -68,11 +80,10 @@ static int choose_features(struct vm *vm, const struct guest_config *cfg)
 	int sve, ptrauth;
 
 	want(cpu, KVM_ARM_VCPU_PSCI_0_2);
-	sve = judge(cfg, FEATURE_SVE, "sve", vm_cap(vm, KVM_CAP_ARM_SVE));
+	sve = judge(cpufeature_wish(cfg->cpus.features, FEATURE_SVE), "sve", vm_cap(vm, KVM_CAP_ARM_SVE));
 	if (sve < 0)
 		return sve;
-	ptrauth = judge(cfg, FEATURE_PTRAUTH, "paca",
-		vm_cap(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) && vm_cap(vm, KVM_CAP_ARM_PTRAUTH_GENERIC));
+	ptrauth = judge_ptrauth(vm, cfg->cpus.features);
 	if (ptrauth < 0)
 		return ptrauth;
 	vm->arch->sve = sve;

@@ -20,25 +20,24 @@ START_TEST(last_word_counts)
 {
 	static const struct {
 		const char *list;
-		enum wish sve, ptrauth;
+		enum wish sve, paca, pacg;
 	} t[] = {
-		{NULL, WISH_NONE, WISH_NONE},
-		{"", WISH_NONE, WISH_NONE},
-		{"-sve", WISH_OFF, WISH_NONE},
-		{"+sve", WISH_ON, WISH_NONE},
-		{"-sve,+sve", WISH_ON, WISH_NONE},
-		{"+sve,-paca,-sve", WISH_OFF, WISH_OFF},
-		{"+paca", WISH_NONE, WISH_ON},
-		{"+pacg", WISH_NONE, WISH_ON},
-		{"-paca,+pacg", WISH_NONE, WISH_ON}, /* the two halves come together */
-		{"+paca,-pacg", WISH_NONE, WISH_OFF},
-		{"+sve,,-pacg", WISH_ON, WISH_OFF},
+		{NULL, WISH_NONE, WISH_NONE, WISH_NONE},
+		{"", WISH_NONE, WISH_NONE, WISH_NONE},
+		{"-sve", WISH_OFF, WISH_NONE, WISH_NONE},
+		{"+sve", WISH_ON, WISH_NONE, WISH_NONE},
+		{"-sve,+sve", WISH_ON, WISH_NONE, WISH_NONE},
+		{"+sve,-paca,-sve", WISH_OFF, WISH_OFF, WISH_NONE},
+		{"+paca", WISH_NONE, WISH_ON, WISH_NONE},
+		{"+pacg", WISH_NONE, WISH_NONE, WISH_ON},
+		{"-paca,+pacg,+paca", WISH_NONE, WISH_ON, WISH_ON},
+		{"+sve,,-pacg", WISH_ON, WISH_NONE, WISH_OFF},
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		ck_assert_msg(cpufeature_wish(t[i].list, FEATURE_SVE) == t[i].sve, "sve of %s", t[i].list);
-		ck_assert_msg(
-			cpufeature_wish(t[i].list, FEATURE_PTRAUTH) == t[i].ptrauth, "paca of %s", t[i].list);
+		ck_assert_msg(cpufeature_wish(t[i].list, FEATURE_PACA) == t[i].paca, "paca of %s", t[i].list);
+		ck_assert_msg(cpufeature_wish(t[i].list, FEATURE_PACG) == t[i].pacg, "pacg of %s", t[i].list);
 	}
 }
 END_TEST

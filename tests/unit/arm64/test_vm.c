@@ -190,6 +190,8 @@ START_TEST(demands)
 	refused(&cfg, "--cpus +sve: this host's KVM does not give it");
 	cfg.cpus.features = (char *)"+pacg";
 	host.ptrauth = 1;
+	refused(&cfg, "--cpus +pacg: this host's KVM does not give it");
+	cfg.cpus.features = (char *)"+pacg,+paca";
 	refused(&cfg, "--cpus +paca: this host's KVM does not give it");
 	host.ptrauth_generic = 1;
 	accepted(&cfg);
@@ -198,6 +200,25 @@ START_TEST(demands)
 	refused(&cfg, "--pmu on: this host's KVM has no performance counters");
 	host.pmu = 1;
 	accepted(&cfg);
+}
+END_TEST
+
+/* One half on and the other off is what no host can do; the last word on each half counts. */
+START_TEST(halves)
+{
+	struct guest_config cfg = config();
+
+	for (int here = 0; here <= 1; here++) {
+		host.ptrauth = host.ptrauth_generic = here;
+		cfg.cpus.features = (char *)"-paca,+pacg";
+		refused(&cfg, "--cpus -paca,+pacg: KVM gives a guest both or none");
+		cfg.cpus.features = (char *)"-pacg,+paca";
+		refused(&cfg, "--cpus +paca,-pacg: KVM gives a guest both or none");
+		cfg.cpus.features = (char *)"+paca,-pacg,-paca";
+		ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2));
+	}
+	cfg.cpus.features = (char *)"-paca,+pacg,+paca";
+	ck_assert_uint_eq(features(&cfg), BIT(PSCI_0_2) | PTRAUTH);
 }
 END_TEST
 
@@ -229,4 +250,4 @@ START_TEST(no_kvm)
 }
 END_TEST
 
-UNIT_MAIN("vm", no_kvm, memory_and_addresses, width_of_addresses, number_of_vcpus, masks, demands, steal_time)
+UNIT_MAIN("vm", no_kvm, memory_and_addresses, width_of_addresses, number_of_vcpus, masks, demands, halves, steal_time)
