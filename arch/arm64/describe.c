@@ -42,9 +42,11 @@ static int put(struct guest *guest, const struct arch_boot *boot, const struct f
 	if (!buf)
 		return log_errno(-ENOMEM, "--memory: no RAM for the device tree at %#llx", (unsigned long long)boot->fdt);
 	used = arm64_fdt(params, buf, FDT_MAX);
-	if (used < 0)
+	if (used == -ENOSPC)
 		return log_errno(used, "--cpus: the device tree of %u CPUs does not fit into %llu bytes",
 			guest->cfg->cpus.count, FDT_MAX);
+	if (used < 0)
+		return used;
 	log_debug("device tree: %d bytes at %#llx", used, (unsigned long long)boot->fdt);
 	return 0;
 }

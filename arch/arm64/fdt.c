@@ -13,6 +13,7 @@
 #include "devices/pl031.h"
 #include "devices/serial.h"
 #include "devices/virtio/devs.h"
+#include "vmm/log.h"
 
 enum { /* phandles */
 	PHANDLE_GIC = 1,
@@ -401,6 +402,15 @@ static void root(struct tree *t, const struct fdt_params *p)
 	end(t);
 }
 
+/* Only room depends on the guest; what else libfdt refuses is written wrongly above. */
+static int failed(int err)
+{
+	if (err == -FDT_ERR_NOSPACE)
+		return -ENOSPC;
+	log_err("device tree: libfdt: %s; this is an error in pinvm", fdt_strerror(err));
+	return -EPROTO;
+}
+
 int arm64_fdt(const struct fdt_params *params, void *buf, size_t size)
 {
 	struct tree t = {.fdt = buf, .err = fdt_create(buf, size)};
@@ -410,5 +420,5 @@ int arm64_fdt(const struct fdt_params *params, void *buf, size_t size)
 	check(&t, fdt_finish_reservemap(buf));
 	root(&t, params);
 	check(&t, fdt_finish(buf));
-	return t.err ? -ENOSPC : (int)fdt_totalsize(buf);
+	return t.err ? failed(t.err) : (int)fdt_totalsize(buf);
 }

@@ -33,7 +33,7 @@ struct fdt_params {
 	uint64_t kaslr_seed;	     /* for where its kernel lies */
 };
 
-/* Returns the bytes used, or -ENOSPC. */
+/* Returns the bytes used, -ENOSPC, or -EPROTO: what was written is no tree, which is pinvm's own error and logged. */
 int arm64_fdt(const struct fdt_params *params, void *buf, size_t size);
 
 #endif

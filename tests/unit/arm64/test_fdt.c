@@ -2,6 +2,7 @@
 /* The device tree, read back with libfdt as a kernel would read it. */
 #include <errno.h>
 #include <libfdt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,11 +11,38 @@
 #include "arch/arm64/layout.h"
 #include "devices/virtio/devs.h"
 #include "tests/unit/unit.h"
+#include "vmm/log.h"
 
 static uint8_t buf[FDT_MAX] __attribute__((aligned(8)));
 static struct cpu_config cpus;
 static struct guest_nodes nodes;
 static uint64_t mpidr[256];
+static char said[256];
+static int finish_err; /* what libfdt says at the end; 0: what it has to say */
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said, sizeof(said), fmt, ap);
+	va_end(ap);
+}
+
+int log_errno(int err, const char *fmt, ...)
+{
+	log_line(LOG_ERROR, "%s", fmt);
+	return err;
+}
+
+/* The linker puts it between pinvm and libfdt. */
+int __real_fdt_finish(void *fdt);
+int __wrap_fdt_finish(void *fdt);
+
+int __wrap_fdt_finish(void *fdt)
+{
+	return finish_err ? finish_err : __real_fdt_finish(fdt);
+}
 
 static struct fdt_params params(unsigned count, unsigned sockets, unsigned cores, unsigned threads)
 {
@@ -336,5 +364,20 @@ START_TEST(room)
 }
 END_TEST
 
+/* An error that more room does not cure is not called one of room; the first one counts. */
+START_TEST(own_errors)
+{
+	struct fdt_params p = params(1, 1, 1, 1);
+	int used = arm64_fdt(&p, buf, sizeof(buf));
+
+	finish_err = -FDT_ERR_BADSTATE;
+	ck_assert_int_eq(arm64_fdt(&p, buf, sizeof(buf)), -EPROTO);
+	ck_assert_msg(strstr(said, "FDT_ERR_BADSTATE; this is an error in pinvm"), "%s", said);
+	said[0] = '\0';
+	ck_assert_int_eq(arm64_fdt(&p, buf, used / 2), -ENOSPC);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
 UNIT_MAIN("fdt", the_least, boot_facts, topology, gic_versions, pci_and_its_msis, pci_and_an_its, interrupts,
-	clock_chip, mmio_slots, numa, room)
+	clock_chip, mmio_slots, numa, room, own_errors)
