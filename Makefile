@@ -6,6 +6,10 @@ VERSION := 0.1.0
 
 HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 ARCH ?= $(HOST_ARCH)
+# The compiler for arm64 that tools/setup installs needs not be named.
+ifeq ($(origin CROSS_COMPILE)$(filter-out $(HOST_ARCH),$(ARCH)),undefinedarm64)
+CROSS_COMPILE := $(if $(shell command -v aarch64-linux-gnu-gcc),aarch64-linux-gnu-)
+endif
 CROSS_COMPILE ?=
 ifeq ($(origin CC),default)
 CC := $(CROSS_COMPILE)gcc
