@@ -22,12 +22,18 @@
 #include "vmm/util.h"
 #include "vmm/vm.h"
 
-/* Bits of a guest-physical address; 0 is an old KVM's only size, 40. */
+/*
+ * Bits of a guest-physical address; 0 is an old KVM's only size, 40. With fewer than 35 KVM's tables (of 4K pages) lack the
+ * level that maps 1 GiB at once, and it would map the pages of such RAM in pieces of 2 MiB.
+ */
 unsigned long arch_vm_type(const struct vm *vm)
 {
-	unsigned most = vm_cap(vm, KVM_CAP_ARM_VM_IPA_SIZE);
+	const struct guest *guest = container_of(vm, const struct guest, vm);
+	unsigned most = vm_cap(vm, KVM_CAP_ARM_VM_IPA_SIZE), bits = arm64_ipa_bits(mem_top(vm->mem), most);
 
-	return most ? arm64_ipa_bits(mem_top(vm->mem), most) : 0;
+	if (guest->memory.page >= 1 << 30 && bits < 35)
+		bits = most < 35 ? most : 35;
+	return most ? bits : 0;
 }
 
 static int check_size(const struct vm *vm, const struct guest_config *cfg)

@@ -14,8 +14,8 @@
 #include "arch/arm64/vm.h"
 #include "tests/unit/mockmem.h"
 #include "tests/unit/unit.h"
+#include "vmm/guest.h"
 #include "vmm/log.h"
-#include "vmm/vm.h"
 
 /* The host: what its KVM says of each capability, and the width of its guests' addresses. */
 static struct {
@@ -134,18 +134,26 @@ END_TEST
 START_TEST(width_of_addresses)
 {
 	const struct guest_config cfg = config();
-	const struct vm vm = {.cfg = &cfg, .mem = &mem};
+	static struct guest guest;
 
+	guest.vm.cfg = &cfg;
+	guest.vm.mem = &mem;
 	host.bits = 48;
-	ck_assert_uint_eq(arch_vm_type(&vm), 32);
+	guest.memory.page = 2 << 20;
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 32);
+	guest.memory.page = 1 << 30; /* whole in a table of three levels */
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 35);
+	host.bits = 34;
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 34);
+	host.bits = 48;
 	mem.region[0].size = 100ULL << 30;
-	ck_assert_uint_eq(arch_vm_type(&vm), 37);
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 37);
 	mem.region[0].size = (1ULL << 40) - RAM_BASE;
-	ck_assert_uint_eq(arch_vm_type(&vm), 41);
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 41);
 	host.bits = 40;
-	ck_assert_uint_eq(arch_vm_type(&vm), 40);
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 40);
 	host.bits = 0; /* a KVM that has one size only */
-	ck_assert_uint_eq(arch_vm_type(&vm), 0);
+	ck_assert_uint_eq(arch_vm_type(&guest.vm), 0);
 }
 END_TEST
 
