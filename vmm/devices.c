@@ -115,6 +115,17 @@ static int disk_plug(struct guest *guest, unsigned i)
 	return err;
 }
 
+/* A tap that is made is often one whose name was mistyped, and then nobody hears the guest. */
+static void say_net(const char *name, const struct tap *tap, const uint8_t *mac)
+{
+	static const char *const link[] = {[TAP_UP] = "up", [TAP_DOWN] = "down", [TAP_GONE] = "gone"};
+
+	if (tap->made)
+		log_note("%s: there was no tap %s: made one, without an address and in no bridge", name, tap->name);
+	log_info("%s: tap %s, mac %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, pairs %u, link %s", name, tap->name, mac[0], mac[1],
+		mac[2], mac[3], mac[4], mac[5], tap->mtu, tap->pairs, link[tap->link]);
+}
+
 static int net_plug(struct guest *guest, unsigned i)
 {
 	const struct net_config *cfg = &guest->cfg->nets[i];
@@ -133,7 +144,14 @@ static int net_plug(struct guest *guest, unsigned i)
 	}
 	snprintf(name, sizeof(name), "net%u", i);
 	err = virtio_net_create(&dev, name, &guest->mem, loops, n ? n : 1, cfg);
-	return err ? err : plug(guest, dev);
+	if (err)
+		return err;
+	err = plug(guest, dev);
+	if (err)
+		return err;
+	guest->tap[guest->ndevices - 1] = virtio_net_tap(dev);
+	say_net(name, virtio_net_tap(dev), virtio_net_mac(dev));
+	return 0;
 }
 
 static int pci_open(struct guest *guest)

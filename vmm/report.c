@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "devices/virtio/virtio.h"
+#include "devices/virtio/devs.h"
 #include "version.h"
 #include "vmm/console/console.h"
 #include "vmm/guest.h"
@@ -259,19 +259,49 @@ static json_t *limited_json(const struct virtio_dev *dev)
 	return json_integer(n);
 }
 
+/* Packets as the host counts them, where it tells. */
+static json_t *passed_json(uint64_t packets, uint64_t bytes)
+{
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)packets, "bytes", (json_int_t)bytes);
+}
+
+static void tap_json(json_t *device, const struct tap *tap, const uint8_t *mac)
+{
+	static const char *const link[] = {[TAP_UP] = "up", [TAP_DOWN] = "down", [TAP_GONE] = "gone"};
+	struct rtlink_counts n;
+	bool told = !tap_counts(tap, &n);
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	json_object_set_new(device, "tap", text_json(tap->name));
+	json_object_set_new(device, "mac", json_string(text));
+	json_object_set_new(device, "mtu", json_integer(tap->mtu));
+	json_object_set_new(device, "pairs", json_integer(tap->pairs));
+	json_object_set_new(device, "link", json_string(link[tap->link]));
+	json_object_set_new(device, "from_guest", told ? passed_json(n.rx_packets, n.rx_bytes) : json_null());
+	json_object_set_new(device, "to_guest", told ? passed_json(n.tx_packets, n.tx_bytes) : json_null());
+}
+
+static json_t *device_json(const struct guest *guest, unsigned i)
+{
+	const struct virtio_dev *dev = guest->device[i];
+	json_t *device = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id", dev->ops->id,
+		"io_engine", loop_engine(dev->loop, NULL), "errors", (json_int_t)dev->errors, "dropped",
+		(json_int_t)dev->dropped, "limited", limited_json(dev), "queues", queues_json(dev));
+
+	if (guest->disk[i])
+		json_object_set_new(device, "path", text_json(guest->cfg->disks[i].path)); /* disks come first */
+	if (guest->tap[i])
+		tap_json(device, guest->tap[i], virtio_net_mac(dev));
+	return device;
+}
+
 static json_t *devices_json(const struct guest *guest)
 {
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < guest->ndevices; i++) {
-		const struct virtio_dev *dev = guest->device[i];
-
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
-						    dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors",
-						    (json_int_t)dev->errors, "dropped", (json_int_t)dev->dropped,
-						    "limited", limited_json(dev), "queues",
-						    queues_json(dev)));
-	}
+	for (unsigned i = 0; i < guest->ndevices; i++)
+		json_array_append_new(list, device_json(guest, i));
 	return list;
 }
 

@@ -135,6 +135,17 @@ static int attach_first(struct tap *tap)
 	return err;
 }
 
+/*
+ * Of a tap with several queues the kernel lets anybody who may attach have some, and deals out the packets. -EBUSY: there
+ * are more than n; of others the kernel itself says so.
+ */
+static int expect_queues(const struct tap *tap, unsigned n)
+{
+	unsigned now;
+
+	return !rtlink_tap_queues(tap->name, &now) && now > n ? -EBUSY : 0;
+}
+
 static int open_named(struct tap *tap, const struct net_config *cfg)
 {
 	struct ifreq ifr;
@@ -147,14 +158,17 @@ static int open_named(struct tap *tap, const struct net_config *cfg)
 	}
 	snprintf(tap->name, sizeof(tap->name), "%s", cfg->tap);
 	tap->private.named = true;
-	tap->private.made = ask_interface(tap, SIOCGIFFLAGS, &ifr) == -ENODEV;
+	tap->made = ask_interface(tap, SIOCGIFFLAGS, &ifr) == -ENODEV;
 	tap->private.multi = cfg->pairs > 1;
+	err = expect_queues(tap, 0); /* before a packet of somebody else's comes here */
 	for (unsigned i = 0; !err && i < cfg->pairs; i++) {
 		err = open_device(tap);
 		if (err)
 			return err;
 		err = i ? attach(tap, i) : attach_first(tap);
 	}
+	if (!err)
+		err = expect_queues(tap, cfg->pairs);
 	return err ? refuse_attach(tap, cfg->pairs, err) : 0;
 }
 
@@ -277,7 +291,7 @@ static void settle_link(struct tap *tap)
 
 	if (ask_interface(tap, SIOCGIFFLAGS, &ifr) || ifr.ifr_flags & IFF_UP)
 		return;
-	if (tap->private.made && !bring_up(tap, &ifr))
+	if (tap->made && !bring_up(tap, &ifr))
 		return;
 	log_warn("--net tap=%s: it is down, and so is the guest's link: ip link set %s up", tap->name,
 		tap->name);
@@ -432,6 +446,22 @@ static void learn_index(struct tap *tap)
 	struct ifreq ifr;
 
 	tap->private.index = ask_interface(tap, SIOCGIFINDEX, &ifr) ? 0 : ifr.ifr_ifindex;
+	if (!tap->private.index || rtlink_counts(tap->private.index, &tap->private.before))
+		tap->private.before = (struct rtlink_counts){0};
+}
+
+int tap_counts(const struct tap *tap, struct rtlink_counts *out)
+{
+	const struct rtlink_counts *before = &tap->private.before;
+	int err = tap->private.index ? rtlink_counts(tap->private.index, out) : -ENODEV;
+
+	if (err)
+		return err;
+	out->rx_packets -= before->rx_packets;
+	out->rx_bytes -= before->rx_bytes;
+	out->tx_packets -= before->tx_packets;
+	out->tx_bytes -= before->tx_bytes;
+	return 0;
 }
 
 /* *again: it was gone meanwhile. */

@@ -15,6 +15,7 @@
 
 #include "vmm/config.h"
 #include "vmm/loop/loop.h"
+#include "vmm/rtlink.h"
 
 #define TAP_HDR	      12 /* bytes: with num_buffers, as virtio 1.x always has it */
 #define TAP_MAX_PAIRS 16
@@ -36,13 +37,14 @@ struct tap {
 	unsigned can;	       /* TAP_*: what this host's taps can do, both ways */
 	unsigned mtu;
 	enum tap_link link;
+	bool made; /* by us */
 	struct {
 		bool multi;	  /* IFF_MULTI_QUEUE */
 		bool named;	  /* by tap=: may be attached again when it comes back */
 		bool elsewhere;	  /* in another network namespace, where its name means another interface or
 				     none */
 		int index;	  /* of the interface; 0: not known */
-		bool made;	  /* by us */
+		struct rtlink_counts before; /* when it was attached to */
 		bool partly;	  /* it came back, and not all pairs are attached again: still TAP_GONE */
 		unsigned offload; /* as set last: a tap that comes back has forgotten it */
 		unsigned active;
@@ -68,6 +70,9 @@ void tap_close(struct tap *tap);
  */
 int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was));
 void tap_unwatch(struct tap *tap);
+/* What passed, as the kernel counts it, since the tap was attached to. 0, or -errno: it is in another network namespace, or
+ * gone. The thread of the loop given to tap_watch(), or main when that does not run. */
+int tap_counts(const struct tap *tap, struct rtlink_counts *out);
 
 /*
  * What the guest takes: TAP_* that frames may come with. 0 or -errno; then it is as before. This and the next

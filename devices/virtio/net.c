@@ -422,3 +422,13 @@ int virtio_net_create(struct virtio_dev **dev, const char *name, const struct gu
 	*dev = &net->dev;
 	return 0;
 }
+
+const struct tap *virtio_net_tap(const struct virtio_dev *dev)
+{
+	return &((const struct net *)dev)->tap;
+}
+
+const uint8_t *virtio_net_mac(const struct virtio_dev *dev)
+{
+	return dev->config + offsetof(struct virtio_net_config, mac);
+}

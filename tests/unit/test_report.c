@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "devices/virtio/virtio.h"
+#include "devices/virtio/devs.h"
 #include "tests/unit/unit.h"
 #include "vmm/console/console.h"
 #include "vmm/guest.h"
@@ -35,7 +35,8 @@ struct irqchip_words arch_irqchip(const struct vm *vm)
 static json_t *report_about(struct guest *guest, int status, const char *cause)
 {
 	char path[] = "/tmp/pinvm-report-XXXXXX";
-	struct guest_config cfg = {.name = "test", .report = path};
+	struct disk_config disk = {.path = (char *)"caf\xe9.img"};
+	struct guest_config cfg = {.name = "test", .report = path, .disks = &disk, .ndisks = 1};
 	json_t *json;
 	struct report *report;
 	int fd = mkstemp(path);
@@ -101,6 +102,38 @@ START_TEST(devices_and_serial)
 }
 END_TEST
 
+/* What a device is the guest's end of: a file, or a tap, here one whose interface nobody finds. */
+START_TEST(ends_of_devices)
+{
+	static const struct virtio_ops blk = {.id = VIRTIO_ID_BLK}, net = {.id = VIRTIO_ID_NET};
+	static char disk; /* only its address counts */
+	struct virtio_dev dev[2] = {{.ops = &blk, .name = "disk0"},
+		{.ops = &net, .name = "net0", .config = {2, 0, 0, 0xab, 0, 1}}};
+	struct tap tap = {.name = "tap7", .mtu = 9000, .pairs = 2, .link = TAP_DOWN};
+	struct guest guest = {.console = (struct console *)&console, .device = {&dev[0], &dev[1]}, .ndevices = 2,
+		.disk = {(struct disk *)&disk}, .tap = {NULL, &tap}};
+	json_t *json, *device;
+
+	ck_assert_int_eq(loop_create(&dev[0].loop, "io:a", IO_PLAIN, 0), 0);
+	dev[1].loop = dev[0].loop;
+	json = report_about(&guest, 0, "guest powered off");
+	device = json_array_get(json_object_get(json, "devices"), 0);
+	ck_assert_str_eq(text(device, "path"), "caf?.img");
+	ck_assert_ptr_null(json_object_get(device, "tap"));
+	device = json_array_get(json_object_get(json, "devices"), 1);
+	ck_assert_ptr_null(json_object_get(device, "path"));
+	ck_assert_str_eq(text(device, "tap"), "tap7");
+	ck_assert_str_eq(text(device, "mac"), "02:00:00:ab:00:01");
+	ck_assert_int_eq(number(device, "mtu"), 9000);
+	ck_assert_int_eq(number(device, "pairs"), 2);
+	ck_assert_str_eq(text(device, "link"), "down");
+	ck_assert(json_is_null(json_object_get(device, "from_guest")));
+	ck_assert(json_is_null(json_object_get(device, "to_guest")));
+	json_decref(json);
+	loop_destroy(dev[0].loop);
+}
+END_TEST
+
 START_TEST(a_guest_that_never_was)
 {
 	json_t *json = report_about(NULL, END_SETUP, "--disk caf\xe9: no such file");
@@ -113,4 +146,4 @@ START_TEST(a_guest_that_never_was)
 }
 END_TEST
 
-UNIT_MAIN("report", devices_and_serial, a_guest_that_never_was)
+UNIT_MAIN("report", devices_and_serial, ends_of_devices, a_guest_that_never_was)

@@ -77,6 +77,72 @@ START_TEST(what_is_refused)
 }
 END_TEST
 
+/* Of a tap with several queues anybody may have some: the kernel does not refuse that, and we do. */
+START_TEST(one_with_queues_of_another)
+{
+	struct ifreq ifr = {.ifr_flags = IFF_DETACH_QUEUE};
+	struct loop *loop;
+	unsigned n;
+	int fd;
+
+	if (!alone())
+		return;
+	log_set_level((enum log_level)-1);
+	ip("tuntap add t0 mode tap multi_queue");
+	ck_assert_int_eq(rtlink_tap_queues("t0", &n), 0);
+	ck_assert_uint_eq(n, 0);
+	fd = open_tap("t0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
+	ck_assert_int_eq(rtlink_tap_queues("t0", &n), 0);
+	ck_assert_uint_eq(n, 1);
+	ck_assert_int_eq(opens_as("t0", 2), -EBUSY);
+	ck_assert_int_eq(opens_as("t0", 1), -EBUSY);
+	ck_assert_int_eq(ioctl(fd, TUNSETQUEUE, &ifr), 0);
+	ck_assert_msg(opens_as("t0", 2) == -EBUSY, "one that takes no packets now may take them again");
+	close(fd);
+	cfg.pairs = 2;
+	loop = opened(0);
+	ck_assert_int_eq(rtlink_tap_queues("t0", &n), 0);
+	ck_assert_uint_eq(n, 2);
+	closed(loop);
+	ck_assert_int_eq(rtlink_tap_queues("lo", &n), -ENODATA);
+	ck_assert_int_eq(rtlink_tap_queues("none", &n), -ENODEV);
+}
+END_TEST
+
+START_TEST(what_passed_is_counted)
+{
+	struct rtlink_counts n;
+	struct loop *loop;
+	int host;
+
+	if (!alone())
+		return;
+	ip("tuntap add t0 mode tap");
+	ip("link set t0 up");
+	loop = opened(0);
+	host = wire("t0");
+	host_sends(host, 9, 1);
+	ck_assert_int_eq(guest_gets(0), 1);
+	closed(loop);
+	loop = opened(0);
+	ck_assert_int_eq(tap_counts(&tap, &n), 0);
+	ck_assert_msg(!n.tx_packets && !n.rx_packets && !n.tx_bytes && !n.rx_bytes, "what was before is not ours");
+	for (unsigned i = 0; i < 3; i++)
+		host_sends(host, 9, 1);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(guest_gets(0), 1);
+	ck_assert_int_eq(guest_sends(7), TAP_HDR + 100);
+	ck_assert_int_eq(tap_counts(&tap, &n), 0);
+	ck_assert_uint_eq(n.tx_packets, 3);
+	ck_assert_uint_eq(n.tx_bytes, 300);
+	ck_assert_uint_eq(n.rx_packets, 1);
+	ck_assert_uint_eq(n.rx_bytes, 100);
+	ip("link del t0");
+	ck_assert_int_eq(tap_counts(&tap, &n), -ENODEV);
+	closed(loop);
+}
+END_TEST
+
 START_TEST(descriptors_are_taken_over)
 {
 	struct loop *loop;
@@ -258,5 +324,5 @@ START_TEST(pairs)
 END_TEST
 
 UNIT_MAIN("tap", one_that_is_not_there_is_made, one_that_is_there_stays_as_it_is, what_is_refused,
-	descriptors_are_taken_over, a_tap_of_another_namespace, mtu, frames_go_both_ways, the_filter_filters,
+	one_with_queues_of_another, what_passed_is_counted, descriptors_are_taken_over, a_tap_of_another_namespace, mtu, frames_go_both_ways, the_filter_filters,
 	pairs)
