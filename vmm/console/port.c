@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
@@ -117,72 +118,21 @@ static int open_pty(struct console_port *p)
 	return 0;
 }
 
-/* A socket file that refuses connections belongs to a process that is gone. 0: it was removed. */
-static int reclaim(const struct sockaddr_un *sun)
-{
-	struct stat st;
-	int fd, ret = 0;
-
-	if (lstat(sun->sun_path, &st))
-		return -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) || errno == EAGAIN)
-		ret = -EADDRINUSE;
-	else if (errno != ECONNREFUSED)
-		ret = -errno;
-	close(fd);
-	if (!ret && unlink(sun->sun_path) && errno != ENOENT)
-		ret = -errno;
-	return ret;
-}
-
-static int listen_at(struct console_port *p)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)&p->path;
-	struct stat st;
-	int ret;
-
-	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p->listener < 0)
-		return -errno;
-	fchmod(p->listener, 0600); /* becomes the mode of the file that bind() makes */
-	if (bind(p->listener, sa, sizeof(p->path))) {
-		if (errno != EADDRINUSE)
-			return -errno;
-		ret = reclaim(&p->path);
-		if (ret)
-			return ret;
-		if (bind(p->listener, sa, sizeof(p->path)))
-			return -errno;
-	}
-	if (!stat(p->path.sun_path, &st)) {
-		p->dev = st.st_dev;
-		p->ino = st.st_ino;
-	}
-	return listen(p->listener, 4) ? -errno : 0;
-}
-
 static int open_socket(struct console_port *p, const char *path)
 {
 	int ret;
 
 	if (!path || !*path)
 		return refuse(-EINVAL, "socket", path, "give the path of the socket to make");
-	if (strlen(path) >= sizeof(p->path.sun_path))
-		return refuse(-ENAMETOOLONG, "socket", path, "a socket's path has at most 107 bytes");
-	p->path.sun_family = AF_UNIX;
-	memcpy(p->path.sun_path, path, strlen(path) + 1);
 	p->in_how = p->out_how = PORT_SOCKET;
-	ret = listen_at(p);
+	ret = p->listener = listener_open(&p->socket, path, 4);
+	if (ret == -ENAMETOOLONG)
+		return refuse(ret, "socket", path, "a socket's path has at most 107 bytes");
 	if (ret == -EADDRINUSE)
 		return refuse(ret, "socket", path, "another process listens there; choose another path");
 	if (ret == -EEXIST)
 		return refuse(ret, "socket", path, "exists and is not a socket; choose another path");
-	return ret ? log_errno(ret, "--serial socket=%s", path) : 0;
+	return ret < 0 ? log_errno(ret, "--serial socket=%s", path) : 0;
 }
 
 int port_open(struct console_port *p, const struct guest_config *cfg)
@@ -230,17 +180,12 @@ static void drain_pty(struct console_port *p)
 
 void port_close(struct console_port *p)
 {
-	struct stat st;
-
 	if (p->slave >= 0)
 		drain_pty(p);
 	if (p->tty)
 		tty_release();
 	p->tty = false;
-	/* The path may be another's by now, who found ours stale or removed it. */
-	if (p->ino && !lstat(p->path.sun_path, &st) && st.st_dev == p->dev && st.st_ino == p->ino)
-		unlink(p->path.sun_path);
-	p->ino = 0;
+	own_file_remove(&p->socket);
 	close_fd(&p->in);
 	close_fd(&p->out);
 	close_fd(&p->listener);

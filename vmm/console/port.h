@@ -7,11 +7,10 @@
 #define PINVM_CONSOLE_PORT_H
 
 #include <stdbool.h>
-#include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/un.h>
 
 #include "vmm/config.h"
+#include "vmm/listener.h"
 
 enum port_how {
 	/* read() and write(): a file, or a description of our own with O_NONBLOCK */
@@ -31,9 +30,7 @@ struct console_port {
 	bool out_shy; /* PORT_POLLED: only one byte is sure to fit */
 	bool tty;     /* in is a terminal */
 
-	struct sockaddr_un path; /* of the listener */
-	dev_t dev;		 /* what we made there */
-	ino_t ino;
+	struct own_file socket; /* of the listener */
 };
 
 /* Open what cfg->serial names. 0, or -errno after one logged line. */

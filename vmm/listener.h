@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A UNIX socket that listens at a path: made 0600, a stale one reclaimed, and at the end only our own removed. Never waits.
+ * Each struct is for one thread at a time.
+ */
+#ifndef PINVM_LISTENER_H
+#define PINVM_LISTENER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+/* A file that we made at a path; ino 0: none. */
+struct own_file {
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	dev_t dev;
+	ino_t ino;
+};
+
+/* Take down what lies at file->path now as ours. 0 or -errno. */
+int own_file_note(struct own_file *file);
+/* Remove it, unless it is another's by now, who found ours stale or removed it. Harmless without one. */
+void own_file_remove(struct own_file *file);
+
+/*
+ * A listening stream socket, non-blocking, at `path`, which is noted in *file. Returns the descriptor, or -ENAMETOOLONG (107
+ * bytes are the most), -EEXIST (there, and no socket), -EADDRINUSE (a process listens there), another -errno: then
+ * nothing is left behind. Logs nothing.
+ */
+int listener_open(struct own_file *file, const char *path, int backlog);
+
+/*
+ * Connect to `path` without waiting. Returns the descriptor, -ECONNREFUSED when the socket there is stale, -EAGAIN when its
+ * owner lives and has no room, or another -errno.
+ */
+int listener_connect(const char *path);
+
+#endif
