@@ -105,7 +105,9 @@ $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 $(B)/pinvm.1: docs/pinvm.1.in tools/man-table README.md $(B)/pinvm
 	$(call say,MAN,$@)$(RUN) $(B)/pinvm man > $(B)/gen/options.man
 	@tools/man-table arm64 README.md > $(B)/gen/arm64.man
-	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e '/^@ARM64@$$/{' -e 'r $(B)/gen/arm64.man' -e 'd' -e '}' \
+	@$(RUN) $(B)/pinvm man ctl > $(B)/gen/control.man
+	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e '/^@CONTROL@$$/{' -e 'r $(B)/gen/control.man' -e 'd' -e '}' \
+		-e '/^@ARM64@$$/{' -e 'r $(B)/gen/arm64.man' -e 'd' -e '}' \
 		-e 's/@VERSION@/$(VERSION)/' $< > $@
 
 $(B)/completion/pinvm: $(B)/pinvm
@@ -156,7 +158,7 @@ $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
 $(B)/tests/test_fdt: all_ldflags += -Wl,--wrap=fdt_finish
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
-unit_kernel := blk_threads console console_clients disk fill fill_end fill_threads loop loop_io loop_plain mem mem_plan \
+unit_kernel := blk_threads console console_clients control_server disk fill fill_end fill_threads loop loop_io loop_plain mem mem_plan \
 	net_threads tap tap_link thread tty virtio_pci_rng
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
