@@ -116,6 +116,7 @@ struct guest_config {
 	enum serial_kind serial;
 	char *serial_path; /* file= and socket= */
 	enum io_engine io_engine;
+	char *control; /* a path, or "off"; NULL: by the guest's name */
 	char *report, *log;
 	unsigned verbose;
 	uint64_t timeout_ns; /* 0: none */

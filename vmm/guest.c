@@ -18,6 +18,7 @@
 #include "devices/power.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/console/console.h"
+#include "vmm/control/control.h"
 #include "vmm/devices.h"
 #include "vmm/disk.h"
 #include "vmm/iothread.h"
@@ -70,17 +71,22 @@ static void timeout_over(struct loop_timer *timer)
 	guest_end(guest, END_TIMEOUT, "time limit of %g s reached", guest->cfg->timeout_ns / 1e9);
 }
 
-void guest_stop(struct guest *guest, const char *why)
+void guest_stop_within(struct guest *guest, const char *why, uint64_t grace_ns)
 {
-	if (guest->stop_asked || !guest->cfg->grace_ns) {
+	if (guest->stop_asked || !grace_ns) {
 		guest_end(guest, END_STOPPED, "stopped on request (%s)", why);
 		return;
 	}
 	guest->stop_asked = true;
-	log_note("%s: asking the guest to power off; a second time, or %g s, ends it at once", why,
-		guest->cfg->grace_ns / 1e9);
+	log_note("%s: asking the guest to power off; a second time, or %g s, ends it at once", why, grace_ns / 1e9);
+	guest_resume(guest);
 	power_button(guest->power);
-	loop_timer_set(guest->loop, &guest->grace, guest->cfg->grace_ns);
+	loop_timer_set(guest->loop, &guest->grace, grace_ns);
+}
+
+void guest_stop(struct guest *guest, const char *why)
+{
+	guest_stop_within(guest, why, guest->cfg->grace_ns);
 }
 
 static void on_signal(struct loop_ev *ev, uint32_t events)
@@ -204,6 +210,9 @@ static int build(struct guest *guest)
 	err = arch_vm_check(&guest->vm, guest->cfg);
 	if (err)
 		return err;
+	err = control_open(&guest->control, guest);
+	if (err)
+		return err;
 	err = memory_open(guest);
 	if (err)
 		return err;
@@ -267,7 +276,7 @@ int guest_create(struct guest **out, const struct guest_config *cfg)
 
 static void vcpus_go(struct guest *guest)
 {
-	for (unsigned i = 0; i < guest->cfg->cpus.count; i++)
+	for (unsigned i = 0; !guest->paused && i < guest->cfg->cpus.count; i++)
 		vcpu_want(&guest->vcpu[i], VCPU_RUNNING);
 }
 
@@ -277,6 +286,32 @@ static void vcpus_pause(struct guest *guest)
 		vcpu_want(&guest->vcpu[i], VCPU_PAUSED);
 	for (unsigned i = 0; i < guest->cfg->cpus.count; i++)
 		vcpu_wait(&guest->vcpu[i]);
+}
+
+void guest_pause(struct guest *guest)
+{
+	if (guest->paused || guest_is_ending(guest))
+		return;
+	guest->paused = true;
+	vcpus_pause(guest);
+	log_info("guest paused");
+}
+
+void guest_resume(struct guest *guest)
+{
+	if (!guest->paused || guest_is_ending(guest))
+		return;
+	guest->paused = false;
+	for (unsigned i = 0; i < guest->cfg->cpus.count; i++)
+		vcpu_was_paused(&guest->vcpu[i]);
+	vcpus_go(guest);
+	log_info("guest resumed");
+}
+
+void guest_reset(struct guest *guest)
+{
+	guest->reset_asked = true;
+	guest_end(guest, END_RESET, "reset on request");
 }
 
 /*
@@ -303,6 +338,7 @@ static int restart(struct guest *guest)
 		err = place_helpers(&guest->place);
 	if (err)
 		return err;
+	guest->reset_asked = false;
 	atomic_store(&guest->ended, false);
 	atomic_store(&guest->ending, false);
 	for (unsigned i = 0; !err && i < guest->niothreads; i++)
@@ -323,7 +359,7 @@ static void timeout_start(struct guest *guest)
 static bool wants_restart(struct guest *guest)
 {
 	if (guest->status != END_RESET || !guest->stop_asked)
-		return guest->status == END_RESET && guest->cfg->on_reset == ON_RESET_RESTART;
+		return guest->status == END_RESET && (guest->reset_asked || guest->cfg->on_reset == ON_RESET_RESTART);
 	guest->status = END_STOPPED;
 	snprintf(guest->cause, sizeof(guest->cause), "stopped on request; the guest reset itself instead of powering off");
 	return false;
@@ -400,6 +436,7 @@ void guest_destroy(struct guest *guest)
 	board_close(guest);
 	for (unsigned i = guest->niothreads; drained && i-- > 0;)
 		loop_destroy(guest->iothread[i].loop);
+	control_close(guest->control);
 	if (guest->signal_fd >= 0)
 		close(guest->signal_fd);
 	loop_destroy(guest->loop);

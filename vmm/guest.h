@@ -37,6 +37,7 @@ enum guest_status {
 struct arch_board;
 struct arch_boot;
 struct console;
+struct control;
 struct disk;
 struct kvmstats;
 struct pci_bus;
@@ -69,6 +70,7 @@ struct guest {
 	struct vcpu *vcpu;
 	struct kvmstats *kvmstats;
 
+	struct control *control; /* NULL: no socket */
 	struct console *console;
 	struct serial *serial;
 	struct power *power;
@@ -84,7 +86,8 @@ struct guest {
 	struct loop_ev signal_ev;
 	int signal_fd;
 	struct loop_timer timeout, grace;
-	bool stop_asked;
+	bool stop_asked, reset_asked; /* from outside the guest */
+	bool paused;
 	bool settled, stuck; /* devices were stopped at the end; one did not drain */
 	unsigned restarts;
 	uint64_t start_ns; /* CLOCK_MONOTONIC at guest_create() */
@@ -104,6 +107,17 @@ bool guest_is_ending(const struct guest *guest);
 bool guest_is_crashed(const struct guest *guest);
 /* Stop in good order: the first time by power button and --grace, the second time at once. Main. */
 void guest_stop(struct guest *guest, const char *why);
+/* The same with another grace time; 0: at once. A paused guest goes on, or it could not power off. */
+void guest_stop_within(struct guest *guest, const char *why, uint64_t grace_ns);
+
+/*
+ * While guest_run() runs, from main's loop. guest_pause() returns when no vCPU runs the guest; devices finish what they were
+ * given, clocks and --timeout go on. guest_reset() asks for the power-on state, whatever --on-reset says; a paused guest
+ * stays paused. All are harmless when there is nothing to do.
+ */
+void guest_pause(struct guest *guest);
+void guest_resume(struct guest *guest);
+void guest_reset(struct guest *guest);
 
 /*
  * Build everything up to the first guest instruction. 0, or -errno after one logged line; nothing is left behind. Who

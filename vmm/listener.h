@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A UNIX socket that listens at a path: made 0600, a stale one reclaimed, and at the end only our own removed. Never waits.
- * Each struct is for one thread at a time.
+ * A UNIX socket that listens at a path: made 0600, a stale one reclaimed, and at the end only our own
+ * removed. Never waits. Each struct is for one thread at a time.
  */
 #ifndef PINVM_LISTENER_H
 #define PINVM_LISTENER_H
@@ -23,15 +23,15 @@ int own_file_note(struct own_file *file);
 void own_file_remove(struct own_file *file);
 
 /*
- * A listening stream socket, non-blocking, at `path`, which is noted in *file. Returns the descriptor, or -ENAMETOOLONG (107
- * bytes are the most), -EEXIST (there, and no socket), -EADDRINUSE (a process listens there), another -errno: then
- * nothing is left behind. Logs nothing.
+ * A listening stream socket, non-blocking, at `path`, which is noted in *file. Returns the descriptor, or
+ * -ENAMETOOLONG (107 bytes are the most), -EEXIST (there, and no socket), -EADDRINUSE (a process listens
+ * there), another -errno: then nothing is left behind. Logs nothing.
  */
 int listener_open(struct own_file *file, const char *path, int backlog);
 
 /*
- * Connect to `path` without waiting. Returns the descriptor, -ECONNREFUSED when the socket there is stale, -EAGAIN when its
- * owner lives and has no room, or another -errno.
+ * Connect to `path` without waiting. Returns the descriptor, -ECONNREFUSED when the socket there is stale,
+ * -EAGAIN when its owner lives and has no room, or another -errno.
  */
 int listener_connect(const char *path);
 

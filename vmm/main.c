@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/control/control.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
@@ -32,7 +33,10 @@ static int cmd_version(int argc, char **argv)
 
 static int cmd_man(int argc, char **argv)
 {
-	options_man(stdout);
+	if (argc > 1 && !strcmp(argv[1], "ctl"))
+		control_man(stdout);
+	else
+		options_man(stdout);
 	return 0;
 }
 
@@ -42,7 +46,7 @@ static int cmd_completion(int argc, char **argv)
 		log_err("completion: give the shell; only bash is known");
 		return END_USAGE;
 	}
-	options_completion(stdout);
+	options_completion(stdout, control_words);
 	return 0;
 }
 
@@ -177,6 +181,8 @@ static int cmd_run(int argc, char **argv)
 
 static const struct command commands[] = {
 	{"run", "[KERNEL] [OPTIONS]", "run a guest to its end", cmd_run},
+	{"ctl", "NAME COMMAND [...]", "pause, resume, stop, reset a running guest, and the like", control_ctl},
+	{"list", "", "the running guests", control_list},
 	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help},
 	{"version", "", "print the version", cmd_version},
 	{"completion", "bash", "print a completion script for the shell", cmd_completion},
@@ -225,6 +231,10 @@ static int cmd_help(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "run"))
 		options_help(stdout);
+	else if (argc > 1 && !strcmp(argv[1], "ctl"))
+		control_ctl_help(stdout);
+	else if (argc > 1 && !strcmp(argv[1], "list"))
+		control_list_help(stdout);
 	else if (argc > 1 && !find_command(argv[1]))
 		return unknown_command(argv[1]);
 	else

@@ -328,6 +328,16 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "routing_writes", json_integer(guest->vm.route_writes));
 }
 
+json_t *report_now(const struct guest *guest)
+{
+	struct report report = {.root = json_pack("{s:s, s:s, s:f}", "name", guest->cfg->name, "version", PINVM_VERSION, "duration_s",
+					(now_ns() - guest->start_ns) / 1e9)};
+
+	if (report.root)
+		report_guest(&report, guest);
+	return report.root;
+}
+
 int report_close(struct report *report, int status, const char *cause)
 {
 	int err = 0;

@@ -250,6 +250,11 @@ void vcpu_wait(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
+void vcpu_was_paused(struct vcpu *vcpu)
+{
+	ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0); /* fails for a guest that does not use that clock */
+}
+
 void vcpu_join(struct vcpu *vcpu)
 {
 	if (!vcpu->started)

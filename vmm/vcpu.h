@@ -53,6 +53,11 @@ int vcpu_start(struct vcpu *vcpu);
 void vcpu_want(struct vcpu *vcpu, enum vcpu_state want);
 void vcpu_wait(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
+/*
+ * Main, while it is parked: tell the guest, where KVM has a way to (KVM_KVMCLOCK_CTRL), that it did not run, so that its
+ * watchdogs do not take the time for a CPU that hangs.
+ */
+void vcpu_was_paused(struct vcpu *vcpu);
 
 /* vcpu_exit.c: KVM's name of an exit reason in lower case (io, mmio, ...), NULL: not known here. Any thread. */
 const char *vcpu_exit_name(unsigned reason);

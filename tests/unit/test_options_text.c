@@ -19,6 +19,16 @@ static char *text_of(void (*print)(FILE *))
 	return text;
 }
 
+static void ctl_words(FILE *out)
+{
+	fputs("pause resume", out);
+}
+
+static void completion(FILE *out)
+{
+	options_completion(out, ctl_words);
+}
+
 START_TEST(the_table_agrees_with_itself)
 {
 	struct opt_key key;
@@ -124,7 +134,7 @@ START_TEST(help_marks_what_is_not_here)
 	text = text_of(options_man);
 	ck_assert_ptr_nonnull(strstr(text, "\\fBits\\fR\nMSIs by KVM"));
 	free(text);
-	text = text_of(options_completion);
+	text = text_of(completion);
 	ck_assert_ptr_null(strstr(text, "--debug-exit"));
 	ck_assert_ptr_null(strstr(text, "kvmclock"));
 	ck_assert_ptr_nonnull(strstr(text, "steal-time=on"));
@@ -164,7 +174,7 @@ END_TEST
 
 START_TEST(completion_names_everything)
 {
-	char *text = text_of(options_completion), want[96];
+	char *text = text_of(completion), want[96];
 
 	for_each_row(row)
 	{
@@ -188,7 +198,7 @@ static void completes(const char *line, const char *want)
 	size_t n;
 
 	ck_assert_ptr_nonnull(f);
-	options_completion(f);
+	completion(f);
 	fclose(f);
 	snprintf(command, sizeof(command),
 		"bash -c 'set -u; . %s && COMP_LINE=\"%s\" COMP_POINT=${#COMP_LINE} && _pinvm; echo -n "
@@ -222,6 +232,10 @@ START_TEST(bash_completes)
 	completes("pinvm run -k /dev/nul", "/dev/null");
 	completes("pinvm run /dev/nul", "/dev/null");
 	completes("pinvm version -", "");
+	completes("pinvm ct", "ctl");
+	completes("/no/such/pinvm ctl ", "--json");
+	completes("pinvm ctl vm re", "resume");
+	completes("pinvm ctl vm resume -", "--json");
 }
 END_TEST
 

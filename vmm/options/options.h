@@ -22,7 +22,8 @@ int options_parse_run(int argc, char **argv, struct guest_config *cfg);
 /* The text of `pinvm run --help`, the man page's option list (man(7) requests), a bash completion script. */
 void options_help(FILE *out);
 void options_man(FILE *out);
-void options_completion(FILE *out);
+/* ctl_words: writes the commands of `pinvm ctl`, blanks between. */
+void options_completion(FILE *out, void (*ctl_words)(FILE *out));
 
 /* The configuration, one line for each value: option, key, value, and "default" where nobody chose otherwise.
  */

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "vmm/listener.h"
 #include "vmm/memory/nodes.h"
 #include "vmm/memory/plan.h"
 #include "vmm/options/values.h"
@@ -51,6 +52,11 @@ typedef struct guest_config G;
 typedef struct disk_config D;
 typedef struct numa_config N;
 typedef struct net_config T;
+
+static const char *check_control(const char *text)
+{
+	return strlen(text) >= sizeof(((struct own_file *)0)->path) ? "a socket's path has at most 107 bytes" : NULL;
+}
 
 static const char *const model_names[] = {"host", NULL};
 static const char *const irqchip_names[] = {"split", "its", NULL};
@@ -355,6 +361,10 @@ const struct opt_row opt_table[] = {
 	{.name = "on-reset",
 		.value = {NULL, "exit|restart", "what a guest's reset does",
 			CHOICE(G, on_reset, on_reset_names)}},
+	{.name = "control",
+		.qemu = " monitor qmp ",
+		.value = {NULL, "PATH|off", "the socket for pinvm ctl; without: one by the guest's name",
+			STRING(G, control, 1, PATH_MAX - 1), .check = check_control}},
 	{.name = "force", .value = {NULL, NULL, "turn refusals that allow it into warnings", BOOL(G, force)}},
 	{.name = "dry-run", .value = {NULL, NULL, "print what would be done, and end", BOOL(G, dry_run)}},
 	{.name = "report",

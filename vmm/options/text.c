@@ -226,7 +226,7 @@ static void completion_row(FILE *out, const struct opt_row *row)
 	fputs("\" ;;\n", out);
 }
 
-void options_completion(FILE *out)
+void options_completion(FILE *out, void (*ctl_words)(FILE *out))
 {
 	fputs("# bash completion for pinvm; `pinvm completion bash` writes it\n"
 	      "_pinvm_value()\n{\n\tcase $1 in\n",
@@ -241,7 +241,20 @@ void options_completion(FILE *out)
 	      "\t[[ $line == *[[:space:]] ]] && typed+=('')\n"
 	      "\tcur=${typed[-1]} prev=${typed[-2]-}\n"
 	      "\tif ((${#typed[@]} == 2)); then\n"
-	      "\t\tCOMPREPLY=($(compgen -W \"run help version --help --version\" -- \"$cur\"))\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"run ctl list help version --help --version\" -- \"$cur\"))\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\tif [[ ${typed[1]} == ctl ]]; then\n"
+	      "\t\twords=\n"
+	      "\t\tif ((${#typed[@]} == 3)); then\n"
+	      "\t\t\twords=$(\"${typed[0]}\" list 2>/dev/null | sed '1d; s/ .*//')\n"
+	      "\t\telif ((${#typed[@]} == 4)); then\n"
+	      "\t\t\twords=\"",
+		out);
+	ctl_words(out);
+	fputs("\"\n"
+	      "\t\tfi\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"$words --json\" -- \"$cur\"))\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\t[[ ${typed[1]} == run ]] || return\n"

@@ -113,6 +113,29 @@ static char *disk_file(void)
 	return path;
 }
 
+/* A directory of this test's own for names and sockets. */
+static char home[] = "/tmp/pinvm-faults-XXXXXX";
+
+static const char *socket_path(void)
+{
+	static char path[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(home));
+	setenv("XDG_RUNTIME_DIR", home, 1);
+	snprintf(path, sizeof(path), "%s/socket", home);
+	return path;
+}
+
+/* No name and no socket is left there. */
+static void ck_no_files(void)
+{
+	char names[64];
+
+	snprintf(names, sizeof(names), "%s/pinvm", home);
+	ck_assert_int_eq(rmdir(names), 0);
+	ck_assert_int_eq(rmdir(home), 0);
+}
+
 static struct guest_config config(enum io_engine engine)
 {
 	static struct disk_config disk;
@@ -132,6 +155,7 @@ static struct guest_config config(enum io_engine engine)
 		.serial = SERIAL_OFF,
 		.io_engine = engine,
 		.debug_exit = true,
+		.control = (char *)socket_path(),
 	};
 }
 
@@ -208,6 +232,7 @@ static void exhaust(enum io_engine engine, enum kind kind)
 		ck_assert_msg(threads_gone(tasks), "threads left when call %u failed", n);
 	}
 	ck_assert_uint_gt(n, 10);
+	ck_no_files();
 	log_close();
 }
 
@@ -239,6 +264,7 @@ START_TEST(test_descriptors)
 	for (unsigned i = 0; i < 20; i++)
 		attempt(&cfg, ALLOCATION, 0);
 	ck_assert_uint_eq(entries("/proc/self/fd"), fds);
+	ck_no_files();
 }
 END_TEST
 

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * THE table of control commands. A new one is a function and a row here; protocol, `pinvm ctl`, its help, the
+ * man page and the completion follow. Runs on main, between two steps of its loop.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "devices/power.h"
+#include "version.h"
+#include "vmm/control/request.h"
+#include "vmm/guest.h"
+#include "vmm/options/values.h"
+#include "vmm/report.h"
+#include "vmm/util.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static int fails(struct control_call *call, int err, const char *why)
+{
+	snprintf(call->why, sizeof(call->why), "%s", why);
+	return err;
+}
+
+/* Nothing is asked of a guest whose end is decided. */
+static int living(struct control_call *call)
+{
+	return guest_is_ending(call->guest) ? fails(call, -ESHUTDOWN, "the guest is at its end") : 0;
+}
+
+static const char *state(const struct guest *guest)
+{
+	if (guest_is_ending(guest))
+		return "ending";
+	if (guest->stop_asked)
+		return "stopping";
+	return guest->paused ? "paused" : "running";
+}
+
+static int status(struct control_call *call)
+{
+	const struct guest *guest = call->guest;
+
+	call->result = json_pack("{s:s, s:i, s:s, s:f, s:i, s:I, s:i, s:s}", "name", guest->cfg->name, "pid",
+		(int)getpid(), "state", state(guest), "uptime_s", (now_ns() - guest->start_ns) / 1e9, "vcpus",
+		(int)guest->cfg->cpus.count, "memory", (json_int_t)guest->cfg->memory.size, "restarts",
+		(int)guest->restarts, "version", PINVM_VERSION);
+	return call->result ? 0 : fails(call, -ENOMEM, "no memory");
+}
+
+static int report(struct control_call *call)
+{
+	call->result = report_now(call->guest);
+	return call->result ? 0 : fails(call, -ENOMEM, "no memory");
+}
+
+static int pause_guest(struct control_call *call)
+{
+	int err = living(call);
+
+	if (!err)
+		guest_pause(call->guest);
+	return err;
+}
+
+static int resume_guest(struct control_call *call)
+{
+	int err = living(call);
+
+	if (!err)
+		guest_resume(call->guest);
+	return err;
+}
+
+static int press(struct control_call *call)
+{
+	int err = living(call);
+
+	if (!err)
+		power_button(call->guest->power);
+	return err;
+}
+
+static int stop(struct control_call *call)
+{
+	uint64_t grace = call->guest->cfg->grace_ns;
+	const char *why = call->arg[0] ? value_duration(call->arg[0], &grace) : NULL;
+	int err = why ? -EINVAL : living(call);
+
+	if (why)
+		snprintf(call->why, sizeof(call->why), "stop: grace %.40s: %s", call->arg[0], why);
+	if (!err)
+		guest_stop_within(call->guest, "control socket", grace);
+	return err;
+}
+
+static int reset(struct control_call *call)
+{
+	int err = living(call);
+
+	if (!err && call->guest->stop_asked)
+		err = fails(call, -ESHUTDOWN, "reset: the guest is being stopped");
+	if (!err)
+		guest_reset(call->guest);
+	return err;
+}
+
+const struct control_command control_table[] = {
+	{"status", "name, pid, state (running, paused, stopping, ending), uptime, vCPUs, memory, restarts",
+		.run = status},
+	{"pause", "vCPUs stop; devices finish what they have", .run = pause_guest},
+	{"resume", "vCPUs go on", .run = resume_guest},
+	{"powerbutton", "press the guest's power button", .run = press},
+	{"stop", "power button, and the end after the time of --grace; a second time at once",
+		.arg = {{"grace", "another time to power off in; 0: at once"}}, .run = stop},
+	{"reset", "power-on state, and on from there, whatever --on-reset says", .run = reset},
+	{"report", "what --report would say of the guest now", .run = report},
+};
+
+const unsigned control_commands = COUNT(control_table);

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The names of guests as files; see names.h. */
+#include "vmm/control/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+
+#define BACKLOG 16
+
+/* A directory that only this user writes to: whoever else could would have the guests' names. */
+static int own_directory(const char *path, bool make)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT && make) {
+		if (mkdir(path, 0700) && errno != EEXIST)
+			return -errno;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 0022))
+		return fd;
+	close(fd);
+	return -EPERM;
+}
+
+int names_open(char *dir, size_t n, bool make)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+	int fd;
+
+	if (xdg && *xdg == '/' && !stat(xdg, &st) && st.st_uid == geteuid()) {
+		snprintf(dir, n, "%s/pinvm", xdg);
+		return own_directory(dir, make);
+	}
+	/* There are systems without /run, and user namespaces whose root may not write there. */
+	if (!geteuid()) {
+		fd = own_directory("/run/pinvm", make);
+		if (fd >= 0) {
+			snprintf(dir, n, "/run/pinvm");
+			return fd;
+		}
+	}
+	snprintf(dir, n, "/tmp/pinvm-%u", (unsigned)geteuid());
+	fd = own_directory(dir, make);
+	if (fd >= 0) {
+		close(fd);
+		snprintf(dir + strlen(dir), n - strlen(dir), "/pinvm");
+		fd = own_directory(dir, make);
+	}
+	if (fd == -ENOENT && !geteuid())
+		snprintf(dir, n, "/run/pinvm"); /* where it would be */
+	return fd;
+}
+
+/* Nobody answers at `path`, the name's own: then nothing lies there any more. 0 or -errno. */
+static int free_name(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode) && !S_ISLNK(st.st_mode))
+		return -EEXIST;
+	fd = listener_connect(path);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 || fd == -EAGAIN)
+		return -EADDRINUSE;
+	if (fd != -ECONNREFUSED && fd != -ENOENT)
+		return fd;
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+static int refuse_name(int err, const char *name, const char *path)
+{
+	if (err == -EADDRINUSE)
+		log_err("--name %s: another guest has this name (%s); choose another", name, path);
+	else if (err == -EEXIST)
+		log_err("--name %s: %s is neither a socket nor a link to one; remove it, or choose another "
+			"name",
+			name, path);
+	else
+		log_errno(err, "--name %s: %s", name, path);
+	return err;
+}
+
+static int listen_at(struct names_claim *claim, const char *path)
+{
+	int fd = listener_open(&claim->socket, path, BACKLOG);
+
+	if (fd >= 0) {
+		claim->fd = fd;
+		return 0;
+	}
+	if (fd == -EADDRINUSE)
+		log_err("--control %s: another process listens there; choose another path", path);
+	else if (fd == -EEXIST)
+		log_err("--control %s: exists and is not a socket; choose another path", path);
+	else if (fd == -ENAMETOOLONG)
+		log_err("--control %s: a socket's path has at most 107 bytes", path);
+	else
+		log_errno(fd, "--control %s", path);
+	return fd;
+}
+
+/* The name leads to the socket, unless they are the same file. 0 or -errno, logged. */
+static int link_name(struct names_claim *claim, const char *at)
+{
+	char to[PATH_MAX + sizeof(claim->socket.path) + 1] = "", cwd[PATH_MAX];
+	struct stat st;
+
+	if (!stat(at, &st) && st.st_dev == claim->socket.dev && st.st_ino == claim->socket.ino)
+		return 0;
+	if (*claim->socket.path != '/' && getcwd(cwd, sizeof(cwd)))
+		snprintf(to, sizeof(to), "%s/", cwd);
+	strncat(to, claim->socket.path, sizeof(to) - strlen(to) - 1);
+	if (symlink(to, at))
+		return log_errno(-errno, "--control %s: a link at %s", claim->socket.path, at);
+	memcpy(claim->link.path, at, strlen(at) + 1);
+	own_file_note(&claim->link);
+	return 0;
+}
+
+/* The directory is ours to change. */
+static int claim_in(struct names_claim *claim, const char *dir, const char *name, const char *path)
+{
+	char at[sizeof(claim->socket.path)];
+	int err;
+
+	if (snprintf(at, sizeof(at), "%s/%s" NAMES_SUFFIX, dir, name) >= (int)sizeof(at)) {
+		log_warn("--name %s: too long for a socket in %s: no control by name", name, dir);
+		return path ? listen_at(claim, path) : 0;
+	}
+	err = free_name(at);
+	if (err)
+		return refuse_name(err, name, at);
+	err = listen_at(claim, path ? path : at);
+	if (!err && path)
+		err = link_name(claim, at);
+	return err;
+}
+
+int names_claim(struct names_claim *claim, const char *name, const char *path)
+{
+	char dir[PATH_MAX + 16];
+	int err, fd = names_open(dir, sizeof(dir), true);
+
+	*claim = (struct names_claim){.fd = -1};
+	if (fd < 0) {
+		log_warn("%s: %s: no control by name (pinvm ctl %s); --control off does without", dir,
+			strerror(-fd), name);
+		return path ? listen_at(claim, path) : 0;
+	}
+	/* One at a time: a socket that is bound and does not listen yet looks stale. */
+	err = flock(fd, LOCK_EX) ? log_errno(-errno, "%s: a lock", dir) : claim_in(claim, dir, name, path);
+	close(fd);
+	if (!err)
+		return 0;
+	names_release(claim);
+	if (claim->fd >= 0)
+		close(claim->fd);
+	claim->fd = -1;
+	return err;
+}
+
+void names_release(struct names_claim *claim)
+{
+	own_file_remove(&claim->link);
+	own_file_remove(&claim->socket);
+}
