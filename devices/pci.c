@@ -215,7 +215,7 @@ static void ecam_write(void *opaque, uint64_t off, const uint8_t *data, unsigned
 	}
 }
 
-static const struct bus_ops ecam_ops = {ecam_read, ecam_write};
+static const struct bus_ops ecam_ops = {.read = ecam_read, .write = ecam_write, .whole = true};
 
 /* Mechanism 1: the dword at 0xcf8 selects, 0xcfc..0xcff are the selected dword's bytes. Other accesses find
  * nobody. */
@@ -314,7 +314,30 @@ static void window_write(void *opaque, uint64_t off, const uint8_t *data, unsign
 	pthread_mutex_unlock(&c.dev->lock);
 }
 
-static const struct bus_ops window_ops = {window_read, window_write};
+/* Whoever has a BAR there now, whether it decodes or not: drivers turn that off when they leave. */
+static const char *window_owner(void *opaque, uint64_t off, uint64_t *at)
+{
+	struct pci_window *w = opaque;
+	const char *name = NULL;
+
+	pthread_mutex_lock(&w->bus->lock);
+	for (unsigned s = 0; s < PCI_SLOTS; s++) {
+		struct pci_dev *dev = w->bus->slot[s];
+
+		for (unsigned i = 0; dev && !name && i < PCI_BARS; i++) {
+			const struct pci_bar *b = &dev->bar[i];
+
+			if (!b->size || w->base + off < b->addr || w->base + off - b->addr >= b->size)
+				continue;
+			name = dev->name;
+			*at = w->base + off - b->addr;
+		}
+	}
+	pthread_mutex_unlock(&w->bus->lock);
+	return name;
+}
+
+static const struct bus_ops window_ops = {.read = window_read, .write = window_write, .owner = window_owner};
 
 /* Next free place of a power-on BAR, at least a page apart from others, or 0. */
 static uint64_t take_window(struct pci_window *w, uint64_t size)

@@ -77,6 +77,19 @@ bool bus_write(const struct bus *bus, enum bus_space space, uint64_t addr, const
 	return true;
 }
 
+const char *bus_owner(const struct bus *bus, enum bus_space space, uint64_t addr, uint64_t *off)
+{
+	const struct bus_range *r = find(bus, space, addr, 1);
+	const char *name;
+
+	if (!r)
+		return NULL;
+	name = r->ops->owner ? r->ops->owner(r->dev, addr - r->base, off) : NULL;
+	if (!name)
+		*off = addr - r->base;
+	return name ? name : r->name;
+}
+
 uint64_t bus_get(const uint8_t *data, unsigned len)
 {
 	uint64_t v = 0;

@@ -61,4 +61,31 @@ START_TEST(refuses_overlap_and_wrap)
 }
 END_TEST
 
-UNIT_MAIN("bus", finds_every_edge, refuses_overlap_and_wrap)
+/* Of a range that several share: the upper half is somebody's. */
+static const char *upper_half(void *dev, uint64_t off, uint64_t *at)
+{
+	*at = off - 0x800;
+	return off >= 0x800 ? "upper" : NULL;
+}
+
+START_TEST(tells_whose_an_address_is)
+{
+	static const struct bus_ops shared = {.read = rd, .write = wr, .owner = upper_half};
+	struct bus bus = {0};
+	uint64_t off = 99;
+
+	ck_assert_int_eq(bus_add(&bus, BUS_MMIO, 0x1000, 0x1000, &ops, NULL, "own"), 0);
+	ck_assert_int_eq(bus_add(&bus, BUS_MMIO, 0x2000, 0x1000, &shared, NULL, "shared"), 0);
+	bus_freeze(&bus);
+	ck_assert_str_eq(bus_owner(&bus, BUS_MMIO, 0x1fff, &off), "own");
+	ck_assert_uint_eq(off, 0xfff);
+	ck_assert_str_eq(bus_owner(&bus, BUS_MMIO, 0x27ff, &off), "shared");
+	ck_assert_uint_eq(off, 0x7ff);
+	ck_assert_str_eq(bus_owner(&bus, BUS_MMIO, 0x2800, &off), "upper");
+	ck_assert_uint_eq(off, 0);
+	ck_assert_ptr_null(bus_owner(&bus, BUS_MMIO, 0x3000, &off));
+	ck_assert_ptr_null(bus_owner(&bus, BUS_PIO, 0x1000, &off));
+}
+END_TEST
+
+UNIT_MAIN("bus", finds_every_edge, refuses_overlap_and_wrap, tells_whose_an_address_is)

@@ -292,6 +292,36 @@ START_TEST(memory_decodes_only_when_enabled)
 }
 END_TEST
 
+START_TEST(an_address_has_an_owner_whether_it_decodes_or_not)
+{
+	uint64_t at, off;
+
+	build();
+	toy[1].pci.name = "other";
+	for (unsigned command = 0; command <= PCI_COMMAND_MEMORY; command += PCI_COMMAND_MEMORY) {
+		cfg_set(1, PCI_COMMAND, command, 2);
+		cfg_set(2, PCI_COMMAND, command, 2);
+		for (unsigned i = 0; i < 2; i++) {
+			at = toy[i].pci.bar[2].addr;
+			ck_assert_str_eq(bus_owner(&board, BUS_MMIO, at + 0x1fff, &off), i ? "other" : "toy");
+			ck_assert_uint_eq(off, 0x1fff);
+		}
+	}
+	at = toy[1].pci.bar[0].addr;
+	ck_assert_str_eq(bus_owner(&board, BUS_MMIO, at, &off), "other");
+	ck_assert_uint_eq(off, 0);
+	/* The end of the window is nobody's: it is the window's own. */
+	at = MEM32 + layout.mem32_size - 4;
+	ck_assert_str_ne(bus_owner(&board, BUS_MMIO, at, &off), "other");
+	ck_assert_uint_eq(off, layout.mem32_size - 4);
+	/* It goes where the BAR goes. */
+	cfg_set(1, PCI_BASE_ADDRESS_0, MEM32 + 0x80000, 4);
+	ck_assert_str_eq(bus_owner(&board, BUS_MMIO, MEM32 + 0x80004, &off), "toy");
+	ck_assert_uint_eq(off, 4);
+	tear_down();
+}
+END_TEST
+
 START_TEST(a_bar_moves_while_it_decodes)
 {
 	uint64_t from, to = MEM32 + 0x80000;
@@ -554,7 +584,7 @@ END_TEST
 UNIT_MAIN("pci", both_mechanisms_show_the_same_header, absent_functions_read_ones, access_widths,
 	only_writable_bits_change, status_bits_clear_by_writing_one, bars_are_sized_as_linux_does_it,
 	bars_are_assigned_inside_their_windows, memory_decodes_only_when_enabled,
-	a_bar_moves_while_it_decodes, a_bar_outside_the_windows_does_not_decode,
-	the_lowest_slot_wins_an_overlap, reset_puts_bars_back, capabilities_are_linked_in_order,
-	slots_and_windows_run_out, a_layout_without_ports_or_windows, a_window_finds_its_place,
-	two_vcpus_hammer)
+	an_address_has_an_owner_whether_it_decodes_or_not, a_bar_moves_while_it_decodes,
+	a_bar_outside_the_windows_does_not_decode, the_lowest_slot_wins_an_overlap, reset_puts_bars_back,
+	capabilities_are_linked_in_order, slots_and_windows_run_out, a_layout_without_ports_or_windows,
+	a_window_finds_its_place, two_vcpus_hammer)
