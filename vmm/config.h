@@ -118,6 +118,7 @@ struct guest_config {
 	enum io_engine io_engine;
 	char *control; /* a path, or "off"; NULL: by the guest's name */
 	char *report, *log;
+	bool profile_times; /* read the clock at each exit */
 	unsigned verbose;
 	uint64_t timeout_ns; /* 0: none */
 	uint64_t grace_ns;   /* default 10 s */

@@ -26,6 +26,7 @@
 #include "vmm/memory/fill.h"
 #include "vmm/memory/proof.h"
 #include "vmm/profile/kvmstats.h"
+#include "vmm/profile/profile.h"
 #include "vmm/sandbox.h"
 #include "vmm/util.h"
 
@@ -152,9 +153,12 @@ static int load(struct guest *guest)
 
 static int vcpus_alloc(struct guest *guest)
 {
-	guest->vcpu = calloc(guest->cfg->cpus.count, sizeof(*guest->vcpu));
+	size_t size = guest->cfg->cpus.count * sizeof(*guest->vcpu);
+
+	guest->vcpu = aligned_alloc(_Alignof(struct vcpu), size);
 	if (!guest->vcpu)
 		return -ENOMEM;
+	memset(guest->vcpu, 0, size);
 	for (unsigned i = 0; i < guest->cfg->cpus.count; i++) {
 		guest->vcpu[i].index = i;
 		guest->vcpu[i].guest = guest;
@@ -163,10 +167,19 @@ static int vcpus_alloc(struct guest *guest)
 	return kvmstats_create(&guest->kvmstats, guest->cfg->cpus.count);
 }
 
+static void vcpus_free(struct guest *guest)
+{
+	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
+		profile_destroy(guest->vcpu[i].profile);
+	free(guest->vcpu);
+}
+
 static int vcpus_start(struct guest *guest)
 {
 	int err = 0;
 
+	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
+		err = profile_create(&guest->vcpu[i].profile, &guest->bus, guest->cfg->profile_times);
 	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
 		err = vcpu_start(&guest->vcpu[i]);
 	return err;
@@ -442,7 +455,7 @@ void guest_destroy(struct guest *guest)
 	loop_destroy(guest->loop);
 	machine_close(guest);
 	kvmstats_destroy(guest->kvmstats);
-	free(guest->vcpu);
+	vcpus_free(guest);
 	vm_exit(&guest->vm);
 	arch_boot_close(guest->boot);
 	if (!drained)

@@ -19,6 +19,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/profile/kvmstats.h"
+#include "vmm/profile/profile.h"
 #include "vmm/util.h"
 
 struct report {
@@ -172,6 +173,7 @@ static json_t *vcpus_json(const struct guest *guest)
 						    (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", reasons, "placement",
 						    placement_json(vcpu->thread.place)));
 		json_object_set_new(json_array_get(list, i), "kvm_stats", kvmstats_json(guest->kvmstats, KVMSTATS_VCPU + i));
+		json_object_set_new(json_array_get(list, i), "profile", profile_json(vcpu->profile, &guest->bus));
 	}
 	return list;
 }

@@ -18,6 +18,7 @@
 #include "arch/arch.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/profile/profile.h"
 
 static __thread struct kvm_run *my_run;
 
@@ -141,6 +142,16 @@ static void handle_exit(struct vcpu *vcpu)
 	}
 }
 
+/* KVM_RUN came back with an exit to handle. */
+static void exited(struct vcpu *vcpu)
+{
+	uint32_t reason = vcpu->run->exit_reason;
+
+	count(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1]);
+	profile_exit(vcpu->profile, vcpu->run);
+	handle_exit(vcpu);
+}
+
 static bool wanted(struct vcpu *vcpu)
 {
 	return atomic_load_explicit(&vcpu->want, memory_order_acquire) == VCPU_RUNNING && !guest_is_ending(vcpu->guest);
@@ -151,8 +162,14 @@ static void complete_exit(struct vcpu *vcpu)
 {
 	vcpu->run->immediate_exit = 1;
 	/* An access in several fragments exits once for each. */
-	while (!guest_is_crashed(vcpu->guest) && ioctl(vcpu->fd, KVM_RUN, 0) == 0)
-		handle_exit(vcpu);
+	while (!guest_is_crashed(vcpu->guest)) {
+		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+
+		count(&vcpu->user_exits);
+		if (ret)
+			break;
+		exited(vcpu);
+	}
 	vcpu->run->immediate_exit = 0;
 }
 
@@ -162,9 +179,13 @@ static void run_guest(struct vcpu *vcpu)
 	bool incomplete = false;
 
 	my_run = run;
+	profile_begin(vcpu->profile);
 	while (run->immediate_exit = 0, atomic_signal_fence(memory_order_seq_cst), wanted(vcpu)) {
-		int err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		int err;
 
+		profile_enter(vcpu->profile);
+		err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		profile_leave(vcpu->profile);
 		count(&vcpu->user_exits);
 		incomplete = false;
 		if (err == EINTR || err == EAGAIN)
@@ -175,10 +196,10 @@ static void run_guest(struct vcpu *vcpu)
 			guest_end(vcpu->guest, END_HOST_FAILURE, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(err));
 			break;
 		}
-		count(&vcpu->exits[run->exit_reason < VCPU_EXIT_REASONS ? run->exit_reason : VCPU_EXIT_REASONS - 1]);
-		handle_exit(vcpu);
+		exited(vcpu);
 		incomplete = true;
 	}
+	profile_end(vcpu->profile);
 	if (incomplete)
 		complete_exit(vcpu);
 	my_run = NULL;

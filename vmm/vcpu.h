@@ -15,6 +15,7 @@
 
 struct guest;
 struct kvm_run;
+struct profile;
 
 #define VCPU_EXIT_REASONS 64
 
@@ -25,13 +26,15 @@ struct vcpu {
 	int fd; /* changes when the guest restarts */
 	struct kvm_run *run;
 	struct guest *guest;
+	struct profile *profile;
 	struct thread thread;
 	bool started;
 	_Atomic unsigned want; /* enum vcpu_state; main writes it under lock */
 	unsigned is;           /* the same, written by the thread under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	_Atomic uint64_t user_exits;               /* returns from KVM_RUN, EINTR included */
+	/* On cache lines of the vCPU's own, to the end of the struct. */
+	_Alignas(64) _Atomic uint64_t user_exits;  /* returns from KVM_RUN, EINTR included */
 	_Atomic uint64_t exits[VCPU_EXIT_REASONS]; /* by KVM_EXIT_*; the last entry counts the ones above it */
 };
 

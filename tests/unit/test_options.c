@@ -22,6 +22,7 @@ START_TEST(defaults_are_the_documented_ones)
 	ck_assert_int_eq(cfg.io_engine, IO_AUTO);
 	ck_assert_int_eq(cfg.kvm.pv_eoi, TRI_DEFAULT);
 	ck_assert(!cfg.pmu && !cfg.rng && !cfg.debug_exit && !cfg.force && !cfg.dry_run);
+	ck_assert(!cfg.profile_times);
 	config_free(&cfg);
 	config_free(&cfg);
 }
@@ -240,7 +241,7 @@ START_TEST(switches_and_choices)
 	accept(&cfg, "K", "--exits", "hlt=off,pause=on", "--kvm", "pv-eoi=on,kvmclock=off,realtime-hint=on",
 		"--pmu", "on", "--irqchip", "split", "--transport", "mmio", "--on-reset", "restart",
 		"--serial", "file=/tmp/a,b=c", "--force", "--dry-run", "--debug-exit", "--report", "r.json",
-		"--log", "l");
+		"--log", "l", "--profile", "times=on");
 	ck_assert_int_eq(cfg.exits.hlt, TRI_OFF);
 	ck_assert_int_eq(cfg.exits.pause, TRI_ON);
 	ck_assert_int_eq(cfg.exits.mwait, TRI_DEFAULT);
@@ -256,6 +257,7 @@ START_TEST(switches_and_choices)
 	ck_assert_str_eq(cfg.serial_path, "/tmp/a,b=c");
 	ck_assert_str_eq(cfg.report, "r.json");
 	ck_assert_str_eq(cfg.log, "l");
+	ck_assert(cfg.profile_times);
 	config_free(&cfg);
 
 	refuse("--exits: needs a value, KEY=VALUE", "K", "--exits");

@@ -215,6 +215,11 @@ static const struct opt_key exits_keys[] = {
 	{"cstate", ONOFF, "C-state changes leave the guest", TRI(G, exits.cstate)},
 };
 
+static const struct opt_key profile_keys[] = {
+	{"times", ONOFF, "read the clock twice an exit: time in the guest and in pinvm, and histograms",
+		BOOL(G, profile_times)},
+};
+
 #define X86(reason) .arch = "x86", .why = (reason)
 #define NO_PV	    X86("KVM has no such feature there")
 
@@ -370,6 +375,9 @@ const struct opt_row opt_table[] = {
 	{.name = "report",
 		.value = {NULL, "FILE.json", "write how it ended, as JSON",
 			STRING(G, report, 1, PATH_MAX - 1)}},
+	{.name = "profile",
+		.value = {NULL, NULL, "what the report says of exits, beside their counts", .type = OPT_NONE},
+		KEYS(profile_keys)},
 	{.name = "log",
 		.value = {NULL, "FILE", "messages go there instead of stderr",
 			STRING(G, log, 1, PATH_MAX - 1)}},

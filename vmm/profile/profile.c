@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Counting exits; see profile.h. The vCPU's thread, but for creation and reading.
+ *
+ * The table is open addressing by a key that packs what was reached for. A key stands for good once it is
+ * there, so a reader that sees it may use it. One that finds none of its slots free is counted by its kind
+ * only.
+ */
+#include "vmm/profile/profile.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/bus.h"
+
+#define CACHE_LINE 64
+
+/* Of a key: used, kind, write, size, address. Guest-physical addresses have 52 bits. */
+#define KEY_USED	(1ULL << 63)
+#define KEY_KIND	61
+#define KEY_WRITE	60
+#define KEY_SIZE	56
+#define KEY_ADDRESS	((1ULL << KEY_SIZE) - 1)
+#define HASH_MULTIPLIER 0x9e3779b97f4a7c15ULL /* 2^64 by the golden ratio: neighbours land far apart */
+#define HASH_SHIFT	(64 - __builtin_ctz(PROFILE_SLOTS))
+
+_Static_assert((PROFILE_SLOTS & (PROFILE_SLOTS - 1)) == 0, "slots are found by a mask");
+_Static_assert(PROFILE_KINDS <= 4, "two bits of a key");
+
+/* Zeroed memory that shares no cache line with anything else. */
+static void *lines(size_t size)
+{
+	size_t whole = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	void *p = aligned_alloc(CACHE_LINE, whole);
+
+	return p ? memset(p, 0, whole) : NULL;
+}
+
+int profile_create(struct profile **out, const struct bus *bus, bool times)
+{
+	struct profile *p = lines(sizeof(*p));
+
+	*out = p;
+	if (p && times)
+		p->times = lines(sizeof(*p->times));
+	if (!p || (times && !p->times)) {
+		profile_destroy(p);
+		*out = NULL;
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < bus->space[BUS_MMIO].n; i++) {
+		const struct bus_range *r = &bus->space[BUS_MMIO].range[i];
+
+		if (r->ops->whole) {
+			p->whole = r->base;
+			p->whole_size = r->size;
+		}
+	}
+	return 0;
+}
+
+void profile_destroy(struct profile *profile)
+{
+	if (profile)
+		free(profile->times);
+	free(profile);
+}
+
+/* Single writer: a plain add that readers see whole. */
+static void add(_Atomic uint64_t *n, uint64_t more)
+{
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+static uint64_t make_key(enum profile_kind kind, bool write, unsigned size, uint64_t address)
+{
+	return KEY_USED | (uint64_t)kind << KEY_KIND | (uint64_t)write << KEY_WRITE |
+	       (uint64_t)size << KEY_SIZE | (address & KEY_ADDRESS);
+}
+
+/* The slots behind the one that is right for the key. */
+__attribute__((noinline, cold)) static void count_far(struct profile *p, uint64_t key, unsigned at)
+{
+	for (unsigned i = 0; i < PROFILE_PROBES; i++, at = (at + 1) % PROFILE_SLOTS) {
+		uint64_t there = atomic_load_explicit(&p->slot[at].key, memory_order_relaxed);
+
+		if (there && there != key)
+			continue;
+		add(&p->slot[at].exits, 1);
+		if (!there)
+			atomic_store_explicit(&p->slot[at].key, key, memory_order_release);
+		return;
+	}
+	add(&p->other[key >> KEY_KIND & 3], 1);
+}
+
+static inline void count(struct profile *p, uint64_t key)
+{
+	unsigned at = key * HASH_MULTIPLIER >> HASH_SHIFT;
+
+	if (__builtin_expect(atomic_load_explicit(&p->slot[at].key, memory_order_relaxed) == key, 1))
+		add(&p->slot[at].exits, 1);
+	else
+		count_far(p, key, at);
+}
+
+static uint64_t memory_key(const struct profile *p, const struct kvm_run *run)
+{
+	uint64_t gpa = run->mmio.phys_addr;
+
+	return make_key(PROFILE_MMIO, run->mmio.is_write, run->mmio.len,
+		gpa - p->whole < p->whole_size ? p->whole : gpa);
+}
+
+/* What the exit was about; 0: nothing in particular. */
+static inline uint64_t key_of(const struct profile *p, const struct kvm_run *run)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		return memory_key(p, run);
+	case KVM_EXIT_IO:
+		return make_key(
+			PROFILE_PIO, run->io.direction == KVM_EXIT_IO_OUT, run->io.size, run->io.port);
+	case KVM_EXIT_X86_RDMSR:
+		return make_key(PROFILE_MSR, false, 8, run->msr.index);
+	case KVM_EXIT_X86_WRMSR:
+		return make_key(PROFILE_MSR, true, 8, run->msr.index);
+	case KVM_EXIT_HYPERCALL:
+		return make_key(PROFILE_HYPERCALL, false, 0, run->hypercall.nr);
+	default:
+		return 0;
+	}
+}
+
+void profile_exit(struct profile *p, const struct kvm_run *run)
+{
+	uint64_t key = key_of(p, run);
+
+	if (p->times)
+		p->times->reason =
+			run->exit_reason < PROFILE_REASONS ? (int)run->exit_reason : PROFILE_REASONS - 1;
+	if (key)
+		count(p, key);
+}
+
+void profile_close(struct profile_times *t, _Atomic uint64_t *account)
+{
+	uint64_t now = now_ns(), ns = now - t->since;
+
+	add(account, ns);
+	if (t->reason >= 0) {
+		unsigned bucket = 63 - __builtin_clzll(ns | 1);
+
+		add(&t->handler_ns[t->reason], ns);
+		add(&t->histogram[t->reason][bucket < PROFILE_BUCKETS ? bucket : PROFILE_BUCKETS - 1], 1);
+	}
+	t->since = now;
+	t->reason = -1;
+}
+
+bool profile_read(const struct profile *p, unsigned i, struct profile_access *access)
+{
+	uint64_t key = atomic_load_explicit(&p->slot[i].key, memory_order_acquire);
+
+	*access = (struct profile_access){
+		.kind = key >> KEY_KIND & 3,
+		.write = key >> KEY_WRITE & 1,
+		.size = key >> KEY_SIZE & 15,
+		.address = key & KEY_ADDRESS,
+		.exits = atomic_load_explicit(&p->slot[i].exits, memory_order_relaxed),
+	};
+	return key != 0;
+}

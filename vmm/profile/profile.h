@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The exit profile of one vCPU: its returns from KVM_RUN by what the guest reached for (port, address, MSR,
+ * hypercall), and, where that was asked for, how long the handlers took. The vCPU's thread is the only
+ * writer, with relaxed atomics on cache lines of its own: no lock, no allocation, no system call. Any thread
+ * reads while it runs; numbers read together may be a few exits apart. A guest that restarts goes on
+ * counting.
+ */
+#ifndef PINVM_PROFILE_H
+#define PINVM_PROFILE_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/util.h"
+
+struct bus;
+struct kvm_run;
+
+#define PROFILE_SLOTS	512 /* a power of two */
+#define PROFILE_PROBES	16  /* slots an address may be in: what a guest can make one exit cost has a bound */
+#define PROFILE_REASONS 64  /* KVM_EXIT_*; the last one stands for those above it */
+#define PROFILE_BUCKETS 32  /* n: from 2^n ns up to 2^(n+1); 0 also holds 0, the last one all above it */
+
+enum profile_kind { PROFILE_PIO, PROFILE_MMIO, PROFILE_MSR, PROFILE_HYPERCALL, PROFILE_KINDS };
+
+/* What a guest reached for, and how many exits that made. */
+struct profile_access {
+	enum profile_kind kind;
+	bool write;
+	unsigned size;	  /* bytes; 0: has none */
+	uint64_t address; /* port, guest-physical address, MSR index, hypercall number */
+	uint64_t exits;
+};
+
+struct profile_times {
+	uint64_t since;		    /* CLOCK_MONOTONIC, ns: what is open began then */
+	int reason;		    /* exit that is being handled, -1: none */
+	_Atomic uint64_t inside_ns; /* in KVM_RUN: guest and kernel */
+	_Atomic uint64_t vmm_ns;    /* between two of them */
+	_Atomic uint64_t handler_ns[PROFILE_REASONS];
+	_Atomic uint64_t histogram[PROFILE_REASONS][PROFILE_BUCKETS];
+};
+
+struct profile {
+	uint64_t whole, whole_size;	       /* an MMIO range that counts as one address (struct bus_ops) */
+	struct profile_times *times;	       /* NULL: the clock is not read */
+	_Atomic uint64_t other[PROFILE_KINDS]; /* exits whose address found no slot */
+	struct {
+		_Atomic uint64_t key, exits; /* key 0: free; set once */
+	} slot[PROFILE_SLOTS];
+};
+
+/* Main, before vCPUs run; the bus is frozen. 0 or -ENOMEM. NULL is all right for destroy. */
+int profile_create(struct profile **profile, const struct bus *bus, bool times);
+void profile_destroy(struct profile *profile);
+
+/* The vCPU's thread: a return from KVM_RUN that is to be handled. */
+void profile_exit(struct profile *profile, const struct kvm_run *run);
+
+/* Slot i (below PROFILE_SLOTS). False: it is free. Any thread. */
+bool profile_read(const struct profile *profile, unsigned i, struct profile_access *access);
+
+/* profile_json.c: all of it, for reports, the busiest address first; bus tells whose it is. Any thread but a
+ * vCPU's. */
+json_t *profile_json(const struct profile *profile, const struct bus *bus);
+
+/* Put the time since the last call on an account, and on that of the exit which was being handled. */
+void profile_close(struct profile_times *times, _Atomic uint64_t *account);
+
+/* The vCPU's thread: it begins to run the guest; is about to enter KVM_RUN; has left it; has ended running
+ * the guest. */
+static inline void profile_begin(struct profile *profile)
+{
+	if (!profile->times)
+		return;
+	profile->times->since = now_ns();
+	profile->times->reason = -1;
+}
+
+static inline void profile_enter(struct profile *profile)
+{
+	if (profile->times)
+		profile_close(profile->times, &profile->times->vmm_ns);
+}
+
+static inline void profile_leave(struct profile *profile)
+{
+	if (profile->times)
+		profile_close(profile->times, &profile->times->inside_ns);
+}
+
+static inline void profile_end(struct profile *profile)
+{
+	profile_enter(profile);
+}
+
+#endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The exit profile as JSON; see profile.h. Any thread but a vCPU's. Names in it are a promise to scripts:
+ * add, do not rename. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vmm/bus.h"
+#include "vmm/profile/profile.h"
+#include "vmm/vcpu.h"
+
+_Static_assert(PROFILE_REASONS == VCPU_EXIT_REASONS, "both count the same exits");
+
+static const char *const kinds[PROFILE_KINDS] = {
+	[PROFILE_PIO] = "pio",
+	[PROFILE_MMIO] = "mmio",
+	[PROFILE_MSR] = "msr",
+	[PROFILE_HYPERCALL] = "hypercall",
+};
+
+static uint64_t get(const _Atomic uint64_t *n)
+{
+	return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+/* The busiest first, then by address, so that two reports of the same exits are the same. */
+static int busier(const void *l, const void *r)
+{
+	const struct profile_access *a = l, *b = r;
+
+	if (a->exits != b->exits)
+		return a->exits < b->exits ? 1 : -1;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	if (a->write != b->write)
+		return a->write ? 1 : -1;
+	return (int)a->size - (int)b->size;
+}
+
+static json_t *access_json(const struct profile_access *a, const struct bus *bus)
+{
+	json_t *json = json_pack("{s:s, s:I}", "kind", kinds[a->kind], "address", (json_int_t)a->address);
+	const char *device = NULL;
+	uint64_t off = 0;
+
+	if (a->size)
+		json_object_set_new(json, "op", json_string(a->write ? "write" : "read"));
+	if (a->size)
+		json_object_set_new(json, "size", json_integer(a->size));
+	if (a->kind == PROFILE_PIO || a->kind == PROFILE_MMIO) {
+		device = bus_owner(bus, a->kind == PROFILE_PIO ? BUS_PIO : BUS_MMIO, a->address, &off);
+		json_object_set_new(json, "device", device ? json_string(device) : json_null());
+		json_object_set_new(json, "offset", device ? json_integer(off) : json_null());
+	}
+	json_object_set_new(json, "exits", json_integer(a->exits));
+	return json;
+}
+
+static json_t *accesses_json(const struct profile *profile, const struct bus *bus)
+{
+	struct profile_access *list = calloc(PROFILE_SLOTS, sizeof(*list));
+	json_t *json = json_array();
+	unsigned n = 0;
+
+	for (unsigned i = 0; list && i < PROFILE_SLOTS; i++)
+		n += profile_read(profile, i, &list[n]);
+	if (n)
+		qsort(list, n, sizeof(*list), busier);
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(json, access_json(&list[i], bus));
+	free(list);
+	return json;
+}
+
+static json_t *histogram_json(const _Atomic uint64_t histogram[PROFILE_BUCKETS])
+{
+	json_t *json = json_object();
+	char from[24];
+
+	for (unsigned i = 0; i < PROFILE_BUCKETS; i++) {
+		uint64_t n = get(&histogram[i]);
+
+		snprintf(from, sizeof(from), "%llu", i ? 1ULL << i : 0);
+		if (n)
+			json_object_set_new(json, from, json_integer(n));
+	}
+	return json;
+}
+
+static json_t *times_json(const struct profile_times *times)
+{
+	json_t *handlers = json_object();
+
+	if (!times) {
+		json_decref(handlers);
+		return json_null();
+	}
+	for (unsigned r = 0; r < PROFILE_REASONS; r++) {
+		json_t *histogram = histogram_json(times->histogram[r]);
+		const char *name = vcpu_exit_name(r);
+		char number[16];
+
+		snprintf(number, sizeof(number), "%u", r);
+		if (json_object_size(histogram))
+			json_object_set_new(handlers, name ? name : number,
+				json_pack("{s:I, s:O}", "ns", (json_int_t)get(&times->handler_ns[r]),
+					"histogram", histogram));
+		json_decref(histogram);
+	}
+	return json_pack("{s:I, s:I, s:o}", "guest_and_kernel_ns", (json_int_t)get(&times->inside_ns),
+		"vmm_ns", (json_int_t)get(&times->vmm_ns), "handlers", handlers);
+}
+
+json_t *profile_json(const struct profile *profile, const struct bus *bus)
+{
+	json_t *other = json_object();
+
+	for (unsigned k = 0; k < PROFILE_KINDS; k++)
+		json_object_set_new(other, kinds[k], json_integer(get(&profile->other[k])));
+	return json_pack("{s:o, s:o, s:o}", "accesses", accesses_json(profile, bus), "other", other, "times",
+		times_json(profile->times));
+}
