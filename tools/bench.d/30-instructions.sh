@@ -64,3 +64,16 @@ for way in tx rx; do
 	row 5a '  growth' "exponent over ring sizes 128..1024, $way" "$exponent" 'O(1): 0' \
 		"$(verdict "$exponent < 0.05 && $exponent > -0.05")" - ''
 done
+
+# What the profile adds to each exit: 32 addresses in turn, without and with times.
+exit_ir()	# TIMES: instructions an exit
+{
+	timeout 120 valgrind --tool=callgrind --toggle-collect=measured --callgrind-out-file="$OUT/callgrind.out" \
+		"$B/bench/profile_ir" 100000 32 "$1" 2>"$OUT/callgrind.err" >/dev/null
+	sed -n 's/.*Collected : *//p' "$OUT/callgrind.err" | awk '{ printf "%.1f", $1 / 100000 }'
+}
+
+counts=$(exit_ir 0) times=$(exit_ir 1)
+value 5b profile "$counts"
+value 5b profile_times "$times"
+row 5b 'exit profile' 'instructions it adds to an exit, callgrind Ir' "$counts" - - - "$times with --profile times=on"
