@@ -125,7 +125,7 @@ START_TEST(nodes)
 	/* The default size was not typed, and typing it is another thing than leaving it out. */
 	refuse("--memory 512M: the nodes of --numa have 2G together", NODES("cpus=1,memory=1G"), "-m", "512M");
 	refuse("--numa: needs a value, KEY=VALUE", "K", "--numa");
-	refuse("--numa size=1G: unknown key; it has cpus, memory, host-node, distance", NODES("size=1G"));
+	refuse("--numa where=1: unknown key; it has cpus, memory, host-node, distance", NODES("where=1"));
 	refuse("--numa 3: unknown key; it has cpus, memory, host-node, distance; a list with commas stands in brackets",
 		"K", "--numa", "cpus=0,3,memory=1G");
 	refuse("--numa cpus=1: given twice", NODES("cpus=1,cpus=1"));
@@ -325,6 +325,61 @@ START_TEST(wrong_options)
 	refuse("-cpu: QEMU's spelling; here it is --cpus", "K", "-cpu", "host");
 	refuse("-netdev: QEMU's spelling; here it is --net", "K", "-netdev", "tap");
 	refuse("-nographic: QEMU's spelling; here it is --serial", "K", "-nographic");
+}
+END_TEST
+
+/* Words of other programs are neither letters with a value nor a riddle. */
+START_TEST(foreign_options)
+{
+	struct guest_config cfg;
+
+	refuse("-no-reboot: QEMU's spelling; leave it out: a reset ends the guest", "K", "-no-reboot");
+	refuse("-nodefaults: QEMU's spelling; leave it out", "K", "-nodefaults");
+	refuse("-no-such-thing: another program's spelling; here things are left out", "K", "-no-such-thing");
+	refuse("-machine: QEMU's spelling; leave it out: there is one machine", "K", "-machine", "q35");
+	refuse("-M: QEMU's spelling; leave it out: there is one machine", "K", "-M", "q35");
+	refuse("--machine: QEMU's spelling", "K", "--machine=q35");
+	refuse("-daemonize: QEMU's spelling; here is none: pinvm stays in the foreground", "K", "-daemonize");
+	refuse("-cdrom: QEMU's spelling; there are only virtio disks: --disk FILE,ro", "K", "-cdrom", "x");
+	refuse("--drive: QEMU's spelling; here it is --disk", "K", "--drive", "file=x");
+	refuse("--nic: QEMU's spelling; here it is --net tap=NAME", "K", "--nic", "tap");
+	refuse("--api-sock: Firecracker's spelling; here a running guest listens at --control", "K", "--api-sock", "x");
+	refuse("--config-file: Firecracker's spelling; here it is --config FILE", "--config-file", "x");
+	refuse("--mem: another program's spelling; here it is --memory", "K", "--mem", "1G");
+	refuse("--tap: another program's spelling; here it is --net tap=NAME", "K", "--tap", "tap0");
+	accept(&cfg, "K", "-nno-reboot", "-dfile");
+	ck_assert_str_eq(cfg.name, "no-reboot");
+	config_free(&cfg);
+}
+END_TEST
+
+START_TEST(foreign_keys)
+{
+	struct guest_config cfg;
+
+	refuse("--net tap0: no key; did you mean tap=tap0?", "K", "-N", "tap0");
+	refuse("--net 3: unknown key; it has tap, fd", "K", "-N", "3");
+	refuse("--net user: no key of pinvm's; there is no network of user space; tools/netns", "K", "-N", "user");
+	refuse("--net bridge=br0: no key of pinvm's; put a tap into the bridge", "K", "-N", "bridge=br0");
+	refuse("--net ifname=tap0: no key of pinvm's; here it is tap=NAME", "K", "-N", "ifname=tap0");
+	refuse("--net vhost=on: no key of pinvm's; leave it out", "K", "-N", "tap=a,vhost=on");
+	refuse("--net queues=2: no key of pinvm's; here it is pairs=N", "K", "-N", "tap=a,queues=2");
+	refuse("--net offlaod=on: unknown key; did you mean offload?", "K", "-N", "tap=a,offlaod=on");
+	refuse("--disk readonly: no key of pinvm's; here it is ro", "K", "-d", "F,readonly");
+	refuse("--disk readonly=on: no key of pinvm's; here it is ro", "K", "-d", "F,readonly=on");
+	refuse("--disk format=raw: no key of pinvm's; leave it out: images are raw", "K", "-d", "F,format=raw");
+	refuse("--disk cache=none: no key of pinvm's; here it is direct", "K", "-d", "F,cache=none");
+	refuse("--disk rw: no key of pinvm's; leave it out", "K", "-d", "F,rw");
+	refuse("--disk file=F: the PATH stands first, by itself", "K", "-d", "file=F,format=raw");
+	refuse("--memory maxmem=4G: no key of pinvm's; leave it out", "K", "-m", "1G,maxmem=4G");
+	refuse("--cpus maxcpus=4: no key of pinvm's; leave it out", "K", "-c", "1,maxcpus=4");
+	refuse("--cpus core=1: unknown key; did you mean cores?", "K", "-c", "1,core=1");
+	accept(&cfg, "K", "-d", "./file=F");
+	ck_assert_str_eq(cfg.disks[0].path, "./file=F");
+	config_free(&cfg);
+	refuse("--report -: would be a file of that name: give /dev/stdout", "K", "--report", "-");
+	refuse("--log -: would be a file of that name", "K", "--log=-");
+	refuse("--serial file=-: would be a file of that name", "K", "--serial", "file=-");
 }
 END_TEST
 
@@ -580,5 +635,5 @@ END_TEST
 
 UNIT_MAIN("options", defaults_are_the_documented_ones, every_spelling_of_an_option, the_kernel,
 	cpus_and_memory, nodes, features_are_whole_names, disks_and_iothreads, switches_and_choices, times,
-	wrong_options, nets, options_of_another_architecture, keys_of_another_architecture,
+	wrong_options, foreign_options, foreign_keys, nets, options_of_another_architecture, keys_of_another_architecture,
 	every_value_of_the_table, random_arguments)

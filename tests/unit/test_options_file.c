@@ -91,6 +91,7 @@ START_TEST(wrong_files)
 	refuse(":2: frob: unknown option", "K", "--config", file("[run]\nfrob = 1\n"));
 	refuse(":2: memry: unknown option; did you mean memory?", "K", "--config",
 		file("[run]\nmemry = 1\n"));
+	refuse(":2: smp: QEMU's spelling; here it is --cpus", "K", "--config", file("[run]\nsmp = 2\n"));
 	refuse(":2: --disk: unknown option", "K", "--config", file("[run]\n--disk = 1\n"));
 	refuse(":3: disk queues=0: must be 1 to 16", "K", "--config", file("[run]\n\ndisk = a,queues=0\n"));
 	refuse(":3: memory 2G: given twice", "K", "--config", file("[run]\nmemory=1G\nmemory=2G\n"));

@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <sys/wait.h>
 
+#include "vmm/options/foreign.h"
+
 /* What a printer writes. The caller frees it. */
 static char *text_of(void (*print)(FILE *))
 {
@@ -58,6 +60,24 @@ START_TEST(the_table_agrees_with_itself)
 				ck_assert_str_ne(key.name, row->keys[j - 1].name);
 		}
 	}
+}
+END_TEST
+
+/* What pinvm knows itself is not called another program's. */
+START_TEST(foreign_words_are_foreign)
+{
+	char here[FOREIGN_MAX];
+
+	for_each_row(row)
+	{
+		ck_assert_msg(!foreign_option(row->name, here, sizeof(here)), "%s: %s", row->name, here);
+		for (unsigned i = 0; i < row->nkeys; i++)
+			ck_assert_msg(!foreign_key(row->name, row->keys[i].name), "%s %s", row->name, row->keys[i].name);
+	}
+	ck_assert_ptr_null(foreign_option("", here, sizeof(here)));
+	ck_assert_ptr_null(foreign_option(" ", here, sizeof(here)));
+	ck_assert_ptr_null(foreign_option("smp cpu", here, sizeof(here)));
+	ck_assert_ptr_eq(foreign_option("smp=2", here, sizeof(here)), here);
 }
 END_TEST
 
@@ -360,6 +380,6 @@ START_TEST(the_plan_with_nodes)
 }
 END_TEST
 
-UNIT_MAIN("options_text", the_table_agrees_with_itself, fields_are_not_shared, help_names_everything,
+UNIT_MAIN("options_text", the_table_agrees_with_itself, foreign_words_are_foreign, fields_are_not_shared, help_names_everything,
 	help_marks_what_is_not_here, man_page_names_everything, completion_names_everything, bash_completes,
 	the_guide_is_true, the_differences_are_told, the_plan, the_plan_with_nodes)

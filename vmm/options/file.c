@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "vmm/log.h"
+#include "vmm/options/foreign.h"
 #include "vmm/options/options.h"
 #include "vmm/options/parse.h"
 
@@ -83,9 +84,11 @@ static int join(struct file *f, const char *value)
 static int unknown(struct file *f, const char *name)
 {
 	const char *near = options_nearest(name, &opt_table[0].name, opt_rows, sizeof(opt_table[0]));
-	char what[160];
+	char what[320], here[FOREIGN_MAX];
 
-	if (near)
+	if (foreign_option(name, here, sizeof(here)))
+		snprintf(what, sizeof(what), "%.60s: %s", name, here);
+	else if (near)
 		snprintf(what, sizeof(what), "%.60s: unknown option; did you mean %s?", name, near);
 	else
 		snprintf(what, sizeof(what), "%.60s: unknown option; write long options without their dashes",

@@ -207,7 +207,7 @@ static int set_choice(const struct opt_key *key, void *base, const char *text, c
 		if (!opt_choice_here(key, i))
 			return snprintf(why, n, "does not exist on %s: %s", arch_name(), key->only->why), -EINVAL;
 		if (arg) {
-			struct opt_key path = {.type = OPT_STRING, .min = key->min, .max = key->max};
+			struct opt_key path = {.type = OPT_STRING, .min = key->min, .max = key->max, .check = key->check};
 
 			ret = set_string(&path, (char **)((char *)base + key->arg_at), text + len, why, n);
 		}

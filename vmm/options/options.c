@@ -14,6 +14,7 @@
 #include "arch/arch.h"
 #include "version.h"
 #include "vmm/log.h"
+#include "vmm/options/foreign.h"
 #include "vmm/options/parse.h"
 #include "vmm/options/values.h"
 
@@ -90,7 +91,7 @@ static unsigned distance(const char *a, const char *b)
 
 const char *options_nearest(const char *typed, const void *names, size_t n, size_t stride)
 {
-	unsigned best = 1 + strlen(typed) / 3;
+	unsigned best = 1 + strlen(typed) / 4;
 	const char *found = NULL;
 
 	for (size_t i = 0; i < n; i++) {
@@ -176,22 +177,43 @@ static int find_key(const struct opt_row *row, char *item, char **value)
 	return -1;
 }
 
+/* A name alone where a key stands: it is a tap's, as a rule. */
+static bool is_tap(const struct opt_given *g, const char *item, const char *value)
+{
+	return !strcmp(g->row->name, "net") && !value && !strcmp(g->value, item) && isalpha((unsigned char)*item) &&
+	       strlen(item) < 16 && !value_name(item);
+}
+
+static int unknown_key(const struct opt_given *g, const char *item, const char *value)
+{
+	const struct opt_row *row = g->row;
+	const char *here = foreign_key(row->name, item);
+	const char *near = options_nearest(item, &row->keys[0].name, row->nkeys, sizeof(row->keys[0]));
+	char keys[256];
+
+	if (here)
+		return refuse(g, item, value, "no key of pinvm's; %s", here);
+	if (is_tap(g, item, value))
+		return refuse(g, item, value, "no key; did you mean tap=%s?", item);
+	if (near)
+		return refuse(g, item, value, "unknown key; did you mean %s?", near);
+	list_keys(row, keys, sizeof(keys));
+	return refuse(g, item, value, "unknown key; it has %s%s", keys,
+		!value && isdigit((unsigned char)*item) ? "; a list with commas stands in brackets, [0,2-3]" : "");
+}
+
 static int apply_item(const struct opt_given *g, void *base, char *item, uint64_t *seen)
 {
 	const struct opt_row *row = g->row;
-	char *value, keys[256];
 	const struct opt_key *key;
+	char *value;
 	int i;
 
 	if (!*item)
 		return refuse(g, NULL, g->value, "an empty item between commas");
 	i = find_key(row, item, &value);
-	if (i < 0) {
-		list_keys(row, keys, sizeof(keys));
-		return refuse(g, item, value, "unknown key; it has %s%s", keys,
-			!value && isdigit((unsigned char)*item) ? "; a list with commas stands in brackets, [0,2-3]"
-								: "");
-	}
+	if (i < 0)
+		return unknown_key(g, item, value);
 	key = &row->keys[i];
 	if (!opt_key_here(key))
 		return refuse(g, item, value, "does not exist on %s: %s", arch_name(), key->why);
@@ -281,16 +303,22 @@ static bool is_option(const char *arg)
 
 static int unknown(const char *arg)
 {
-	char name[64], text[SHOWN + 4];
-	const char *near = NULL;
+	char name[64], text[SHOWN + 4], here[FOREIGN_MAX];
+	const char *word, *near = NULL;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
+	word = name + strspn(name, "-");
+	shown(name, text, sizeof(text));
+	if (foreign_option(word, here, sizeof(here))) {
+		log_err("%s: %s", text, here);
+		return -EINVAL;
+	}
 	if (!strncmp(name, "--", 2))
-		near = options_nearest(name + 2, &opt_table[0].name, opt_rows, sizeof(opt_table[0]));
+		near = options_nearest(word, &opt_table[0].name, opt_rows, sizeof(opt_table[0]));
 	if (near)
-		log_err("%s: unknown option; did you mean --%s?", shown(name, text, sizeof(text)), near);
+		log_err("%s: unknown option; did you mean --%s?", text, near);
 	else
-		log_err("%s: unknown option; `pinvm run --help` lists them", shown(name, text, sizeof(text)));
+		log_err("%s: unknown option; `pinvm run --help` lists them", text);
 	return -EINVAL;
 }
 
@@ -352,30 +380,18 @@ static int take_long(struct argv *a, const char *arg)
 	return row ? take(a, row, eq ? eq + 1 : NULL) : unknown(arg);
 }
 
-/* A word QEMU has an option of: with one dash it would be read as letters, to no good end. */
-static const struct opt_row *find_qemu(const char *word)
-{
-	char with[48];
-	const struct opt_row *row = opt_find(word);
-
-	if (row)
-		return row;
-	snprintf(with, sizeof(with), " %s ", word);
-	for (unsigned i = 0; i < opt_rows; i++)
-		if (opt_table[i].qemu && strstr(opt_table[i].qemu, with))
-			return &opt_table[i];
-	return NULL;
-}
-
 /* -c4, -c 4, -vv */
 static int take_short(struct argv *a, const char *arg)
 {
-	const struct opt_row *qemu = arg[2] ? find_qemu(arg + 1) : NULL;
+	char here[FOREIGN_MAX];
 
-	if (qemu) {
-		log_err("%s: QEMU's spelling; here it is --%s", arg, qemu->name);
+	/* Words, not letters: those would be read to no good end, as in -n o-reboot. */
+	if (arg[2] && opt_find(arg + 1)) {
+		log_err("%s: QEMU's spelling; here it is --%s", arg, arg + 1);
 		return -EINVAL;
 	}
+	if (arg[2] && foreign_option(arg + 1, here, sizeof(here)))
+		return unknown(arg);
 	for (const char *p = arg + 1; *p; p++) {
 		const struct opt_row *row = find_letter(*p);
 		bool valued = row && (row->value.meta || row->nkeys);

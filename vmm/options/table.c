@@ -112,6 +112,19 @@ static const char *check_distance(const char *text)
 	return nodes_parse_distance(text, to);
 }
 
+/* Nobody has a file of that name on purpose. */
+static const char *check_output(const char *text)
+{
+	return strcmp(text, "-") ? NULL : "would be a file of that name: give /dev/stdout, or ./- if that is meant";
+}
+
+static const char *check_image(const char *text)
+{
+	if (strncmp(text, "file=", 5) && strncmp(text, "path=", 5))
+		return NULL;
+	return "the PATH stands first, by itself: leave out what is before it, or write ./ before a file of such a name";
+}
+
 /* A key: its name, what stands for its value in the help, the help, then one of the types above. */
 static const struct opt_key cpu_keys[] = {
 	{"sockets", "N", "sockets the guest sees", UINT(G, cpus.sockets, 1, 255, 0)},
@@ -260,13 +273,11 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "NAME", "what to call this guest (default pinvm-PID)", NAME(G, name, 64)}},
 
 	{.name = "cpus",
-		.qemu = " smp cpu ",
 		.letter = 'c',
 		.group = "CPUs and memory",
 		.value = {NULL, "N", "number of vCPUs", UINT(G, cpus.count, 1, 255, 1)},
 		KEYS(cpu_keys)},
 	{.name = "memory",
-		.qemu = " object mem-path ",
 		.letter = 'm',
 		.value = {NULL, "SIZE", "guest RAM (default 512M), or what --numa adds up to; a bare number is MiB",
 			SIZE(G, memory.size, CONFIG_MEMORY_MIN, CONFIG_MEMORY_MAX, 0)},
@@ -313,7 +324,6 @@ const struct opt_row opt_table[] = {
 		KEYS(kvm_keys)},
 
 	{.name = "disk",
-		.qemu = " drive blockdev hda hdb device ",
 		.letter = 'd',
 		.group = "Devices",
 		.flags = OPT_REPEAT,
@@ -321,10 +331,9 @@ const struct opt_row opt_table[] = {
 		.size = sizeof(D),
 		.value_at = offsetof(D, path),
 		.value = {NULL, "PATH", "virtio disk on a raw image or block device", .type = OPT_STRING,
-			.at = AT(G, disks, D *), .min = 1, .max = PATH_MAX - 1},
+			.at = AT(G, disks, D *), .min = 1, .max = PATH_MAX - 1, .check = check_image},
 		KEYS(disk_keys)},
 	{.name = "net",
-		.qemu = " netdev nic ",
 		.letter = 'N',
 		.flags = OPT_REPEAT,
 		.count_at = AT(G, nnets, unsigned),
@@ -345,11 +354,10 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "pci|mmio", "how the guest reaches virtio devices",
 			CHOICE(G, transport, transport_names)}},
 	{.name = "serial",
-		.qemu = " nographic display vga chardev ",
 		.value = {NULL, "stdio|off|pty|file=PATH|socket=PATH",
 			"the serial port; stdio: Ctrl-A x ends, Ctrl-A h helps",
 			CHOICE(G, serial, serial_names), .arg_at = AT(G, serial_path, char *), .min = 1,
-			.max = PATH_MAX - 1}},
+			.max = PATH_MAX - 1, .check = check_output}},
 	{.name = "debug-exit",
 		.arch = "x86",
 		.why = "it is an I/O port",
@@ -367,27 +375,25 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "exit|restart", "what a guest's reset does",
 			CHOICE(G, on_reset, on_reset_names)}},
 	{.name = "control",
-		.qemu = " monitor qmp ",
 		.value = {NULL, "PATH|off", "the socket for pinvm ctl; without: one by the guest's name",
 			STRING(G, control, 1, PATH_MAX - 1), .check = check_control}},
 	{.name = "force", .value = {NULL, NULL, "turn refusals that allow it into warnings", BOOL(G, force)}},
 	{.name = "dry-run", .value = {NULL, NULL, "print what would be done, and end", BOOL(G, dry_run)}},
 	{.name = "report",
 		.value = {NULL, "FILE.json", "write how it ended, as JSON",
-			STRING(G, report, 1, PATH_MAX - 1)}},
+			STRING(G, report, 1, PATH_MAX - 1), .check = check_output}},
 	{.name = "profile",
 		.value = {NULL, NULL, "what the report says of exits, beside their counts", .type = OPT_NONE},
 		KEYS(profile_keys)},
 	{.name = "log",
 		.value = {NULL, "FILE", "messages go there instead of stderr",
-			STRING(G, log, 1, PATH_MAX - 1)}},
+			STRING(G, log, 1, PATH_MAX - 1), .check = check_output}},
 	{.name = "verbose",
 		.letter = 'v',
 		.flags = OPT_REPEAT,
 		.value = {NULL, NULL, "more messages; twice: still more", .type = OPT_COUNT,
 			.at = AT(G, verbose, unsigned)}},
 	{.name = "config",
-		.qemu = " readconfig ",
 		.flags = OPT_OUTSIDE,
 		.value = {NULL, "FILE", "read options from FILE; those on the command line win",
 			.type = OPT_STRING, .min = 1, .max = PATH_MAX - 1}},

@@ -43,7 +43,7 @@ struct opt_key {
 	size_t at;     /* offset in guest_config, or in the element of a repeatable option */
 	size_t arg_at; /* OPT_CHOICE: char * that takes ARG of a name written "name=ARG" */
 	uint64_t min, max, def;
-	const char *(*check)(const char *text); /* OPT_STRING: NULL, or why the text is refused */
+	const char *(*check)(const char *text); /* OPT_STRING, and ARG of OPT_CHOICE: NULL, or why the text is refused */
 	bool pow2;
 	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
 	const char *const *names;    /* NULL at the end */
@@ -61,8 +61,6 @@ enum opt_flags {
 struct opt_row {
 	const char *name;
 	char letter;	   /* 0: none */
-	const char *qemu;  /* words for it on QEMU's command line, a blank around each; beside its own name
-			      with one dash */
 	const char *group; /* heading that starts here in the help */
 	const char *arch;  /* NULL: every architecture; else arch_name() of the one that has it */
 	const char *why;   /* reason why others lack it */
