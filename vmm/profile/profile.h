@@ -2,9 +2,9 @@
 /*
  * The exit profile of one vCPU: its returns from KVM_RUN by what the guest reached for (port, address, MSR,
  * hypercall), and, where that was asked for, how long the handlers took. The vCPU's thread is the only
- * writer, with relaxed atomics on cache lines of its own: no lock, no allocation, no system call. Any thread
- * reads while it runs; numbers read together may be a few exits apart. A guest that restarts goes on
- * counting.
+ * writer, with relaxed atomics on cache lines of its own: no lock, no allocation, and no system call where
+ * the clock needs none. Any thread reads while it runs; numbers read together may be a few exits apart, and
+ * of times what is not over yet is missing. A guest that restarts goes on counting.
  */
 #ifndef PINVM_PROFILE_H
 #define PINVM_PROFILE_H
