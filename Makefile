@@ -6,6 +6,14 @@ VERSION := 0.1.0
 
 HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 ARCH ?= $(HOST_ARCH)
+# Other projects' spellings, too, and from the environment: kernel builds want ARCH=x86_64 there.
+override ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86,$(patsubst x86_64,x86,$(or $(strip $(ARCH)),$(HOST_ARCH)))))
+ifneq ($(words $(filter x86 arm64,$(ARCH)) $(ARCH)),2)
+$(error ARCH=$(ARCH): there are ARCH=x86 and ARCH=arm64)
+endif
+ifeq ($(ARCH)$(filter x86,$(HOST_ARCH)),x86)
+$(error ARCH=x86: on a machine of $(HOST_ARCH) there is ARCH=$(HOST_ARCH) only)
+endif
 # The compiler for arm64 that tools/setup installs needs not be named.
 ifeq ($(origin CROSS_COMPILE)$(filter-out $(HOST_ARCH),$(ARCH)),undefinedarm64)
 CROSS_COMPILE := $(if $(shell command -v aarch64-linux-gnu-gcc),aarch64-linux-gnu-)
