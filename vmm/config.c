@@ -194,6 +194,20 @@ static int check_disk(const struct guest_config *cfg, const struct disk_config *
 	return ret ? ret : check_burst("--disk", disk->path, "iops", disk->iops, disk->iops_burst);
 }
 
+static int check_mac(const struct guest_config *cfg, const struct net_config *net)
+{
+	static const uint8_t none[6];
+	const uint8_t *m = net->mac;
+
+	for (const struct net_config *other = cfg->nets; memcmp(m, none, 6) != 0 && other < net; other++)
+		if (!memcmp(other->mac, m, 6)) {
+			log_err("--net mac=%02x:%02x:%02x:%02x:%02x:%02x: given twice; each device needs an address of its own",
+				m[0], m[1], m[2], m[3], m[4], m[5]);
+			return -EINVAL;
+		}
+	return 0;
+}
+
 static int check_net(const struct guest_config *cfg, const struct net_config *net)
 {
 	const char *which;
@@ -214,7 +228,9 @@ static int check_net(const struct guest_config *cfg, const struct net_config *ne
 		return -EINVAL;
 	}
 	which = net->tap ? net->tap : net->fd;
-	ret = check_burst("--net", which, "bps", net->bps, net->bps_burst);
+	ret = check_mac(cfg, net);
+	if (!ret)
+		ret = check_burst("--net", which, "bps", net->bps, net->bps_burst);
 	return ret ? ret : check_burst("--net", which, "pps", net->pps, net->pps_burst);
 }
 

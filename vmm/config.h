@@ -70,7 +70,7 @@ struct disk_config {
 struct net_config {
 	char *tap;           /* name of the interface */
 	char *fd;            /* open descriptors of a tap, one a pair: a list as typed */
-	uint8_t mac[6];      /* zeros: derived from the tap's and the host's name */
+	uint8_t mac[6];      /* zeros: derived from the machine-id and the host's and the tap's name */
 	unsigned pairs;      /* 1.. */
 	unsigned queue_size; /* power of two */
 	enum tristate offload; /* default: on */

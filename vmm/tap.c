@@ -82,16 +82,22 @@ static int refuse_attach(const struct tap *tap, unsigned pairs, int err)
 {
 	switch (err) {
 	case -EPERM:
-		log_err("--net tap=%s: not yours, or there is none and making one takes CAP_NET_ADMIN: ip "
-			"tuntap add %s mode "
-			"tap%s user $USER",
-			tap->name, tap->name, tap->private.multi ? " multi_queue" : "");
+		if (tap->made)
+			log_err("--net tap=%s: there is none, and making one takes CAP_NET_ADMIN; as root: ip tuntap add "
+				"%s mode tap%s user %u",
+				tap->name, tap->name, tap->private.multi ? " multi_queue" : "", (unsigned)getuid());
+		else
+			log_err("--net tap=%s: it belongs to another user or group; take another, or have root make it "
+				"anew: ip tuntap add %s mode tap%s user %u",
+				tap->name, tap->name, tap->private.multi ? " multi_queue" : "", (unsigned)getuid());
 		break;
 	case -EBUSY:
 		log_err("--net tap=%s: another program has it open", tap->name);
 		break;
 	case -EINVAL:
-		if (tap->private.multi)
+		if (tap->made)
+			log_err("--net tap=%s: Linux lets no interface have that name", tap->name);
+		else if (tap->private.multi)
 			log_err("--net tap=%s,pairs=%u: it is no tap with several queues: ip tuntap add %s "
 				"mode tap "
 				"multi_queue",
@@ -119,6 +125,8 @@ static int open_device(struct tap *tap)
 	}
 	if (errno == ENOENT || errno == ENODEV)
 		return log_errno(-errno, "--net tap=%s: " DEVICE " (modprobe tun)", tap->name);
+	if (errno == EACCES || errno == EPERM)
+		return log_errno(-errno, "--net tap=%s: " DEVICE " (as root: chmod 666 " DEVICE ", as on most systems)", tap->name);
 	return log_errno(-errno, "--net tap=%s: " DEVICE, tap->name);
 }
 

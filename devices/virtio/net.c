@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "devices/virtio/net_priv.h"
+#include "vmm/hostfile.h"
 #include "vmm/log.h"
 
 #define CONFIG_LEN  offsetof(struct virtio_net_config, rss_max_key_size)
@@ -138,21 +139,26 @@ static void fill_config(struct net *net, const struct net_config *cfg)
 	net->dev.config_len = CONFIG_LEN;
 }
 
-/*
- * An address nobody gave: of the tap's name and the host's, so that it is the same each time, and another one
- * for each tap of a host and for each host of a network (locally administered).
- */
-static void derive_mac(uint8_t mac[6], const char *tap)
+void net_default_mac(uint8_t mac[6], const char *machine, const char *host, const char *tap)
 {
-	char text[128], host[65] = "";
+	char text[256];
 	uint64_t h;
 
-	gethostname(host, sizeof(host) - 1);
-	snprintf(text, sizeof(text), "%s/%s", host, tap);
+	snprintf(text, sizeof(text), "%s/%s/%s", machine, host, tap);
 	h = hash_text(text);
 	mac[0] = 0x02;
 	for (unsigned i = 1; i < 6; i++)
 		mac[i] = h >> (8 * i);
+}
+
+/* Machines are cloned with their names, and containers of one machine have its machine-id or none: both count. */
+static void derive_mac(uint8_t mac[6], const char *tap)
+{
+	char machine[64], host[65] = "";
+
+	hostfile_text("", "/etc/machine-id", machine, sizeof(machine)); /* "" where there is none */
+	gethostname(host, sizeof(host) - 1);
+	net_default_mac(mac, machine, host, tap);
 }
 
 /* ---- pairs ---- */
@@ -288,7 +294,9 @@ static void link_changed(struct tap *tap, enum tap_link was)
 	struct net *net = container_of(tap, struct net, tap);
 	bool up = tap->link == TAP_UP;
 
-	log_info("%s: tap %s is %s", net->dev.name, tap->name,
+	/* Cables are pulled on purpose; taps go with the program that made them, or by mistake. */
+	log_line((tap->link == TAP_GONE || was == TAP_GONE) && log_few(&net->said) ? LOG_NOTICE : LOG_INFO, "%s: tap %s is %s",
+		net->dev.name, tap->name,
 		up			? "up"
 		: tap->link == TAP_DOWN ? "down"
 					: "gone");

@@ -104,6 +104,7 @@ struct net {
 	unsigned nmac;
 	struct iovec *ctrl_iov; /* [queue_max] */
 	uint8_t own_mac[6];	/* at power-on */
+	atomic_uint said;	/* that the tap went or came back */
 };
 
 #define NET_RX_CSUM (1u << 30)
@@ -140,6 +141,12 @@ int net_pair_watch_anew(struct net_pair *pair); /* ... and of what it is now, to
 int net_pair_watch(struct net_pair *pair);
 /* Any thread: look at both queues again. */
 void net_pair_nudge(struct net_pair *pair);
+
+/*
+ * An address nobody gave, made of /etc/machine-id and of the names of host and tap, so that it is the same each time, and
+ * another one for each tap of a host and for each host of a network (locally administered).
+ */
+void net_default_mac(uint8_t mac[6], const char *machine, const char *host, const char *tap);
 
 int net_ctrl_kick(struct net *net);
 /* As after a reset: everything passes. */

@@ -388,6 +388,30 @@ static void config_says(struct net_config cfg, unsigned mtu, uint32_t speed, uin
 	destroy();
 }
 
+static uint64_t default_mac(const char *machine, const char *host, const char *tap)
+{
+	uint8_t mac[6];
+	uint64_t n = 0;
+
+	net_default_mac(mac, machine, host, tap);
+	ck_assert_msg((mac[0] & 3) == 2, "an address of our own, of one station");
+	memcpy(&n, mac, sizeof(mac));
+	return n;
+}
+
+START_TEST(an_address_that_nobody_gave)
+{
+	const char *const id = "0123456789abcdef0123456789abcdef", *const other = "0123456789abcdef0123456789abcdee";
+	uint64_t mac = default_mac(id, "host", "tap0");
+
+	ck_assert_uint_eq(default_mac(id, "host", "tap0"), mac);
+	ck_assert_uint_ne(default_mac(id, "host", "tap1"), mac);
+	ck_assert_uint_ne(default_mac(id, "tsoh", "tap0"), mac);
+	ck_assert_msg(default_mac(other, "host", "tap0") != mac, "a clone that got an id of its own");
+	ck_assert_uint_ne(default_mac("", "host", "tap0"), mac);
+}
+END_TEST
+
 START_TEST(what_the_configuration_says)
 {
 	config_says((struct net_config){0}, 1500, UINT32_MAX, 0xff);
@@ -528,5 +552,5 @@ UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_slow_driver_is
 	pairs_share_the_limit, what_the_tap_cannot_give_is_dropped, a_failing_tap_is_not_asked_again,
 	the_link_goes_and_comes, a_driver_that_did_not_ask_is_not_told,
 	a_guest_that_starts_while_the_tap_is_gone, news_ends_with_the_driver, no_watch_no_frames,
-	what_the_configuration_says, offloads_are_those_of_the_tap, any_set_of_offloads_starts,
+	an_address_that_nobody_gave, what_the_configuration_says, offloads_are_those_of_the_tap, any_set_of_offloads_starts,
 	features_need_others, creation_that_fails_leaves_nothing, any_allocation_may_fail)
