@@ -208,10 +208,33 @@ static int check_mac(const struct guest_config *cfg, const struct net_config *ne
 	return 0;
 }
 
+/* A descriptor for each pair, and for no other device. */
+static int check_fds(const struct guest_config *cfg, const struct net_config *net)
+{
+	cpu_set_t fds, others;
+
+	if (value_cpulist(net->fd, &fds, sizeof(fds)) || CPU_COUNT(&fds) != (int)net->pairs) {
+		if (CPU_COUNT(&fds) > (int)net->pairs)
+			log_err("--net fd=%s: a pair of queues for each descriptor: add pairs=%d", net->fd, CPU_COUNT(&fds));
+		else
+			log_err("--net fd=%s: pairs=%u needs as many descriptors", net->fd, net->pairs);
+		return -EINVAL;
+	}
+	for (const struct net_config *other = cfg->nets; other < net; other++) {
+		if (!other->fd || value_cpulist(other->fd, &others, sizeof(others)))
+			continue;
+		CPU_AND(&others, &others, &fds);
+		if (CPU_COUNT(&others)) {
+			log_err("--net fd=%s: given twice; each device needs descriptors of its own", net->fd);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check_net(const struct guest_config *cfg, const struct net_config *net)
 {
 	const char *which;
-	cpu_set_t fds;
 	int ret;
 
 	if (!net->tap == !net->fd) {
@@ -223,10 +246,9 @@ static int check_net(const struct guest_config *cfg, const struct net_config *ne
 			log_err("--net tap=%s: given twice; each device needs a tap of its own", net->tap);
 			return -EINVAL;
 		}
-	if (net->fd && (value_cpulist(net->fd, &fds, sizeof(fds)) || CPU_COUNT(&fds) != (int)net->pairs)) {
-		log_err("--net fd=%s: pairs=%u needs as many descriptors", net->fd, net->pairs);
-		return -EINVAL;
-	}
+	ret = net->fd ? check_fds(cfg, net) : 0;
+	if (ret)
+		return ret;
 	which = net->tap ? net->tap : net->fd;
 	ret = check_mac(cfg, net);
 	if (!ret)

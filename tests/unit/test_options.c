@@ -401,6 +401,11 @@ START_TEST(nets)
 	refuse("--net: needs tap=NAME or fd=N", "K", "-N", "mtu=1500");
 	refuse("--net: tap= and fd= exclude each other", "K", "-N", "tap=a,fd=3");
 	refuse("--net fd=3: pairs=2 needs as many descriptors", "K", "-N", "fd=3,pairs=2");
+	refuse("--net fd=[3,4]: a pair of queues for each descriptor: add pairs=2", "K", "-N", "fd=[3,4]");
+	refuse("--net fd=[3,3]: a descriptor stands there twice", "K", "-N", "fd=[3,3],pairs=2");
+	refuse("--net fd=3: given twice; each device needs descriptors of its own", "K", "-N", "fd=3", "-N", "fd=3");
+	refuse("--net fd=[4,3]: given twice", "K", "-N", "fd=3", "-N", "fd=[4,3],pairs=2");
+	refuse("--net fd=3-4: not a descriptor", "K", "-N", "fd=3-4,pairs=2");
 	refuse("--net fd=x: not a descriptor, or a list of them: write it as 3 or [3,4]", "K", "-N", "fd=x");
 	refuse("--net tap=abcdefghijklmnop: must be at most 15 characters", "K", "-N", "tap=abcdefghijklmnop");
 	refuse("--net mac=02:00:00:00:00: not an Ethernet address", "K", "-N", "tap=a,mac=02:00:00:00:00");
@@ -427,7 +432,7 @@ START_TEST(options_of_another_architecture)
 	struct guest_config cfg;
 
 	arch = "arm64";
-	refuse("--debug-exit: does not exist on arm64: it is an I/O port", "K", "--debug-exit");
+	refuse("--debug-exit: does not exist on arm64: there are no I/O ports", "K", "--debug-exit");
 	refuse("--exits: does not exist on arm64: ", "K", "--exits", "hlt=off");
 	accept(&cfg, "K", "--irqchip", "its");
 	ck_assert_int_eq(cfg.irqchip, IRQCHIP_ITS);

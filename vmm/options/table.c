@@ -180,11 +180,17 @@ static const char *check_ifname(const char *text)
 	return NULL;
 }
 
+/* Plain numbers: neither ranges nor what CPU lists leave out. */
 static const char *check_fds(const char *text)
 {
 	cpu_set_t set;
+	int n = 1;
 
-	return value_cpulist(text, &set, sizeof(set)) ? "not a descriptor, or a list of them: write it as 3 or [3,4]" : NULL;
+	if (strpbrk(text, "-^") || value_cpulist(text, &set, sizeof(set)))
+		return "not a descriptor, or a list of them: write it as 3 or [3,4]";
+	for (const char *p = text; *p; p++)
+		n += *p == ',';
+	return CPU_COUNT(&set) == n ? NULL : "a descriptor stands there twice; each pair needs its own";
 }
 
 static const char *check_names(const char *text)
@@ -360,7 +366,7 @@ const struct opt_row opt_table[] = {
 			.max = PATH_MAX - 1, .check = check_output}},
 	{.name = "debug-exit",
 		.arch = "x86",
-		.why = "it is an I/O port",
+		.why = "there are no I/O ports",
 		.value = {NULL, NULL, "V to port 0xf4: pinvm ends with status V * 2 + 1",
 			BOOL(G, debug_exit)}},
 
