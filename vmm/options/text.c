@@ -25,7 +25,7 @@ static void describe(const struct opt_key *key, char *out, size_t n)
 		*dfl ? ")" : "");
 	len = strlen(out);
 	if (key->arch)
-		snprintf(out + len, n - len, opt_key_here(key) ? "; %s only" : "; not on %s", arch_name());
+		snprintf(out + len, n - len, "; %s only", key->arch);
 }
 
 /* The whole of a row's description: its plain value, then what holds for the row. */
@@ -38,7 +38,7 @@ static void describe_row(const struct opt_row *row, char *out, size_t n)
 	if (row->flags & OPT_REPEAT)
 		len += snprintf(out + len, n - len, "; may be repeated");
 	if (!opt_here(row))
-		snprintf(out + len, n - len, "; not on %s, where %s", arch_name(), row->why);
+		snprintf(out + len, n - len, "; %s only (%s: %s)", row->arch, arch_name(), row->why);
 	else if (row->arch)
 		snprintf(out + len, n - len, "; %s only", row->arch);
 }
@@ -49,7 +49,7 @@ static void describe_only(const struct opt_only *only, char *out, size_t n)
 	if (!strcmp(only->arch, arch_name()))
 		snprintf(out, n, "%s; %s only", only->help, only->arch);
 	else
-		snprintf(out, n, "not on %s, where %s", arch_name(), only->why);
+		snprintf(out, n, "%s only (%s: %s)", only->arch, arch_name(), only->why);
 }
 
 /* "VALUE[,KEY...]" as it follows the option's name; empty for a bare option. */
@@ -241,7 +241,9 @@ void options_completion(FILE *out, void (*ctl_words)(FILE *out))
 	      "\t[[ $line == *[[:space:]] ]] && typed+=('')\n"
 	      "\tcur=${typed[-1]} prev=${typed[-2]-}\n"
 	      "\tif ((${#typed[@]} == 2)); then\n"
-	      "\t\tCOMPREPLY=($(compgen -W \"run ctl list help version --help --version\" -- \"$cur\"))\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"run ctl list help version completion --help --version\" -- \"$cur\"))\n"
+	      "\t\treturn\n\tfi\n\tif ((${#typed[@]} == 3)) && [[ ${typed[1]} == completion ]]; then\n"
+	      "\t\tCOMPREPLY=($(compgen -W bash -- \"$cur\"))\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tif [[ ${typed[1]} == ctl ]]; then\n"
