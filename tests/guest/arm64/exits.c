@@ -153,7 +153,7 @@ static void read_tree(const uint8_t *fdt, struct facts *facts)
 static void holes(void)
 {
 	static const uint64_t hole[] = {0x0, 0x00fffff8, 0x01001000, 0x01011000, 0x01fffff8, 0x02020000,
-		0x08000000, 0x10000000, 0x2ffffff8, 0x3efffff8, 0x3f100000, 0x3ffffff8, 0x200000000};
+		0x08000000, 0x10000000, 0x2ffffff8, 0x3efffff8, 0x3f100000, 0x3ffffff8, 0x60000000, 0x80000000, 0xfffffff8};
 
 	for (unsigned i = 0; i < sizeof(hole) / sizeof(hole[0]); i++) {
 		uint64_t at = hole[i];
