@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,6 +111,30 @@ START_TEST(by_name)
 	ck_assert_int_eq(names_claim(&two, "vm2", NULL), 0);
 	release(&two);
 	release(&one);
+	end();
+}
+END_TEST
+
+/* Others may look at it, as at what systemd makes: then they may not any more, and who locked it is not waited for. */
+START_TEST(a_directory_others_see)
+{
+	struct names_claim claim;
+	struct stat st;
+	int fd;
+
+	begin();
+	ck_assert_int_eq(mkdir(at("pinvm"), 0755), 0);
+	ck_assert_int_eq(chmod(at("pinvm"), 0755), 0);
+	fd = open(at("pinvm"), O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	ck_assert_int_eq(names_claim(&claim, "vm", NULL), -EAGAIN);
+	logged("error: --name vm: another process holds a lock on ");
+	ck_assert_int_eq(claim.fd, -1);
+	close(fd);
+	ck_assert_int_eq(stat(at("pinvm"), &st), 0);
+	ck_assert_uint_eq(st.st_mode, S_IFDIR | 0700);
+	ck_assert_int_eq(names_claim(&claim, "vm", NULL), 0);
+	release(&claim);
 	end();
 }
 END_TEST
@@ -294,4 +319,4 @@ START_TEST(other_users)
 }
 END_TEST
 
-UNIT_MAIN("control names", by_name, from_the_dead, elsewhere, in_the_way, no_directory, too_deep, other_users)
+UNIT_MAIN("control names", by_name, a_directory_others_see, from_the_dead, elsewhere, in_the_way, no_directory, too_deep, other_users)

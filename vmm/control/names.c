@@ -10,11 +10,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 
-#define BACKLOG 16
+#define BACKLOG	      16
+#define LOCK_TRIES    200
+#define LOCK_PAUSE_NS 10000000 /* 2 s in all */
 
 /* A directory that only this user writes to: whoever else could would have the guests' names. */
 static int own_directory(const char *path, bool make)
@@ -29,10 +32,25 @@ static int own_directory(const char *path, bool make)
 	}
 	if (fd < 0)
 		return -errno;
-	if (!fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 0022))
+	/* Who may read it could hold the lock; systemd makes such ones. */
+	if (!fstat(fd, &st) && st.st_uid == geteuid() && !(st.st_mode & 0022) &&
+		(!make || !(st.st_mode & 0077) || !fchmod(fd, 0700)))
 		return fd;
 	close(fd);
 	return -EPERM;
+}
+
+/* One starter at a time, each in a moment; nobody is waited for who keeps it. 0 or -errno. */
+static int lock_directory(int fd)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+
+	for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
 }
 
 int names_open(char *dir, size_t n, bool make)
@@ -166,7 +184,9 @@ int names_claim(struct names_claim *claim, const char *name, const char *path)
 		return path ? listen_at(claim, path) : 0;
 	}
 	/* One at a time: a socket that is bound and does not listen yet looks stale. */
-	err = flock(fd, LOCK_EX) ? log_errno(-errno, "%s: a lock", dir) : claim_in(claim, dir, name, path);
+	err = lock_directory(fd);
+	err = err ? log_errno(err, "--name %s: another process holds a lock on %s", name, dir)
+		  : claim_in(claim, dir, name, path);
 	close(fd);
 	if (!err)
 		return 0;
