@@ -59,6 +59,8 @@ static int pause_guest(struct control_call *call)
 {
 	int err = living(call);
 
+	if (!err && call->guest->stop_asked)
+		err = fails(call, -ESHUTDOWN, "pause: the guest is being stopped");
 	if (!err)
 		guest_pause(call->guest);
 	return err;
@@ -115,7 +117,7 @@ const struct control_command control_table[] = {
 	{"stop", "power button, and the end after the time of --grace; a second time at once",
 		.arg = {{"grace", "another time to power off in; 0: at once"}}, .run = stop},
 	{"reset", "power-on state, and on from there, whatever --on-reset says", .run = reset},
-	{"report", "what --report would say of the guest now", .run = report},
+	{"report", "what --report would say of the guest now; where threads and memory are, as at the start", .run = report},
 };
 
 const unsigned control_commands = COUNT(control_table);
