@@ -39,7 +39,8 @@ static const struct foreign qemu[] = {
 	{" cdrom fda fdb mtdblock sd pflash ", "there are only virtio disks: --disk FILE,ro"},
 	{" bios boot option-rom fw_cfg shim no-fd-bootchk ", NONE "there is no firmware; give a kernel"},
 	{" dtb ", NONE "the device tree is made by pinvm"},
-	{" monitor mon qmp qmp-pretty S ", IT_IS "--control PATH"},
+	{" monitor mon qmp qmp-pretty ", IT_IS "--control PATH"},
+	{" S ", NONE "a guest starts at once; pinvm ctl NAME pause"},
 	{" gdb s ", NONE "no debugger attaches to a guest"},
 	{" daemonize ", NONE "pinvm stays in the foreground; a shell's & or systemd-run puts it elsewhere"},
 	{" pidfile ", NONE "pinvm stays in the foreground; a shell's $! is its pid"},
@@ -50,7 +51,7 @@ static const struct foreign qemu[] = {
 	{" incoming loadvm only-migratable ", NONE "a guest is neither saved nor moved"},
 	{" fsdev virtfs ", NONE "no directories are shared; --disk takes images"},
 	{" usb usbdevice audio audiodev soundhw balloon tpmdev iscsi ", NONE "there are disks, networks and an entropy device"},
-	{" sandbox run-with runas chroot ", NONE "pinvm gives up its privileges by itself"},
+	{" sandbox run-with runas chroot ", NONE "pinvm drops all capabilities by itself; start it as the user it is to be"},
 	{" global set add-fd uuid msg seed plugin preconfig writeconfig icount echr tb-size ", NONE "nothing of that kind can be set"},
 };
 
@@ -63,7 +64,7 @@ static const struct foreign firecracker[] = {
 	{" boot-timer start-time-us start-time-cpu-us ", NONE "-v and --report have times"},
 	{" log-path log-file level show-level show-log-origin ", IT_IS "--log FILE, and -v"},
 	{" metrics-path event-monitor ", IT_IS "--report FILE"},
-	{" seccomp seccomp-filter no-seccomp seccomp-level ", NOTHING "it is not chosen here"},
+	{" seccomp seccomp-filter no-seccomp seccomp-level ", NONE "there is no filter of system calls yet"},
 };
 
 static const struct foreign others[] = {
