@@ -19,6 +19,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/profile/profile.h"
+#include "vmm/util.h"
 
 static __thread struct kvm_run *my_run;
 
@@ -58,12 +59,6 @@ void vcpu_close(struct vcpu *vcpu)
 	vcpu->fd = -1;
 }
 
-/* Single writer: a plain add that readers see whole. */
-static void count(_Atomic uint64_t *n)
-{
-	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
 int vcpu_prime(struct vcpu *vcpu)
 {
 	int err;
@@ -71,7 +66,7 @@ int vcpu_prime(struct vcpu *vcpu)
 	vcpu->run->immediate_exit = 1;
 	err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 	vcpu->run->immediate_exit = 0;
-	count(&vcpu->user_exits);
+	count_add(&vcpu->user_exits, 1);
 	return err && err != EINTR ? log_errno(-err, "vCPU %u: first KVM_RUN", vcpu->index) : 0;
 }
 
@@ -147,7 +142,7 @@ static void exited(struct vcpu *vcpu)
 {
 	uint32_t reason = vcpu->run->exit_reason;
 
-	count(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1]);
+	count_add(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1], 1);
 	profile_exit(vcpu->profile, vcpu->run);
 	handle_exit(vcpu);
 }
@@ -165,7 +160,7 @@ static void complete_exit(struct vcpu *vcpu)
 	while (!guest_is_crashed(vcpu->guest)) {
 		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
 
-		count(&vcpu->user_exits);
+		count_add(&vcpu->user_exits, 1);
 		if (ret)
 			break;
 		exited(vcpu);
@@ -186,7 +181,7 @@ static void run_guest(struct vcpu *vcpu)
 		profile_enter(vcpu->profile);
 		err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 		profile_leave(vcpu->profile);
-		count(&vcpu->user_exits);
+		count_add(&vcpu->user_exits, 1);
 		incomplete = false;
 		if (err == EINTR || err == EAGAIN)
 			continue;

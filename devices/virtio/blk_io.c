@@ -11,6 +11,7 @@
 #include "devices/virtio/blk_priv.h"
 #include "devices/virtio/ring_atomics.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define NO_TYPE UINT32_MAX /* of a request without a header */
 
@@ -65,7 +66,7 @@ __attribute__((noinline)) static void finish(struct blk_req *req, uint8_t status
 
 static void host_error(struct blk *blk, const struct blk_req *req, int err)
 {
-	ring_count(&blk->dev.errors, 1);
+	count_add(&blk->dev.errors, 1);
 	if (!atomic_exchange(&blk->logged, true) && log_few(&blk->dev.complaints))
 		log_errno(err, "%s: request type %u failed (later ones are only counted)", blk->dev.name,
 			req->type);

@@ -119,11 +119,4 @@ static inline void ring_copy(void *dst, const void *src, size_t len)
 #endif
 }
 
-/* A counter with one writer and any reader: no locked instruction. */
-static inline void ring_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(
-		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 #endif

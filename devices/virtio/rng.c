@@ -11,6 +11,7 @@
 #include "devices/virtio/devs.h"
 #include "devices/virtio/ring_atomics.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define RNG_QUEUE   8
 #define CHAIN_BYTES 65536  /* at most this much for one request: used.len says how much it was */
@@ -39,7 +40,7 @@ static size_t fill(struct rng *rng, const struct virtq_chain *chain)
 				if (!rng->complained)
 					log_errno(-errno, "%s: getrandom", rng->dev.name);
 				rng->complained = true;
-				ring_count(&rng->dev.errors, 1);
+				count_add(&rng->dev.errors, 1);
 				return done + at;
 			}
 			at += n;

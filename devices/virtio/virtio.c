@@ -54,7 +54,7 @@ void virtio_flush(struct virtio_dev *dev, unsigned q)
 
 	if (!virtq_flush(&vq->vq))
 		return;
-	ring_count(&vq->signals, 1);
+	count_add(&vq->signals, 1);
 	dev->transport->notify(dev->transport, q, vq->loop);
 }
 
@@ -116,7 +116,7 @@ int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns)
 {
 	struct virtio_queue *vq = &dev->queue[q];
 
-	ring_count(&vq->limited, 1);
+	count_add(&vq->limited, 1);
 	loop_timer_set(vq->loop, &vq->pause, ns);
 	return VIRTIO_STALLED;
 }
@@ -125,7 +125,7 @@ static void queue_kicked(struct loop_ev *ev, uint32_t events)
 {
 	struct virtio_queue *q = container_of(ev, struct virtio_queue, kick);
 
-	ring_count(&q->kicks, 1);
+	count_add(&q->kicks, 1);
 	queue_run(q);
 }
 

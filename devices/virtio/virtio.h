@@ -131,7 +131,7 @@ struct virtio_dev {
 	_Atomic bool broken;	  /* NEEDS_RESET was reported since the last reset */
 	atomic_uint complaints;	  /* lines logged about the driver: log_few() */
 	_Atomic uint64_t dropped; /* frames of a network that went nowhere; any loop's thread */
-	_Atomic uint64_t errors;  /* the host failed to do what the guest asked for; ring_count(), by one
+	_Atomic uint64_t errors;  /* the host failed to do what the guest asked for; count_add(), by one
 				     loop's thread */
 };
 

@@ -11,6 +11,7 @@
 #include <linux/virtio_ring.h>
 
 #include "devices/virtio/ring_atomics.h"
+#include "vmm/util.h"
 
 #ifdef RING_TSAN
 _Atomic int ring_tsan_fence;
@@ -29,7 +30,7 @@ static uint8_t *avail_event(const struct virtq *vq)
 /* Chains are counted a batch at a time. */
 static void count_pops(struct virtq *vq)
 {
-	ring_count(&vq->stats.pops, (uint16_t)(vq->last_avail - vq->counted));
+	count_add(&vq->stats.pops, (uint16_t)(vq->last_avail - vq->counted));
 	vq->counted = vq->last_avail;
 }
 
@@ -135,13 +136,13 @@ bool virtq_flush(struct virtq *vq)
 	count_pops(vq);
 	if (vq->used_idx == old || !vq->running)
 		return false;
-	ring_count(&vq->stats.pushes, (uint16_t)(vq->used_idx - old));
+	count_add(&vq->stats.pushes, (uint16_t)(vq->used_idx - old));
 	ring_store16_release(vq->used + RING_IDX, vq->used_idx);
 	vq->flushed = vq->used_idx;
 	ring_fence(); /* the driver: store used_event, fence, load used.idx */
 	if (!wants_call(vq, old, vq->used_idx))
 		return false;
-	ring_count(&vq->stats.calls, 1);
+	count_add(&vq->stats.calls, 1);
 	return true;
 }
 

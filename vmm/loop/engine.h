@@ -67,13 +67,6 @@ struct loop {
 /* Any thread: loop_post() of several calls linked newest first, at the price of one. */
 void loop_post_all(struct loop *loop, struct loop_call *newest, struct loop_call *oldest);
 
-/* One writer: no locked instruction needed. */
-static inline void loop_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(
-		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 /* What an engine carries along with a watch, in 64 bits of which it may use the lowest three. */
 static inline uint64_t loop_slot_tag(const struct loop *loop, unsigned slot)
 {

@@ -17,7 +17,7 @@
 
 static void on_wake(struct loop_ev *ev, uint32_t events)
 {
-	loop_count(&container_of(ev, struct loop, wake)->stats.wakeups, 1);
+	count_add(&container_of(ev, struct loop, wake)->stats.wakeups, 1);
 }
 
 static int choose_engine(struct loop *loop, enum io_engine engine, unsigned depth)
@@ -331,7 +331,7 @@ static int64_t may_sleep(struct loop *loop, bool nonblock)
 		return 0;
 	atomic_store(&loop->sleeping, true);
 	if (!atomic_load(&loop->posted) && !atomic_load(&loop->stop)) {
-		loop_count(&loop->stats.sleeps, 1);
+		count_add(&loop->stats.sleeps, 1);
 		return ns;
 	}
 	atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
@@ -346,7 +346,7 @@ int loop_step(struct loop *loop, bool nonblock)
 	if (ret)
 		return ret;
 	loop->ran = 0;
-	loop_count(&loop->stats.steps, 1);
+	count_add(&loop->stats.steps, 1);
 	ns = may_sleep(loop, nonblock);
 	ret = loop->engine->wait(loop, ns);
 	if (ns)

@@ -261,7 +261,7 @@ static void plain_dispatch(struct loop *loop)
 {
 	struct plain *p = loop->state;
 
-	loop_count(&loop->stats.cqes, (uint64_t)p->nready);
+	count_add(&loop->stats.cqes, (uint64_t)p->nready);
 	for (int i = 0; i < p->nready; i++) {
 		struct loop_slot *s = loop_slot_of(loop, p->ready[i].data.u64);
 
@@ -276,7 +276,7 @@ static void plain_io(struct loop *loop, struct loop_io *io)
 	struct plain *p = loop->state;
 
 	assert(p->wanted);
-	loop_count(&loop->stats.sqes, 1);
+	count_add(&loop->stats.sqes, 1);
 	*p->queued.last = io;
 	p->queued.last = &io->private.next;
 }

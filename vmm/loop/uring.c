@@ -91,7 +91,7 @@ static struct io_uring_sqe *get_sqe(struct loop *loop, struct uring *u)
 	if (!sqe && u->enabled && io_uring_submit(&u->ring) > 0)
 		sqe = io_uring_get_sqe(&u->ring);
 	if (sqe)
-		loop_count(&loop->stats.sqes, 1);
+		count_add(&loop->stats.sqes, 1);
 	return sqe;
 }
 
@@ -348,7 +348,7 @@ static void uring_dispatch(struct loop *loop)
 	struct io_uring_cqe *next;
 
 	n = n < CQES_PER_STEP ? n : CQES_PER_STEP;
-	loop_count(&loop->stats.cqes, n);
+	count_add(&loop->stats.cqes, n);
 	for (; n && !io_uring_peek_cqe(&u->ring, &next); n--) {
 		const struct io_uring_cqe cqe = {
 			.user_data = next->user_data, .res = next->res, .flags = next->flags};

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "vmm/bus.h"
+#include "vmm/util.h"
 
 #define CACHE_LINE 64
 
@@ -68,12 +69,6 @@ void profile_destroy(struct profile *profile)
 	free(profile);
 }
 
-/* Single writer: a plain add that readers see whole. */
-static void add(_Atomic uint64_t *n, uint64_t more)
-{
-	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed);
-}
-
 static uint64_t make_key(enum profile_kind kind, bool write, unsigned size, uint64_t address)
 {
 	return KEY_USED | (uint64_t)kind << KEY_KIND | (uint64_t)write << KEY_WRITE |
@@ -88,12 +83,12 @@ __attribute__((noinline, cold)) static void count_far(struct profile *p, uint64_
 
 		if (there && there != key)
 			continue;
-		add(&p->slot[at].exits, 1);
+		count_add(&p->slot[at].exits, 1);
 		if (!there)
 			atomic_store_explicit(&p->slot[at].key, key, memory_order_release);
 		return;
 	}
-	add(&p->other[key >> KEY_KIND & 3], 1);
+	count_add(&p->other[key >> KEY_KIND & 3], 1);
 }
 
 static inline void count(struct profile *p, uint64_t key)
@@ -101,7 +96,7 @@ static inline void count(struct profile *p, uint64_t key)
 	unsigned at = key * HASH_MULTIPLIER >> HASH_SHIFT;
 
 	if (__builtin_expect(atomic_load_explicit(&p->slot[at].key, memory_order_relaxed) == key, 1))
-		add(&p->slot[at].exits, 1);
+		count_add(&p->slot[at].exits, 1);
 	else
 		count_far(p, key, at);
 }
@@ -149,12 +144,12 @@ void profile_close(struct profile_times *t, _Atomic uint64_t *account)
 {
 	uint64_t now = now_ns(), ns = now - t->since;
 
-	add(account, ns);
+	count_add(account, ns);
 	if (t->reason >= 0) {
 		unsigned bucket = 63 - __builtin_clzll(ns | 1);
 
-		add(&t->handler_ns[t->reason], ns);
-		add(&t->histogram[t->reason][bucket < PROFILE_BUCKETS ? bucket : PROFILE_BUCKETS - 1], 1);
+		count_add(&t->handler_ns[t->reason], ns);
+		count_add(&t->histogram[t->reason][bucket < PROFILE_BUCKETS ? bucket : PROFILE_BUCKETS - 1], 1);
 	}
 	t->since = now;
 	t->reason = -1;
