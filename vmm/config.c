@@ -14,6 +14,7 @@
 #include "vmm/memory/nodes.h"
 #include "vmm/options/table.h"
 #include "vmm/options/values.h"
+#include "vmm/util.h"
 
 void config_defaults(struct guest_config *cfg)
 {
@@ -197,12 +198,11 @@ static int check_disk(const struct guest_config *cfg, const struct disk_config *
 static int check_mac(const struct guest_config *cfg, const struct net_config *net)
 {
 	static const uint8_t none[6];
-	const uint8_t *m = net->mac;
+	char text[MAC_TEXT];
 
-	for (const struct net_config *other = cfg->nets; memcmp(m, none, 6) != 0 && other < net; other++)
-		if (!memcmp(other->mac, m, 6)) {
-			log_err("--net mac=%02x:%02x:%02x:%02x:%02x:%02x: given twice; each device needs an address of its own",
-				m[0], m[1], m[2], m[3], m[4], m[5]);
+	for (const struct net_config *other = cfg->nets; memcmp(net->mac, none, 6) != 0 && other < net; other++)
+		if (!memcmp(other->mac, net->mac, 6)) {
+			log_err("--net mac=%s: given twice; each device needs an address of its own", mac_text(net->mac, text));
 			return -EINVAL;
 		}
 	return 0;

@@ -17,6 +17,7 @@
 #include "vmm/iothread.h"
 #include "vmm/log.h"
 #include "vmm/options/values.h"
+#include "vmm/util.h"
 
 static void console_quit(void *arg)
 {
@@ -118,12 +119,12 @@ static int disk_plug(struct guest *guest, unsigned i)
 /* A tap that is made is often one whose name was mistyped, and then nobody hears the guest. */
 static void say_net(const char *name, const struct tap *tap, const uint8_t *mac)
 {
-	static const char *const link[] = {[TAP_UP] = "up", [TAP_DOWN] = "down", [TAP_GONE] = "gone"};
+	char text[MAC_TEXT];
 
 	if (tap->made)
 		log_note("%s: there was no tap %s: made one, without an address and in no bridge", name, tap->name);
-	log_info("%s: tap %s, mac %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, pairs %u, link %s", name, tap->name, mac[0], mac[1],
-		mac[2], mac[3], mac[4], mac[5], tap->mtu, tap->pairs, link[tap->link]);
+	log_info("%s: tap %s, mac %s, mtu %u, pairs %u, link %s", name, tap->name, mac_text(mac, text), tap->mtu, tap->pairs,
+		tap_link_name(tap->link));
 }
 
 static int net_plug(struct guest *guest, unsigned i)

@@ -269,17 +269,15 @@ static json_t *passed_json(uint64_t packets, uint64_t bytes)
 
 static void tap_json(json_t *device, const struct tap *tap, const uint8_t *mac)
 {
-	static const char *const link[] = {[TAP_UP] = "up", [TAP_DOWN] = "down", [TAP_GONE] = "gone"};
 	struct rtlink_counts n;
 	bool told = !tap_counts(tap, &n);
-	char text[18];
+	char text[MAC_TEXT];
 
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	json_object_set_new(device, "tap", text_json(tap->name));
-	json_object_set_new(device, "mac", json_string(text));
+	json_object_set_new(device, "mac", json_string(mac_text(mac, text)));
 	json_object_set_new(device, "mtu", json_integer(tap->mtu));
 	json_object_set_new(device, "pairs", json_integer(tap->pairs));
-	json_object_set_new(device, "link", json_string(link[tap->link]));
+	json_object_set_new(device, "link", json_string(tap_link_name(tap->link)));
 	json_object_set_new(device, "from_guest", told ? passed_json(n.rx_packets, n.rx_bytes) : json_null());
 	json_object_set_new(device, "to_guest", told ? passed_json(n.tx_packets, n.tx_bytes) : json_null());
 }

@@ -30,6 +30,13 @@
 
 enum tap_link { TAP_UP, TAP_DOWN, TAP_GONE };
 
+static inline const char *tap_link_name(enum tap_link link)
+{
+	static const char *const names[] = {[TAP_UP] = "up", [TAP_DOWN] = "down", [TAP_GONE] = "gone"};
+
+	return names[link];
+}
+
 struct tap {
 	char name[IFNAMSIZ];
 	unsigned pairs;

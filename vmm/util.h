@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 /* The struct that `ptr` is the field `member` of. */
@@ -25,6 +26,15 @@ static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_store_explicit(
 		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* An Ethernet address as people write it; returns text. */
+#define MAC_TEXT sizeof("00:00:00:00:00:00")
+
+static inline const char *mac_text(const uint8_t mac[6], char text[MAC_TEXT])
+{
+	snprintf(text, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return text;
 }
 
 /* A text's hash (FNV-1a, 64 bits): the same each time, and no secret. */

@@ -296,10 +296,7 @@ static void link_changed(struct tap *tap, enum tap_link was)
 
 	/* Cables are pulled on purpose; taps go with the program that made them, or by mistake. */
 	log_line((tap->link == TAP_GONE || was == TAP_GONE) && log_few(&net->said) ? LOG_NOTICE : LOG_INFO, "%s: tap %s is %s",
-		net->dev.name, tap->name,
-		up			? "up"
-		: tap->link == TAP_DOWN ? "down"
-					: "gone");
+		net->dev.name, tap->name, tap_link_name(tap->link));
 	if (was == TAP_GONE)
 		net_ctrl_filter(net);
 	if (!up)

@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "vmm/options/table.h"
 #include "vmm/options/values.h"
+#include "vmm/util.h"
 
 bool opt_here(const struct opt_row *row)
 {
@@ -276,9 +277,10 @@ static int set_mac(const struct opt_key *key, void *base, const char *text, char
 static void format_mac(const uint8_t *mac, char *out, size_t n)
 {
 	static const uint8_t none[6];
+	char text[MAC_TEXT];
 
 	if (memcmp(mac, none, sizeof(none)) != 0)
-		snprintf(out, n, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+		snprintf(out, n, "%s", mac_text(mac, text));
 }
 
 int opt_key_set(const struct opt_key *key, void *base, const char *text, char *why, size_t n)
