@@ -54,22 +54,21 @@ int listener_connect(const char *path)
 	return err;
 }
 
-/* A socket file that refuses connections belongs to a process that is gone. 0: it was removed. */
-static int reclaim(const char *path)
+int listener_reclaim(const char *path, bool links)
 {
 	struct stat st;
 	int fd;
 
 	if (lstat(path, &st))
-		return -errno;
-	if (!S_ISSOCK(st.st_mode))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode) && !(links && S_ISLNK(st.st_mode)))
 		return -EEXIST;
 	fd = listener_connect(path);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 || fd == -EAGAIN)
 		return -EADDRINUSE;
-	if (fd != -ECONNREFUSED)
+	if (fd != -ECONNREFUSED && fd != -ENOENT)
 		return fd;
 	return unlink(path) && errno != ENOENT ? -errno : 0;
 }
@@ -83,7 +82,7 @@ static int bind_at(int fd, const struct sockaddr_un *sun)
 		return 0;
 	if (errno != EADDRINUSE)
 		return -errno;
-	err = reclaim(sun->sun_path);
+	err = listener_reclaim(sun->sun_path, false);
 	if (!err && bind(fd, (const struct sockaddr *)sun, sizeof(*sun)))
 		err = -errno;
 	return err;

@@ -7,6 +7,7 @@
 #define PINVM_LISTENER_H
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -28,6 +29,13 @@ void own_file_remove(struct own_file *file);
  * there), another -errno: then nothing is left behind. Logs nothing.
  */
 int listener_open(struct own_file *file, const char *path, int backlog);
+
+/*
+ * Remove a socket file, or with `links` a symbolic link to one or to nothing, whose process is gone: one that refuses
+ * connections. 0: nothing lies there any more. -EADDRINUSE: somebody answers, -EEXIST: it is something else, or another
+ * -errno.
+ */
+int listener_reclaim(const char *path, bool links);
 
 /*
  * Connect to `path` without waiting. Returns the descriptor, -ECONNREFUSED when the socket there is stale,

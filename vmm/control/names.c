@@ -83,26 +83,6 @@ int names_open(char *dir, size_t n, bool make)
 	return fd;
 }
 
-/* Nobody answers at `path`, the name's own: then nothing lies there any more. 0 or -errno. */
-static int free_name(const char *path)
-{
-	struct stat st;
-	int fd;
-
-	if (lstat(path, &st))
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode) && !S_ISLNK(st.st_mode))
-		return -EEXIST;
-	fd = listener_connect(path);
-	if (fd >= 0)
-		close(fd);
-	if (fd >= 0 || fd == -EAGAIN)
-		return -EADDRINUSE;
-	if (fd != -ECONNREFUSED && fd != -ENOENT)
-		return fd;
-	return unlink(path) && errno != ENOENT ? -errno : 0;
-}
-
 static int refuse_name(int err, const char *name, const char *path)
 {
 	if (err == -EADDRINUSE)
@@ -163,7 +143,7 @@ static int claim_in(struct names_claim *claim, const char *dir, const char *name
 		log_warn("--name %s: too long for a socket in %s: no control by name", name, dir);
 		return path ? listen_at(claim, path) : 0;
 	}
-	err = free_name(at);
+	err = listener_reclaim(at, true);
 	if (err)
 		return refuse_name(err, name, at);
 	err = listen_at(claim, path ? path : at);
