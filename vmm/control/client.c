@@ -453,12 +453,6 @@ void control_list_help(FILE *out)
 		     "found by.\n");
 }
 
-static void man_text(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		*text == '-' ? fputs("\\-", out) : fputc(*text, out);
-}
-
 void control_man(FILE *out)
 {
 	char left[64];
@@ -467,13 +461,13 @@ void control_man(FILE *out)
 	{
 		synopsis(cmd, left, sizeof(left));
 		fputs(".TP\n.B ", out);
-		man_text(out, left);
+		options_man_text(out, left);
 		fputs("\n", out);
-		man_text(out, cmd->help);
+		options_man_text(out, cmd->help);
 		fputs("\n", out);
 		for (unsigned i = 0; i < CONTROL_ARGS && cmd->arg[i].name; i++) {
 			fprintf(out, ".br\n\\fI%s\\fR: ", cmd->arg[i].name);
-			man_text(out, cmd->arg[i].help);
+			options_man_text(out, cmd->arg[i].help);
 			fputs("\n", out);
 		}
 	}

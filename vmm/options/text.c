@@ -115,8 +115,7 @@ void options_help(FILE *out)
 		"In a configuration file the same options stand under [run] as `long-option = value`.\n");
 }
 
-/* Text for man(7): hyphens that can be copied, backslashes kept, no request by accident. */
-static void man_text(FILE *out, const char *text)
+void options_man_text(FILE *out, const char *text)
 {
 	if (*text == '.' || *text == '\'')
 		fputs("\\&", out);
@@ -138,19 +137,19 @@ static void man_row(FILE *out, const struct opt_row *row)
 	if (row->letter)
 		fprintf(out, "\\fB\\-%c\\fR, ", row->letter);
 	fputs("\\fB", out);
-	man_text(out, "--");
-	man_text(out, row->name);
+	options_man_text(out, "--");
+	options_man_text(out, row->name);
 	fputs("\\fR ", out);
 	synopsis(row, value, sizeof(value));
-	man_text(out, value);
+	options_man_text(out, value);
 	fputs("\n", out);
 	describe_row(row, text, sizeof(text));
-	man_text(out, text);
+	options_man_text(out, text);
 	fputs("\n", out);
 	if (row->value.only) {
 		describe_only(row->value.only, text, sizeof(text));
 		fprintf(out, ".RS\n.TP\n\\fB%s\\fR\n", row->value.only->name);
-		man_text(out, text);
+		options_man_text(out, text);
 		fputs("\n.RE\n", out);
 	}
 	if (row->nkeys)
@@ -158,10 +157,10 @@ static void man_row(FILE *out, const struct opt_row *row)
 	for (unsigned i = 0; i < row->nkeys; i++) {
 		fputs(".TP\n\\fB", out);
 		key_synopsis(&row->keys[i], value, sizeof(value));
-		man_text(out, value);
+		options_man_text(out, value);
 		fputs("\\fR\n", out);
 		describe(&row->keys[i], text, sizeof(text));
-		man_text(out, text);
+		options_man_text(out, text);
 		fputs("\n", out);
 	}
 	if (row->nkeys)
