@@ -52,11 +52,6 @@ void kvmstats_destroy(struct kvmstats *stats)
 	free(stats);
 }
 
-static struct kvmstats_schema **schema_of(struct kvmstats *stats, unsigned file)
-{
-	return &stats->schema[file == KVMSTATS_VM ? KVMSTATS_VM : KVMSTATS_VCPU];
-}
-
 static void missing(struct kvmstats *stats, int err)
 {
 	struct rlimit limit = {0};
@@ -123,7 +118,7 @@ void kvmstats_close(struct kvmstats *stats)
 
 static int read_block(struct kvmstats *stats, unsigned n)
 {
-	struct kvmstats_schema **schema = schema_of(stats, n);
+	struct kvmstats_schema **schema = kvmstats_schema_of(stats, n);
 	struct kvmstats_file *file = &stats->file[n];
 	ssize_t size, got;
 	int err;
@@ -190,7 +185,7 @@ static void keep_file(struct kvmstats *stats, unsigned n)
 
 	if (file->fd < 0 || kvmstats_read(stats, n))
 		return;
-	schema = *schema_of(stats, n);
+	schema = *kvmstats_schema_of(stats, n);
 	total = calloc(schema->values + 1, sizeof(*total));
 	if (!total)
 		return;

@@ -57,6 +57,12 @@ struct kvmstats {
 	struct kvmstats_file file[];
 };
 
+/* What the values of a file are; NULL until one of its kind was read. */
+static inline struct kvmstats_schema **kvmstats_schema_of(struct kvmstats *stats, unsigned file)
+{
+	return &stats->schema[file == KVMSTATS_VM ? KVMSTATS_VM : KVMSTATS_VCPU];
+}
+
 /* Room for a guest's files; none is open. 0 or -ENOMEM. */
 int kvmstats_create(struct kvmstats **stats, unsigned nvcpus);
 void kvmstats_destroy(struct kvmstats *stats); /* NULL: nothing happens */

@@ -29,7 +29,7 @@ json_t *kvmstats_json(struct kvmstats *stats, unsigned file)
 
 	if (!stats || kvmstats_read(stats, file))
 		return json_null();
-	schema = stats->schema[file == KVMSTATS_VM ? KVMSTATS_VM : KVMSTATS_VCPU];
+	schema = *kvmstats_schema_of(stats, file);
 	object = json_object();
 	for (unsigned i = 0; i < schema->n; i++)
 		json_object_set_new(object, schema->stat[i].name, stat_json(stats, file, &schema->stat[i]));
