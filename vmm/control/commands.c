@@ -29,6 +29,17 @@ static int living(struct control_call *call)
 	return guest_is_ending(call->guest) ? fails(call, -ESHUTDOWN, "the guest is at its end") : 0;
 }
 
+/* Nor is one that is to power off held up. */
+static int unstopped(struct control_call *call, const char *what)
+{
+	int err = living(call);
+
+	if (err || !call->guest->stop_asked)
+		return err;
+	snprintf(call->why, sizeof(call->why), "%s: the guest is being stopped", what);
+	return -ESHUTDOWN;
+}
+
 static const char *state(const struct guest *guest)
 {
 	if (guest_is_ending(guest))
@@ -57,10 +68,8 @@ static int report(struct control_call *call)
 
 static int pause_guest(struct control_call *call)
 {
-	int err = living(call);
+	int err = unstopped(call, "pause");
 
-	if (!err && call->guest->stop_asked)
-		err = fails(call, -ESHUTDOWN, "pause: the guest is being stopped");
 	if (!err)
 		guest_pause(call->guest);
 	return err;
@@ -99,10 +108,8 @@ static int stop(struct control_call *call)
 
 static int reset(struct control_call *call)
 {
-	int err = living(call);
+	int err = unstopped(call, "reset");
 
-	if (!err && call->guest->stop_asked)
-		err = fails(call, -ESHUTDOWN, "reset: the guest is being stopped");
 	if (!err)
 		guest_reset(call->guest);
 	return err;
