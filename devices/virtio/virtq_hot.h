@@ -128,17 +128,26 @@ static __always_inline bool virtq_follow(struct virtq *vq, struct virtq_chain *c
 	return w.bytes <= CHAIN_MAX;
 }
 
-static __always_inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
+/* The next entry of the available ring, which is not checked and not taken. 1; 0; -EPROTO. */
+static __always_inline int virtq_next(struct virtq *vq, size_t *head)
 {
-	size_t head;
-
 	if (unlikely(vq->last_avail == vq->avail_idx)) {
 		int more = virtq_refill(vq);
 
 		if (more <= 0)
 			return more;
 	}
-	head = ring_load16(vq->avail + RING_ENTRIES + sizeof(uint16_t) * (size_t)(vq->last_avail & vq->mask));
+	*head = ring_load16(vq->avail + RING_ENTRIES + sizeof(uint16_t) * (size_t)(vq->last_avail & vq->mask));
+	return 1;
+}
+
+static __always_inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain)
+{
+	size_t head;
+	int more = virtq_next(vq, &head);
+
+	if (unlikely(more <= 0))
+		return more;
 	if (unlikely(head >= vq->num || vq->busy[head] || !virtq_follow(vq, chain, head))) {
 		virtq_break(vq);
 		return -EPROTO;
@@ -199,14 +208,10 @@ static __always_inline int virtq_pop_request(struct virtq *vq, uint32_t first, s
 	const uint16_t kind = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
 	struct virtq_walk w = {.table = vq->desc, .size = vq->num};
 	size_t head;
+	int more = virtq_next(vq, &head);
 
-	if (unlikely(vq->last_avail == vq->avail_idx)) {
-		int more = virtq_refill(vq);
-
-		if (more <= 0)
-			return more;
-	}
-	head = ring_load16(vq->avail + RING_ENTRIES + sizeof(uint16_t) * (size_t)(vq->last_avail & vq->mask));
+	if (unlikely(more <= 0))
+		return more;
 	if (unlikely(head >= vq->num || vq->busy[head]))
 		return -EAGAIN;
 	w.d = ring_desc_load(vq->desc + DESC_SIZE * head);
