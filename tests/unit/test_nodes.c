@@ -3,30 +3,17 @@
 #include "vmm/memory/nodes.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arch/arch.h"
+#include "tests/unit/said.h"
 #include "tests/unit/unit.h"
-#include "vmm/log.h"
 
 #define MIB(n) ((uint64_t)(n) << 20)
 #define LOW    MIB(3072) /* RAM below the hole, whose other end is at 4 GiB */
 #define HIGH   MIB(4096)
 
-static char said[2048];
-static unsigned lines;
-
-void log_line(enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-	lines++;
-}
 
 /* An architecture of our own, with up to four ranges. */
 static unsigned holes = 1;

@@ -2,7 +2,6 @@
 /* The device tree, read back with libfdt as a kernel would read it. */
 #include <errno.h>
 #include <libfdt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,30 +9,14 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/layout.h"
 #include "devices/virtio/devs.h"
+#include "tests/unit/said.h"
 #include "tests/unit/unit.h"
-#include "vmm/log.h"
 
 static uint8_t buf[FDT_MAX] __attribute__((aligned(8)));
 static struct cpu_config cpus;
 static struct guest_nodes nodes;
 static uint64_t mpidr[256];
-static char said[256];
 static int finish_err; /* what libfdt says at the end; 0: what it has to say */
-
-void log_line(enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-}
-
-int log_errno(int err, const char *fmt, ...)
-{
-	log_line(LOG_ERROR, "%s", fmt);
-	return err;
-}
 
 /* The linker puts it between pinvm and libfdt. */
 int __real_fdt_finish(void *fdt);

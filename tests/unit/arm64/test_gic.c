@@ -14,16 +14,16 @@
 #include "arch/arch.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vm.h"
+#include "tests/unit/said.h"
 #include "tests/unit/unit.h"
 #include "vmm/guest.h"
-#include "vmm/log.h"
 
 static struct {
 	bool v3, its, devid;
 } host;
 
-static char said[512], calls[512]; /* what was logged last; what KVM was asked, in words */
-static int gic_fd, its_fd, lines;
+static char calls[512]; /* what KVM was asked, in words */
+static int gic_fd, its_fd;
 static uint64_t its_base;
 
 static void asked(const char *what)
@@ -80,22 +80,6 @@ int ioctl(int fd, unsigned long request, ...)
 	case KVM_ARM_PREFERRED_TARGET: *(struct kvm_vcpu_init *)arg = (struct kvm_vcpu_init){.target = 5}; return 0;
 	default: return 0;
 	}
-}
-
-void log_line(enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-	lines++;
-}
-
-int log_errno(int err, const char *fmt, ...)
-{
-	log_line(LOG_ERROR, "%s", fmt);
-	return err;
 }
 
 static struct guest_mem mem = {.n = 1, .region = {{.gpa = RAM_BASE, .size = 512 << 20}}};

@@ -12,9 +12,9 @@
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vm.h"
 #include "tests/unit/mockmem.h"
+#include "tests/unit/said.h"
 #include "tests/unit/unit.h"
 #include "vmm/guest.h"
-#include "vmm/log.h"
 
 #define CORE(n)	  (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | (n))
 #define X0	  CORE(0)
@@ -24,7 +24,6 @@
 static uint64_t mmfr0, x0, pc, stolen_at;
 static struct kvm_vcpu_init made;
 static unsigned sets, finalized;
-static char said[512];
 
 static int get(const struct kvm_one_reg *reg)
 {
@@ -64,21 +63,6 @@ int ioctl(int fd, unsigned long request, ...)
 	case KVM_ARM_VCPU_FINALIZE: finalized += *(int *)arg == KVM_ARM_VCPU_SVE; return 0;
 	default: return errno = ENOTTY, -1;
 	}
-}
-
-void log_line(enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-}
-
-int log_errno(int err, const char *fmt, ...)
-{
-	log_line(LOG_ERROR, "%s", fmt);
-	return err;
 }
 
 static struct arch_vm arch;

@@ -13,9 +13,9 @@
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vm.h"
 #include "tests/unit/mockmem.h"
+#include "tests/unit/said.h"
 #include "tests/unit/unit.h"
 #include "vmm/guest.h"
-#include "vmm/log.h"
 
 /* The host: what its KVM says of each capability, and the width of its guests' addresses. */
 static struct {
@@ -24,7 +24,6 @@ static struct {
 } host = {.vcpus = 255, .bits = 40};
 
 static struct guest_mem mem = {.n = 1, .region = {{.gpa = RAM_BASE, .size = 512 << 20}}};
-static char said[512];
 
 static int cap(int which)
 {
@@ -54,21 +53,6 @@ int ioctl(int fd, unsigned long request, ...)
 int open(const char *path, int flags, ...)
 {
 	return syscall(SYS_openat, AT_FDCWD, strcmp(path, "/dev/kvm") ? path : "/dev/null", flags, 0);
-}
-
-void log_line(enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-}
-
-int log_errno(int err, const char *fmt, ...)
-{
-	log_line(LOG_ERROR, "%s", fmt);
-	return err;
 }
 
 static struct guest_config config(void)
