@@ -285,7 +285,7 @@ $(B)/lab/fio.cpio: $(lab_init)
 
 # Programs of the lab's tests; those of guests have no libraries.
 lab_programs := packets tapfd
-$(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c
+$(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c tests/lab/program.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
 

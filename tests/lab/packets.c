@@ -30,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 #define BATCH	  32
 #define ROOM	  65536
 #define STALLED_S 20 /* without credit: what is on its way is given up */
@@ -67,34 +69,12 @@ static uint8_t room[BATCH][ROOM];
 static struct iovec iov[BATCH];
 static struct mmsghdr msg[BATCH];
 
-static void die(const char *fmt, ...)
-{
-	va_list ap;
-	int err = errno;
-
-	va_start(ap, fmt);
-	fputs("packets: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fprintf(stderr, ": %s\n", strerror(err));
-	va_end(ap);
-	exit(2);
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	return x ^ x >> 33;
 }
 
 /* Words at a time: a byte at a time is too slow for a guest of a software CPU. */

@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../program.h"
+
 #define WORKERS_MAX 16
 #define SECTOR	    512
 #define SPAN_MAX    8 /* sectors a request */
@@ -58,28 +60,6 @@ static volatile sig_atomic_t told;
 static void hear(int sig)
 {
 	told = 1;
-}
-
-static void die(const char *fmt, ...)
-{
-	va_list ap;
-	int err = errno;
-
-	va_start(ap, fmt);
-	fputs("soak: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fprintf(stderr, ": %s\n", strerror(err));
-	va_end(ap);
-	exit(2);
-}
-
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	return x ^ x >> 33;
 }
 
 static uint64_t next(uint64_t *state)
