@@ -14,7 +14,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
-#include "vmm/report.h"
+#include "vmm/report/report.h"
 #include "version.h"
 
 struct command {

@@ -9,7 +9,7 @@
 #include "tests/unit/unit.h"
 #include "vmm/console/console.h"
 #include "vmm/guest.h"
-#include "vmm/report.h"
+#include "vmm/report/report.h"
 
 static char console; /* only its address counts */
 
@@ -81,6 +81,7 @@ START_TEST(devices_and_serial)
 	queue.vq.stats.pushes = 7;
 	json = report_about(&guest, 0, "guest powered off");
 	ck_assert_str_eq(text(json, "name"), "test");
+	ck_assert_int_eq(number(json, "pid"), getpid());
 	ck_assert_int_eq(number(json, "restarts"), 2);
 	ck_assert_str_eq(text(json_object_get(json, "irqchip"), "controller"), "chip");
 	ck_assert(json_is_null(json_object_get(json_object_get(json, "irqchip"), "msi")));

@@ -12,7 +12,7 @@
 #include "vmm/control/request.h"
 #include "vmm/guest.h"
 #include "vmm/options/values.h"
-#include "vmm/report.h"
+#include "vmm/report/report.h"
 #include "vmm/util.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

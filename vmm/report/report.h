@@ -8,7 +8,8 @@
 struct guest;
 struct report;
 
-/* Open the file (created or truncated, 0600), before anything else of the guest exists. 0 or -errno, logged. */
+/* Open the file (created or truncated, 0600), before anything else of the guest exists. 0 or -errno, logged.
+ */
 int report_open(struct report **report, const struct guest_config *cfg);
 /* Take the figures of a guest that has stopped, while it still exists. */
 void report_guest(struct report *report, const struct guest *guest);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The report's devices: their queues' counters, and what each is the guest's end of. Main. */
+#include "devices/virtio/devs.h"
+#include "vmm/guest.h"
+#include "vmm/report/parts.h"
+#include "vmm/tap.h"
+#include "vmm/util.h"
+
+static json_t *queues_json(const struct virtio_dev *dev)
+{
+	json_t *list = json_array();
+
+	for (unsigned q = 0; q < dev->nvq; q++) {
+		const struct virtio_queue *vq = &dev->queue[q];
+
+		json_array_append_new(list,
+			json_pack("{s:s, s:I, s:I, s:I, s:I}", "iothread", loop_name(vq->loop), "requests",
+				(json_int_t)vq->vq.stats.pops, "completions", (json_int_t)vq->vq.stats.pushes,
+				"kicks", (json_int_t)vq->kicks, "interrupts", (json_int_t)vq->signals));
+	}
+	return list;
+}
+
+/* How often its queues waited for its limits; NULL: it has none. */
+static json_t *limited_json(const struct virtio_dev *dev)
+{
+	json_int_t n = 0;
+
+	if (!dev->limits)
+		return NULL;
+	for (unsigned q = 0; q < dev->nvq; q++)
+		n += dev->queue[q].limited;
+	return json_integer(n);
+}
+
+/* Packets as the host counts them, where it tells. */
+static json_t *passed_json(uint64_t packets, uint64_t bytes)
+{
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)packets, "bytes", (json_int_t)bytes);
+}
+
+static void tap_json(json_t *device, const struct tap *tap, const uint8_t *mac)
+{
+	struct rtlink_counts n;
+	bool told = !tap_counts(tap, &n);
+	char text[MAC_TEXT];
+
+	json_object_set_new(device, "tap", report_text(tap->name));
+	json_object_set_new(device, "mac", json_string(mac_text(mac, text)));
+	json_object_set_new(device, "mtu", json_integer(tap->mtu));
+	json_object_set_new(device, "pairs", json_integer(tap->pairs));
+	json_object_set_new(device, "link", json_string(tap_link_name(tap->link)));
+	json_object_set_new(device, "from_guest", told ? passed_json(n.rx_packets, n.rx_bytes) : json_null());
+	json_object_set_new(device, "to_guest", told ? passed_json(n.tx_packets, n.tx_bytes) : json_null());
+}
+
+static json_t *device_json(const struct guest *guest, unsigned i)
+{
+	const struct virtio_dev *dev = guest->device[i];
+	json_t *device = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
+		dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors", (json_int_t)dev->errors,
+		"dropped", (json_int_t)dev->dropped, "limited", limited_json(dev), "queues",
+		queues_json(dev));
+
+	if (guest->disk[i])
+		json_object_set_new(
+			device, "path", report_text(guest->cfg->disks[i].path)); /* disks come first */
+	if (guest->tap[i])
+		tap_json(device, guest->tap[i], virtio_net_mac(dev));
+	return device;
+}
+
+json_t *report_devices(const struct guest *guest)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < guest->ndevices; i++)
+		json_array_append_new(list, device_json(guest, i));
+	return list;
+}
