@@ -3,12 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/control/ask.h"
 #include "vmm/control/control.h"
 #include "vmm/control/names.h"
 #include "vmm/control/request.h"
@@ -18,98 +17,8 @@
 #include "vmm/options/values.h"
 #include "vmm/util.h"
 
-#define CTL_NS	  10000000000ULL /* how long an answer may take: a guest that restarts gives none meanwhile */
-#define LIST_NS	  1000000000ULL
-#define REPLY_MAX (16u << 20)
-#define COLUMN	  24
-
-/* ---- one request ---- */
-
-static int wait_for(int fd, short events, uint64_t deadline)
-{
-	struct pollfd pfd = {.fd = fd, .events = events};
-	uint64_t now = now_ns();
-	int n = poll(&pfd, 1, deadline > now ? (deadline - now) / 1000000 + 1 : 0);
-
-	return n > 0 ? 0 : n ? -errno : -ETIMEDOUT;
-}
-
-static int send_all(int fd, const char *text, size_t len, uint64_t deadline)
-{
-	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-		int err = n < 0 ? -errno : 0;
-
-		if (err == -EAGAIN)
-			err = wait_for(fd, POLLOUT, deadline);
-		if (err && err != -EINTR)
-			return err;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? n : 0;
-	}
-	return 0;
-}
-
-/* One line, however it comes. 0 or -errno; *text is the caller's either way. */
-static int read_line(int fd, char **text, uint64_t deadline)
-{
-	size_t len = 0, room = 0;
-
-	for (;;) {
-		ssize_t n;
-		int err;
-
-		if (len + 1 >= room) {
-			char *grown = room < REPLY_MAX ? realloc(*text, room + 65536) : NULL;
-
-			if (!grown)
-				return -ENOMEM;
-			*text = grown;
-			room += 65536;
-		}
-		n = recv(fd, *text + len, room - len - 1, 0);
-		err = n < 0 ? -errno : n ? 0 : -ECONNRESET;
-		if (err == -EAGAIN)
-			err = wait_for(fd, POLLIN, deadline);
-		if (err && err != -EINTR)
-			return err;
-		len += n > 0 ? n : 0;
-		(*text)[len] = '\0';
-		if (len && (*text)[len - 1] == '\n')
-			return 0;
-	}
-}
-
-/* Ask the guest at `path`. 0 with its answer, an object, in *reply; or -errno: -EPROTO when it is none. */
-static int ask(const char *path, const json_t *request, uint64_t limit_ns, json_t **reply)
-{
-	char *text = json_dumps(request, JSON_COMPACT), *answer = NULL;
-	uint64_t deadline = now_ns() + limit_ns;
-	int fd, err = text ? 0 : -ENOMEM;
-
-	*reply = NULL;
-	if (err)
-		return err;
-	fd = listener_connect(path);
-	err = fd < 0 ? fd : send_all(fd, text, strlen(text), deadline);
-	if (!err)
-		err = send_all(fd, "\n", 1, deadline);
-	if (!err)
-		err = read_line(fd, &answer, deadline);
-	if (!err) {
-		*reply = json_loads(answer, 0, NULL);
-		if (!json_is_object(*reply) || !json_is_boolean(json_object_get(*reply, "ok"))) {
-			json_decref(*reply);
-			*reply = NULL;
-			err = -EPROTO;
-		}
-	}
-	if (fd >= 0)
-		close(fd);
-	free(answer);
-	free(text);
-	return err;
-}
+#define LIST_NS 1000000000ULL
+#define COLUMN	24
 
 /* ---- ctl ---- */
 
@@ -167,60 +76,18 @@ static void print_result(json_t *result, bool as_json)
 	}
 }
 
-static int path_of(const char *name, char *path, size_t n)
-{
-	char dir[PATH_MAX + 16];
-	int fd;
-
-	if (strchr(name, '/')) {
-		snprintf(path, n, "%s", name);
-		return 0;
-	}
-	if (value_name(name)) {
-		log_err("%.60s: a name is letters, digits, '.', '_' and '-'; the path of a socket has a /",
-			name);
-		return END_USAGE;
-	}
-	fd = names_open(dir, sizeof(dir), false);
-	if (fd >= 0)
-		close(fd);
-	if (fd < 0 && fd != -ENOENT) {
-		log_errno(fd, "%s", dir);
-		return END_SETUP;
-	}
-	snprintf(path, n, "%s/%s" NAMES_SUFFIX, dir, name);
-	return 0;
-}
-
-static int no_answer(int err, const char *name, const char *path)
-{
-	if (err == -ENOENT)
-		log_err("%s: no such guest (%s); pinvm list shows those there are", name, path);
-	else if (err == -ECONNREFUSED)
-		log_err("%s: no such guest any more (%s is left of it)", name, path);
-	else if (err == -ECONNRESET || err == -EPIPE)
-		log_err("%s: the guest ended, or had no time for this client (%s)", name, path);
-	else if (err == -EAGAIN || err == -ETIMEDOUT)
-		log_err("%s: no answer in time: still being set up, or restarting (%s)", name, path);
-	else if (err == -EPROTO)
-		log_err("%s: not a guest of pinvm that answers at %s", name, path);
-	else
-		log_errno(err, "%s: %s", name, path);
-	return END_SETUP;
-}
-
 static int perform(const char *name, const json_t *request, bool as_json)
 {
-	char path[PATH_MAX + 128];
-	int status = path_of(name, path, sizeof(path)), err;
 	const char *why;
+	struct ask ask;
+	int status = ask_open(&ask, name), err;
 	json_t *reply;
 
 	if (status)
 		return status;
-	err = ask(path, request, CTL_NS, &reply);
+	err = ask_send(&ask, request, &reply);
 	if (err)
-		return no_answer(err, name, path);
+		return ask_no_answer(&ask, err);
 	if (json_is_true(json_object_get(reply, "ok"))) {
 		print_result(json_object_get(reply, "result"), as_json);
 	} else {
@@ -321,19 +188,19 @@ static int is_socket(const struct dirent *entry)
 /* What the guest says of itself; one that does not answer has its name and that. NULL: there is none. */
 static json_t *guest_status(const char *dir, const char *file)
 {
-	json_t *request = json_pack("{s:s}", "command", "status"), *reply = NULL, *result = NULL;
+	struct ask ask = {.name = file, .limit_ns = LIST_NS, .stop_fd = -1};
 	int len = strlen(file) - strlen(NAMES_SUFFIX), err;
-	char path[PATH_MAX + 512];
+	json_t *result;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	err = ask(path, request, LIST_NS, &reply);
-	if (!err)
-		result = json_incref(json_object_get(reply, "result"));
-	else if (err != -ENOENT && err != -ECONNREFUSED)
+	snprintf(ask.path, sizeof(ask.path), "%s/%s", dir, file);
+	err = ask_for(&ask, "status", &result);
+	if (err) {
+		json_decref(result);
+		result = NULL;
+	}
+	if (err && err != -ENOENT && err != -ECONNREFUSED)
 		result =
 			json_pack("{s:s%, s:n, s:s}", "name", file, (size_t)len, "pid", "state", "no answer");
-	json_decref(reply);
-	json_decref(request);
 	return result;
 }
 
