@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034
 tests='basic ro direct engines fio_uring fio_plain discard files sigkill powercut many'
 # shellcheck disable=SC2034
-quick='basic ro fio_quick discard files sigkill_once'
+quick='basic ro fio_quick sigkill_once'
 
 direct_works()	# FILE
 {

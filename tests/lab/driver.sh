@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034
 tests='reload rebind rebind_pci rng'
 # shellcheck disable=SC2034
-quick='reload_quick rebind_quick'
+quick='reload_quick'
 
 # shellcheck disable=SC2034 # of rebindlib.sh
 at1=/sys/bus/pci/devices/0000:00:01.0 at2=/sys/bus/pci/devices/0000:00:02.0 disk_options=''
@@ -41,7 +41,6 @@ reload()	# LOOPS
 case_reload_quick() { reload 3; }
 case_reload() { reload 20; }
 
-case_rebind_quick() { rebind 3 virtio virtio_blk virtio0; }
 case_rebind() { rebind 20 virtio virtio_blk virtio0; }
 case_rebind_pci() { rebind 20 pci virtio-pci 0000:00:01.0; }
 

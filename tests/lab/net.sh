@@ -9,7 +9,7 @@
 
 tests=
 by_each ping tcp tcp_plain udp udp_plain jumbo pairs packets rate
-quick='ping_pci short_mmio traffic'
+quick='ping_pci traffic'
 also=
 
 net_ping()
@@ -34,20 +34,6 @@ net_ping()
 	facts_are sent 7 "10 10"
 	fact_is split "10 10"
 	grep -q '^20 packets transmitted, 20 received' "$work/ping" || fail "the host lost some: $(cat "$work/ping")"
-}
-
-case_short_mmio()
-{
-	via=mmio
-	net_room --tap tap0=$ours/24
-	net_guest <<-'END'
-		up
-		lossless sent -c 20 -i 0.02 -s 1472
-		off
-	END
-	net_start -N tap=tap0
-	finish 0
-	fact_is sent "20 20"
 }
 
 # What the tap handed over, in (from the guest) and out: "packets bytes".

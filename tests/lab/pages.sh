@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034
 tests='truth huge_2m huge_1g mount thp spread preferred near choice two_nodes no_fault locked refused refused_user given_back'
 # shellcheck disable=SC2034
-quick='huge_2m no_fault_quick refused'
+quick='huge_2m refused'
 
 nodes=/sys/devices/system/node
 
@@ -245,17 +245,12 @@ touch_and_count()	# OPTIONS...
 }
 
 # The first run shows that the count sees faults at all.
-case_no_fault_quick()
+case_no_fault()
 {
 	touch_and_count -m 256M,hugepages=off
 	[ "$(cat "$work/faults")" -ge 20000 ] || fail "without preallocation there were only $(cat "$work/faults") faults"
 	touch_and_count -m 256M,hugepages=off,prealloc=on
 	is "host faults after preallocation" 0 "$(cat "$work/faults")"
-}
-
-case_no_fault()
-{
-	case_no_fault_quick
 	reserve 0 128
 	touch_and_count -m 256M,hugepages=2M
 	is "host faults on huge pages" 0 "$(cat "$work/faults")"
