@@ -22,6 +22,9 @@ int options_parse_run(int argc, char **argv, struct guest_config *cfg);
 /* The text of `pinvm run --help`, the man page's option list (man(7) requests), a bash completion script. */
 void options_help(FILE *out);
 void options_man(FILE *out);
+#define OPTIONS_COLUMN 30 /* where the descriptions of a help text start */
+/* `left` in its column, then the description, on a line of its own where `left` is too long. */
+void options_help_line(FILE *out, const char *left, const char *text);
 /* Text for man(7): hyphens that can be copied, backslashes kept, no request by accident. */
 void options_man_text(FILE *out, const char *text);
 /* ctl_words: writes the commands of `pinvm ctl`, blanks between. */

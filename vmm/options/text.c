@@ -7,12 +7,12 @@
 #include "vmm/options/options.h"
 #include "vmm/options/table.h"
 
-#define COLUMN 30 /* where descriptions start */
+#define COLUMN OPTIONS_COLUMN
 
 #define for_each_row(row) for (const struct opt_row *row = opt_table; row < opt_table + opt_rows; row++)
 
 /* "read-only", "request queues, 1 to 16 (default 1)" */
-static void describe(const struct opt_key *key, char *out, size_t n)
+void opt_key_describe(const struct opt_key *key, char *out, size_t n)
 {
 	char range[64], dfl[64];
 	size_t len;
@@ -33,7 +33,7 @@ static void describe_row(const struct opt_row *row, char *out, size_t n)
 {
 	size_t len;
 
-	describe(&row->value, out, n);
+	opt_key_describe(&row->value, out, n);
 	len = strlen(out);
 	if (row->flags & OPT_REPEAT)
 		len += snprintf(out + len, n - len, "; may be repeated");
@@ -68,8 +68,7 @@ static void key_synopsis(const struct opt_key *key, char *out, size_t n)
 	snprintf(out, n, "%s%s%s", key->name, key->meta ? "=" : "", key->meta ? key->meta : "");
 }
 
-/* `left` in its column, then the description, on a line of its own where `left` is too long. */
-static void help_line(FILE *out, const char *left, const char *text)
+void options_help_line(FILE *out, const char *left, const char *text)
 {
 	if (strlen(left) < COLUMN)
 		fprintf(out, "%-*s%s\n", COLUMN, left, text);
@@ -85,17 +84,17 @@ static void help_row(FILE *out, const struct opt_row *row)
 	describe_row(row, text, sizeof(text));
 	snprintf(left, sizeof(left), "  %c%c%s --%s %s", row->letter ? '-' : ' ',
 		row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, value);
-	help_line(out, left, text);
+	options_help_line(out, left, text);
 	if (row->value.only) {
 		describe_only(row->value.only, text, sizeof(text));
 		snprintf(left, sizeof(left), "        %s", row->value.only->name);
-		help_line(out, left, text);
+		options_help_line(out, left, text);
 	}
 	for (unsigned i = 0; i < row->nkeys; i++) {
 		key_synopsis(&row->keys[i], value, sizeof(value));
-		describe(&row->keys[i], text, sizeof(text));
+		opt_key_describe(&row->keys[i], text, sizeof(text));
 		snprintf(left, sizeof(left), "        %s", value);
-		help_line(out, left, text);
+		options_help_line(out, left, text);
 	}
 }
 
@@ -159,7 +158,7 @@ static void man_row(FILE *out, const struct opt_row *row)
 		key_synopsis(&row->keys[i], value, sizeof(value));
 		options_man_text(out, value);
 		fputs("\\fR\n", out);
-		describe(&row->keys[i], text, sizeof(text));
+		opt_key_describe(&row->keys[i], text, sizeof(text));
 		options_man_text(out, text);
 		fputs("\n", out);
 	}

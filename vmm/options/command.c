@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Options of the commands that are not `run`; see command.h. */
+#include "vmm/options/command.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/log.h"
+#include "vmm/options/options.h"
+
+#define for_each_option(o, table) \
+	for (const struct command_option *o = (table)->option; o < (table)->option + (table)->n; o++)
+
+struct walk {
+	const struct command_options *table;
+	void *base;
+	int argc, i;
+	char **argv;
+	uint64_t seen;
+	bool help;
+};
+
+/* Typed by somebody: short, and without what would break the line or the terminal. */
+static const char *shown(const char *text, char out[64])
+{
+	size_t i;
+
+	for (i = 0; i < 60 && text[i]; i++)
+		out[i] = iscntrl((unsigned char)text[i]) ? '?' : text[i];
+	strcpy(out + i, text[i] ? "..." : "");
+	return out;
+}
+
+static int unknown(const struct walk *w, const char *arg)
+{
+	const struct command_options *t = w->table;
+	char text[64], name[64];
+	const char *near;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
+	near = options_nearest(name + strspn(name, "-"), &t->option[0].key.name, t->n, sizeof(t->option[0]));
+	if (near)
+		log_err("%s: %s: unknown option; did you mean --%s?", t->command, shown(name, text), near);
+	else
+		log_err("%s: %s: unknown option; `pinvm help %.*s` lists them", t->command, shown(name, text),
+			(int)strcspn(t->command, " "), t->command);
+	return -EINVAL;
+}
+
+/* One option; `value` is what was attached to it, else the next argument where one is needed. */
+static int take(struct walk *w, const struct command_option *o, const char *value)
+{
+	uint64_t bit = 1ULL << (o - w->table->option);
+	char why[256], text[64];
+	int err;
+
+	if (!value && o->key.meta) {
+		if (w->i + 1 >= w->argc) {
+			log_err("%s: --%s: needs a value, %s", w->table->command, o->key.name, o->key.meta);
+			return -EINVAL;
+		}
+		value = w->argv[++w->i];
+	}
+	if ((w->seen & bit) && o->key.type != OPT_COUNT) {
+		log_err("%s: --%s: given twice", w->table->command, o->key.name);
+		return -EINVAL;
+	}
+	w->seen |= bit;
+	err = opt_key_set(&o->key, w->base, value ? value : "on", why, sizeof(why));
+	if (err == -EINVAL)
+		log_err("%s: --%s %s: %s", w->table->command, o->key.name, shown(value ? value : "", text),
+			why);
+	else if (err)
+		log_errno(err, "%s: --%s", w->table->command, o->key.name);
+	return err;
+}
+
+static int take_long(struct walk *w, const char *arg)
+{
+	size_t len = strcspn(arg + 2, "=");
+
+	for_each_option(o, w->table) if (strlen(o->key.name) == len &&
+					 !strncmp(o->key.name, arg + 2, len)) return take(w, o,
+		arg[2 + len] ? arg + 3 + len : NULL);
+	if (!strcmp(arg, "--help")) {
+		w->help = true;
+		return 0;
+	}
+	return unknown(w, arg);
+}
+
+static int take_short(struct walk *w, const char *arg)
+{
+	for_each_option(o, w->table) if (o->letter == arg[1] && (o->key.meta || !arg[2])) return take(
+		w, o, arg[2] ? arg + 2 : NULL);
+	if (!strcmp(arg, "-h")) {
+		w->help = true;
+		return 0;
+	}
+	return unknown(w, arg);
+}
+
+int command_parse(const struct command_options *table, int *argc, char **argv, void *base)
+{
+	struct walk w = {.table = table, .base = base, .argc = *argc, .argv = argv};
+	int words = 1, err = 0;
+
+	for_each_option(o, table) opt_key_default(&o->key, base);
+	for (w.i = 1; w.i < w.argc && !err && !w.help && strcmp(argv[w.i], "--"); w.i++) {
+		char *arg = argv[w.i];
+
+		if (arg[0] != '-' || !arg[1])
+			argv[words++] = arg;
+		else
+			err = arg[1] == '-' ? take_long(&w, arg) : take_short(&w, arg);
+	}
+	while (w.i < w.argc)
+		argv[words++] = argv[w.i++];
+	*argc = words;
+	if (!err && w.help)
+		err = 1;
+	if (err)
+		command_free(table, base);
+	return err;
+}
+
+void command_free(const struct command_options *table, void *base)
+{
+	for_each_option(o, table) opt_key_free(&o->key, base);
+}
+
+void command_help(FILE *out, const struct command_options *table)
+{
+	char left[96], text[512];
+
+	for_each_option(o, table)
+	{
+		snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", o->letter ? '-' : ' ',
+			o->letter ? o->letter : ' ', o->letter ? "," : " ", o->key.name,
+			o->key.meta ? " " : "", o->key.meta ? o->key.meta : "");
+		opt_key_describe(&o->key, text, sizeof(text));
+		options_help_line(out, left, text);
+	}
+}
+
+void command_man(FILE *out, const struct command_options *table)
+{
+	char text[512];
+
+	for_each_option(o, table)
+	{
+		fputs(".TP\n", out);
+		if (o->letter)
+			fprintf(out, "\\fB\\-%c\\fR, ", o->letter);
+		fputs("\\fB", out);
+		options_man_text(out, "--");
+		options_man_text(out, o->key.name);
+		fputs("\\fR", out);
+		fputs(o->key.meta ? " " : "", out);
+		options_man_text(out, o->key.meta ? o->key.meta : "");
+		fputs("\n", out);
+		opt_key_describe(&o->key, text, sizeof(text));
+		options_man_text(out, text);
+		fputs("\n", out);
+	}
+}
+
+void command_words(FILE *out, const struct command_options *table)
+{
+	for_each_option(o, table) fprintf(out, "%s--%s", o == table->option ? "" : " ", o->key.name);
+}
