@@ -81,6 +81,11 @@ struct net_config {
 	unsigned pps, pps_burst; /* packets */
 };
 
+/* --halt-poll; vmm/haltpoll/spec.c reads it. */
+struct haltpoll_config {
+	char *mode; /* as typed: default, off, a duration; NULL: default */
+};
+
 struct exits_config {
 	enum tristate hlt, pause, mwait, cstate; /* TRI_OFF: the guest keeps the core */
 };
@@ -108,6 +113,7 @@ struct guest_config {
 	char **pins, **scheds; /* --pin and --sched as typed; place.c reads them */
 	unsigned npins, nscheds;
 	bool strict_placement;
+	struct haltpoll_config halt_poll;
 	struct exits_config exits;
 	enum irqchip_kind irqchip;
 	enum transport_kind transport;

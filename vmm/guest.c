@@ -21,6 +21,7 @@
 #include "vmm/control/control.h"
 #include "vmm/devices.h"
 #include "vmm/disk.h"
+#include "vmm/haltpoll/haltpoll.h"
 #include "vmm/iothread.h"
 #include "vmm/log.h"
 #include "vmm/memory/fill.h"
@@ -122,6 +123,8 @@ static int machine_open(struct guest *guest)
 {
 	int err = vm_open(&guest->vm);
 
+	if (!err)
+		err = haltpoll_apply(guest->haltpoll);
 	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
 		err = vcpu_open(&guest->vcpu[i]);
 	if (!err)
@@ -230,6 +233,9 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	err = vcpus_alloc(guest);
+	if (err)
+		return err;
+	err = haltpoll_create(&guest->haltpoll, guest);
 	if (err)
 		return err;
 	err = machine_open(guest);
@@ -454,6 +460,7 @@ void guest_destroy(struct guest *guest)
 		close(guest->signal_fd);
 	loop_destroy(guest->loop);
 	machine_close(guest);
+	haltpoll_destroy(guest->haltpoll);
 	kvmstats_destroy(guest->kvmstats);
 	vcpus_free(guest);
 	vm_exit(&guest->vm);

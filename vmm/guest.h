@@ -39,6 +39,7 @@ struct arch_boot;
 struct console;
 struct control;
 struct disk;
+struct haltpoll;
 struct kvmstats;
 struct pci_bus;
 struct power;
@@ -69,6 +70,7 @@ struct guest {
 	unsigned niothreads;
 	struct vcpu *vcpu;
 	struct kvmstats *kvmstats;
+	struct haltpoll *haltpoll;
 
 	struct control *control; /* NULL: no socket */
 	struct console *console;

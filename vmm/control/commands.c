@@ -23,8 +23,7 @@ static int fails(struct control_call *call, int err, const char *why)
 	return err;
 }
 
-/* Nothing is asked of a guest whose end is decided. */
-static int living(struct control_call *call)
+int control_living(struct control_call *call)
 {
 	return guest_is_ending(call->guest) ? fails(call, -ESHUTDOWN, "the guest is at its end") : 0;
 }
@@ -32,7 +31,7 @@ static int living(struct control_call *call)
 /* Nor is one that is to power off held up. */
 static int unstopped(struct control_call *call, const char *what)
 {
-	int err = living(call);
+	int err = control_living(call);
 
 	if (err || !call->guest->stop_asked)
 		return err;
@@ -77,7 +76,7 @@ static int pause_guest(struct control_call *call)
 
 static int resume_guest(struct control_call *call)
 {
-	int err = living(call);
+	int err = control_living(call);
 
 	if (!err)
 		guest_resume(call->guest);
@@ -86,7 +85,7 @@ static int resume_guest(struct control_call *call)
 
 static int press(struct control_call *call)
 {
-	int err = living(call);
+	int err = control_living(call);
 
 	if (!err)
 		power_button(call->guest->power);
@@ -97,7 +96,7 @@ static int stop(struct control_call *call)
 {
 	uint64_t grace = call->guest->cfg->grace_ns;
 	const char *why = call->arg[0] ? value_duration(call->arg[0], &grace) : NULL;
-	int err = why ? -EINVAL : living(call);
+	int err = why ? -EINVAL : control_living(call);
 
 	if (why)
 		snprintf(call->why, sizeof(call->why), "stop: grace %.40s: %s", call->arg[0], why);
@@ -124,6 +123,8 @@ const struct control_command control_table[] = {
 	{"stop", "power button, and the end after the time of --grace; a second time at once",
 		.arg = {{"grace", "another time to power off in; 0: at once"}}, .run = stop},
 	{"reset", "power-on state, and on from there, whatever --on-reset says", .run = reset},
+	{"halt-poll", "halt polling as it is; with a spec, as it is from now on",
+		.arg = {{"spec", "as --halt-poll takes it"}}, .run = control_halt_poll},
 	{"report", "what --report would say of the guest now; where threads and memory are, as at the start", .run = report},
 };
 

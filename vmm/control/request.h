@@ -42,6 +42,12 @@ struct control_command {
 extern const struct control_command control_table[];
 extern const unsigned control_commands;
 
+/* Commands in files of their own. */
+int control_halt_poll(struct control_call *call); /* halt_poll.c */
+
+/* Nothing is asked of a guest whose end is decided: 0, or -ESHUTDOWN, in words. */
+int control_living(struct control_call *call);
+
 /* NULL: there is none of that name. */
 const struct control_command *control_find(const struct control_command *table, unsigned n, const char *name);
 

@@ -123,14 +123,19 @@ static int refuse(const struct opt_given *g, const char *key, const char *value,
 
 static int refuse(const struct opt_given *g, const char *key, const char *value, const char *fmt, ...)
 {
-	char why[512], v[SHOWN + 4], k[SHOWN + 4];
+	char why[512], v[SHOWN + 4], k[SHOWN + 4], line[768];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	log_err("%s%s%s%s%s: %s", g->where, key || value ? " " : "", key ? shown(key, k, sizeof(k)) : "",
-		key && value ? "=" : "", value ? shown(value, v, sizeof(v)) : "", why);
+	snprintf(line, sizeof(line), "%s%s%s%s%s: %s", g->where, key || value ? " " : "",
+		key ? shown(key, k, sizeof(k)) : "", key && value ? "=" : "",
+		value ? shown(value, v, sizeof(v)) : "", why);
+	if (g->why)
+		snprintf(g->why, g->room, "%s", line);
+	else
+		log_err("%s", line);
 	return -EINVAL;
 }
 
@@ -486,4 +491,12 @@ int options_parse_run(int argc, char **argv, struct guest_config *cfg)
 		config_free(cfg);
 	opt_list_free(&a.list);
 	return ret;
+}
+
+int options_parse_one(const char *option, const char *text, struct guest_config *cfg, char *why, size_t n)
+{
+	struct opt_given given = {
+		.row = opt_find(option), .value = (char *)text, .where = (char *)option, .why = why, .room = n};
+
+	return apply(&given, cfg);
 }

@@ -19,6 +19,12 @@ struct guest_config;
  */
 int options_parse_run(int argc, char **argv, struct guest_config *cfg);
 
+/*
+ * One option, spelt as in the table, with a value from somewhere else than the command line, into a cfg that
+ * config_defaults() made. 0, -ENOMEM, or -EINVAL: then `why` says it whole.
+ */
+int options_parse_one(const char *option, const char *text, struct guest_config *cfg, char *why, size_t n);
+
 /* The text of `pinvm run --help`, the man page's option list (man(7) requests), a bash completion script. */
 void options_help(FILE *out);
 void options_man(FILE *out);

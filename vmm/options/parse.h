@@ -14,6 +14,8 @@ struct opt_given {
 	char *value; /* owned; NULL: the bare option */
 	char *where; /* owned: "--disk" or "FILE:7: disk" */
 	bool from_file;
+	char *why; /* where a refusal goes, with `room` bytes; NULL: it is logged */
+	size_t room;
 };
 
 struct opt_list {

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "vmm/haltpoll/haltpoll.h"
 #include "vmm/listener.h"
 #include "vmm/memory/nodes.h"
 #include "vmm/memory/plan.h"
@@ -81,6 +82,11 @@ static const char *check_sched(const char *text)
 	struct place_rule rule;
 
 	return place_parse_sched(text, &rule);
+}
+
+static const char *check_halt_poll(const char *text)
+{
+	return haltpoll_parse(text, NULL);
 }
 
 static const char *check_hugepages(const char *text)
@@ -313,6 +319,11 @@ const struct opt_row opt_table[] = {
 			.check = check_sched}},
 	{.name = "strict-placement",
 		.value = {NULL, NULL, "refuse where a placement would only be warned of", BOOL(G, strict_placement)}},
+
+	{.name = "halt-poll",
+		.value = {NULL, "default|off|DURATION",
+			"the longest a vCPU that halts polls before it blocks; default: the kernel's own",
+			STRING(G, halt_poll.mode, 1, 32), .check = check_halt_poll}},
 
 	{.name = "exits",
 		.group = "CPU features",

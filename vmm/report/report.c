@@ -16,6 +16,7 @@
 #include "version.h"
 #include "vmm/console/console.h"
 #include "vmm/guest.h"
+#include "vmm/haltpoll/haltpoll.h"
 #include "vmm/log.h"
 #include "vmm/profile/kvmstats.h"
 #include "vmm/report/parts.h"
@@ -39,20 +40,6 @@ json_t *report_text(const char *text)
 	for (; n < sizeof(ascii) - 1 && text[n]; n++)
 		ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
 	return json_stringn(ascii, n);
-}
-
-/* A number in a small file of /sys, null where there is none. */
-static json_t *file_number(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	long long value;
-	bool ok;
-
-	if (!f)
-		return json_null();
-	ok = fscanf(f, "%lld", &value) == 1;
-	fclose(f);
-	return ok ? json_integer(value) : json_null();
 }
 
 static json_t *host_json(void)
@@ -116,9 +103,7 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "kvm_stats_missing", kvmstats_why_json(guest->kvmstats));
 	json_object_set_new(report->root, "threads", report_threads(guest));
 	json_object_set_new(report->root, "misplaced", json_integer(guest->place.misplaced));
-	json_object_set_new(report->root, "halt_poll",
-		json_pack("{s:s, s:o, s:i}", "mode", "default", "ceiling_ns",
-			file_number("/sys/module/kvm/parameters/halt_poll_ns"), "decisions", 0));
+	json_object_set_new(report->root, "halt_poll", haltpoll_json(guest->haltpoll));
 	json_object_set_new(report->root, "memory", report_memory(guest));
 	json_object_set_new(report->root, "prealloc", report_prealloc(&guest->memory));
 	json_object_set_new(report->root, "devices", report_devices(guest));

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* --halt-poll as text, on the command line and by `ctl`. */
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/unit.h"
+#include "vmm/config.h"
+#include "vmm/haltpoll/haltpoll.h"
+#include "vmm/options/options.h"
+
+START_TEST(what_it_may_be)
+{
+	struct haltpoll_spec spec;
+
+	ck_assert_ptr_null(haltpoll_parse("default", &spec));
+	ck_assert_int_eq(spec.mode, HALTPOLL_DEFAULT);
+	ck_assert_ptr_null(haltpoll_parse("off", &spec));
+	ck_assert(spec.mode == HALTPOLL_OFF && spec.ceiling_ns == 0);
+	ck_assert_ptr_null(haltpoll_parse("50us", &spec));
+	ck_assert(spec.mode == HALTPOLL_FIXED && spec.ceiling_ns == 50000);
+	ck_assert_ptr_null(haltpoll_parse("0", &spec));
+	ck_assert_int_eq(spec.mode, HALTPOLL_OFF);
+	ck_assert_ptr_null(haltpoll_parse("4s", &spec));
+	ck_assert_ptr_null(haltpoll_parse("4294967295ns", &spec));
+	ck_assert_uint_eq(spec.ceiling_ns, UINT32_MAX);
+	/* As the kernel's parameter is written: no ns, and far too many seconds. */
+	for (const char *const *bad = (const char *const[]){"", "on", "200000", "4294967296ns", "-1us", "1.5us", "off ", NULL};
+		*bad; bad++)
+		ck_assert_msg(haltpoll_parse(*bad, NULL) != NULL, "%s", *bad);
+}
+END_TEST
+
+START_TEST(one_parser)
+{
+	struct guest_config cfg;
+	struct haltpoll_spec spec;
+	char why[192] = "";
+
+	config_defaults(&cfg);
+	ck_assert_ptr_null(haltpoll_spec(&cfg.halt_poll, &spec));
+	ck_assert_int_eq(spec.mode, HALTPOLL_DEFAULT);
+	ck_assert_int_eq(options_parse_one("halt-poll", "1ms", &cfg, why, sizeof(why)), 0);
+	ck_assert_ptr_null(haltpoll_spec(&cfg.halt_poll, &spec));
+	ck_assert_uint_eq(spec.ceiling_ns, 1000000);
+	ck_assert_int_eq(options_parse_one("halt-poll", "often", &cfg, why, sizeof(why)), -EINVAL);
+	ck_assert_msg(strstr(why, "halt-poll often: must be default, off or") == why, "%s", why);
+	config_free(&cfg);
+}
+END_TEST
+
+UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser)

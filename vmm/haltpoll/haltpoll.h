@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long a vCPU that halts polls for its next event before it blocks: a ceiling a VM (KVM_CAP_HALT_POLL,
+ * Documentation/virt/kvm/halt-polling.rst), below which KVM moves each vCPU's own window. Here is what the
+ * user said of it, and the hands that set it. All calls are main's.
+ */
+#ifndef PINVM_HALTPOLL_HALTPOLL_H
+#define PINVM_HALTPOLL_HALTPOLL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct guest;
+struct haltpoll;
+struct haltpoll_config;
+struct json_t;
+
+#define HALTPOLL_MAX_NS UINT32_MAX /* KVM's own limit */
+
+enum haltpoll_mode {
+	HALTPOLL_DEFAULT, /* the kernel's, untouched */
+	HALTPOLL_OFF,
+	HALTPOLL_FIXED,
+};
+
+/* What --halt-poll or `ctl halt-poll` says. */
+struct haltpoll_spec {
+	enum haltpoll_mode mode;
+	uint64_t ceiling_ns; /* FIXED */
+};
+
+/* spec.c: the plain value, as typed. NULL, or why it is refused; *spec may be NULL. */
+const char *haltpoll_parse(const char *text, struct haltpoll_spec *spec);
+/* The whole option, its plain value being NULL where nothing was said. NULL, or why it is refused. */
+const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec);
+const char *haltpoll_mode_name(enum haltpoll_mode mode);
+
+/* From guest->cfg; before the VM exists. 0 or -errno. */
+int haltpoll_create(struct haltpoll **hp, struct guest *guest);
+void haltpoll_destroy(struct haltpoll *hp); /* NULL: nothing happens */
+/*
+ * The VM is new: give it what it is to have. No system call with `default`. 0, or -errno, logged; -ENOTSUP where
+ * this kernel has no such capability.
+ */
+int haltpoll_apply(struct haltpoll *hp);
+/* While the guest runs. 0, or -errno with the reason in `why`; then all is as it was. */
+int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n);
+/* haltpoll_json.c: for the report, and as the answer to `ctl halt-poll`. NULL: JSON null. */
+struct json_t *haltpoll_json(const struct haltpoll *hp);
+
+#endif

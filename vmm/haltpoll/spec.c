@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* --halt-poll as text; see haltpoll.h. Pure functions. */
+#include <string.h>
+
+#include "vmm/config.h"
+#include "vmm/haltpoll/haltpoll.h"
+#include "vmm/options/values.h"
+
+static const char *const names[] = {
+	[HALTPOLL_DEFAULT] = "default",
+	[HALTPOLL_OFF] = "off",
+	[HALTPOLL_FIXED] = "fixed",
+};
+
+const char *haltpoll_mode_name(enum haltpoll_mode mode)
+{
+	return names[mode];
+}
+
+const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
+{
+	struct haltpoll_spec spec = {.mode = HALTPOLL_FIXED};
+
+	if (!strcmp(text, "default"))
+		spec.mode = HALTPOLL_DEFAULT;
+	else if (!strcmp(text, "off"))
+		spec.mode = HALTPOLL_OFF;
+	else if (value_duration(text, &spec.ceiling_ns))
+		return "must be default, off or a duration, whole digits and ns, us, ms or s, as in 50us";
+	if (spec.ceiling_ns > HALTPOLL_MAX_NS)
+		return "must be at most 4s; a bare number counts seconds";
+	if (spec.mode == HALTPOLL_FIXED && !spec.ceiling_ns)
+		spec.mode = HALTPOLL_OFF;
+	if (out)
+		*out = spec;
+	return NULL;
+}
+
+const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec)
+{
+	*spec = (struct haltpoll_spec){.mode = HALTPOLL_DEFAULT};
+	return cfg->mode ? haltpoll_parse(cfg->mode, spec) : NULL;
+}
