@@ -208,4 +208,15 @@ static inline unsigned drain(unsigned got[2])
 	return got[0] + got[1];
 }
 
+/* Frames of one flow arrive, all of them, at the first of two pairs. */
+static inline void one_flow(int host)
+{
+	unsigned got[2];
+
+	for (unsigned i = 0; i < 50; i++)
+		host_sends(host, 9, i);
+	ck_assert_uint_eq(drain(got), 50);
+	ck_assert_uint_eq(got[1], 0);
+}
+
 #endif

@@ -3,11 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/fake_ioctl.h"
 #include "tests/unit/unit.h"
 #include "vmm/disk.h"
 
@@ -38,14 +37,8 @@ int fstat(int fd, struct stat *st)
 	return play(st, fstatat(fd, "", st, AT_EMPTY_PATH));
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int fake_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list args;
-	void *arg;
-
-	va_start(args, request);
-	arg = va_arg(args, void *);
-	va_end(args);
 	ck_assert(host.device);
 	switch (request) {
 	case BLKGETSIZE64:

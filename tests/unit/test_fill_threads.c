@@ -10,6 +10,27 @@ static int allowed_cpus(void)
 	return CPU_COUNT(&set);
 }
 
+/* A host with these CPUs in its two nodes; %d: the first one of ours. */
+static void two_nodes(const char *cpus0, const char *cpus1)
+{
+	const char *list[] = {cpus0, cpus1};
+	char path[64], text[16];
+	cpu_set_t set;
+	int cpu = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	fake_root_open();
+	fake_root_put("/sys/devices/system/node/online", "0-1\n");
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist", i);
+		snprintf(text, sizeof(text), list[i], cpu);
+		fake_root_put(path, text);
+	}
+	ways.root = fake_root;
+}
+
 START_TEST(as_many_threads_as_are_of_use)
 {
 	struct fill_area area = map(6 * FILL_CHUNK, PAGE, 0);
@@ -30,19 +51,9 @@ END_TEST
 START_TEST(no_more_threads_than_the_nodes_have_cpus)
 {
 	struct fill_area area = map(6 * FILL_CHUNK, PAGE, 0);
-	char text[16];
-	cpu_set_t set;
-	int cpu = 0;
+	int cpus = allowed_cpus();
 
-	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
-	while (!CPU_ISSET(cpu, &set))
-		cpu++;
-	fake_root_open();
-	snprintf(text, sizeof(text), "%d\n", cpu);
-	fake_root_put("/sys/devices/system/node/online", "0-1\n");
-	fake_root_put("/sys/devices/system/node/node0/cpulist", text);
-	fake_root_put("/sys/devices/system/node/node1/cpulist", "\n");
-	ways.root = fake_root;
+	two_nodes("%d\n", "\n");
 	CPU_SET(0, &area.nodes);
 	ck_assert_int_eq(fill(&area, 1), 0);
 	ck_assert_int_eq(result.threads, 1);
@@ -50,7 +61,7 @@ START_TEST(no_more_threads_than_the_nodes_have_cpus)
 	CPU_ZERO(&area.nodes);
 	CPU_SET(1, &area.nodes);
 	ck_assert_int_eq(fill(&area, 1), 0);
-	ck_assert_int_eq(result.threads, CPU_COUNT(&set) < 6 ? CPU_COUNT(&set) : 6);
+	ck_assert_int_eq(result.threads, cpus < 6 ? cpus : 6);
 	fake_root_close();
 }
 END_TEST
@@ -59,19 +70,9 @@ END_TEST
 START_TEST(unbound_areas_are_filled_near_their_users)
 {
 	struct fill_area area[2] = {map(6 * FILL_CHUNK, PAGE, 0), map(6 * FILL_CHUNK, PAGE, 0)};
-	char text[16];
-	cpu_set_t set;
-	int cpu = 0;
+	int cpus = allowed_cpus();
 
-	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
-	while (!CPU_ISSET(cpu, &set))
-		cpu++;
-	fake_root_open();
-	snprintf(text, sizeof(text), "%d,900\n", cpu);
-	fake_root_put("/sys/devices/system/node/online", "0-1\n");
-	fake_root_put("/sys/devices/system/node/node0/cpulist", "901\n");
-	fake_root_put("/sys/devices/system/node/node1/cpulist", text);
-	ways.root = fake_root;
+	two_nodes("901\n", "%d,900\n");
 	CPU_SET(900, &limits.users);
 	ck_assert_int_eq(fill(area, 2), 0);
 	ck_assert_int_eq(result.threads, 1);
@@ -80,7 +81,7 @@ START_TEST(unbound_areas_are_filled_near_their_users)
 	CPU_ZERO(&limits.users);
 	CPU_SET(901, &limits.users);
 	ck_assert_int_eq(fill(area, 2), 0);
-	ck_assert_int_eq(result.threads, CPU_COUNT(&set) < 12 ? CPU_COUNT(&set) : 12);
+	ck_assert_int_eq(result.threads, cpus < 12 ? cpus : 12);
 	/* One thread for two groups does the work of both, whatever it would rather do. */
 	CPU_SET(900, &limits.users);
 	CPU_SET(0, &area[0].nodes);

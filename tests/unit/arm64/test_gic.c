@@ -5,15 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vm.h"
+#include "tests/unit/fake_ioctl.h"
 #include "tests/unit/said.h"
 #include "tests/unit/unit.h"
 #include "vmm/guest.h"
@@ -65,14 +64,8 @@ static int cap(uintptr_t which)
 	return which == KVM_CAP_ARM_VM_IPA_SIZE ? 40 : 0;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int fake_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_CHECK_EXTENSION: return cap((uintptr_t)arg);
 	case KVM_CREATE_DEVICE: return create(arg);

@@ -2,15 +2,14 @@
 /* A vCPU over a fake KVM: what it is made of, and its registers at the kernel's entry. */
 #include <errno.h>
 #include <linux/kvm.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "arch/arch.h"
 #include "arch/arm64/boot.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/vm.h"
+#include "tests/unit/fake_ioctl.h"
 #include "tests/unit/mockmem.h"
 #include "tests/unit/said.h"
 #include "tests/unit/unit.h"
@@ -47,14 +46,8 @@ static int attr(const struct kvm_device_attr *a)
 	return 0;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int fake_ioctl(int fd, unsigned long request, void *arg)
 {
-	va_list ap;
-	void *arg;
-
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	switch (request) {
 	case KVM_GET_ONE_REG: return get(arg);
 	case KVM_SET_ONE_REG: return set(arg);
