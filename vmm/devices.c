@@ -109,8 +109,14 @@ static int disk_plug(struct guest *guest, unsigned i)
 	}
 	snprintf(name, sizeof(name), "disk%u", i);
 	err = virtio_blk_create(&dev, name, &guest->mem, loop, disk, cfg);
-	if (!err)
-		err = plug(guest, dev);
+	if (err)
+		return err;
+	err = guest->cfg->profile_times ? virtio_time(dev) : 0;
+	if (err) {
+		dev->ops->destroy(dev);
+		return log_errno(err, "%s", name);
+	}
+	err = plug(guest, dev);
 	if (!err)
 		guest->disk[guest->ndevices - 1] = disk;
 	return err;

@@ -28,6 +28,14 @@ static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
 		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* The histograms of times: bucket n counts from 2^n up to 2^(n+1); 0 also holds 0, the last one all above it. */
+static inline unsigned log2_bucket(uint64_t n, unsigned buckets)
+{
+	unsigned bucket = 63 - __builtin_clzll(n | 1);
+
+	return bucket < buckets ? bucket : buckets - 1;
+}
+
 /* An Ethernet address as people write it; returns text. */
 #define MAC_TEXT sizeof("00:00:00:00:00:00")
 

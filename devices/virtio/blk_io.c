@@ -46,6 +46,16 @@ static void drained(struct blk_queue *bq)
 	done->fn(done);
 }
 
+static void count_moved(const struct blk_req *req)
+{
+	struct virtq *vq = req->bq->vq;
+
+	if (req->type == VIRTIO_BLK_T_IN)
+		vq->to_guest += req->len;
+	else if (req->type == VIRTIO_BLK_T_OUT)
+		vq->from_guest += req->len;
+}
+
 /*
  * End a request. filled: data bytes written to the guest, from the first writable one on without a
  * gap. used.len says how far the writable part is filled (2.7.8.2), so the status byte counts only when all
@@ -58,9 +68,14 @@ __attribute__((noinline)) static void finish(struct blk_req *req, uint8_t status
 	if (req->slot)
 		blk_put_slot(bq, req->slot);
 	req->slot = NULL;
-	if (bq->vq->running)
+	if (bq->vq->running) {
 		ring_copy(req->status, &status, 1);
+		if (status == VIRTIO_BLK_S_OK)
+			count_moved(req);
+	}
 	virtq_push(bq->vq, req->head, filled == req->in ? filled + 1 : filled);
+	if (unlikely(bq->q->times))
+		virtio_time_add(bq->q, req->since);
 	drained(bq);
 }
 
@@ -141,8 +156,15 @@ static void io_done(struct disk_req *io, int err)
 		io_ended(req, err);
 		return;
 	}
-	virtq_push(vq, req->head, req->in + 1);
+	vq->to_guest += req->in;
+	virtq_push_running(vq, req->head, req->in + 1);
 	ring_copy(req->status, &ok, 1); /* the guest looks at neither before the flush */
+}
+
+/* The same of a queue whose requests' times are taken. */
+static void io_timed(struct disk_req *io, int err)
+{
+	io_ended((struct blk_req *)io, err);
 }
 
 /* A chain was read into the queue's current slot: keep its data there if it is long. */
@@ -177,6 +199,7 @@ static __always_inline void read_write(
 		finish(req, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}
+	req->len = len;
 	if (unlikely(!len)) {
 		finish(req, VIRTIO_BLK_S_OK, 0);
 		return;
@@ -269,7 +292,7 @@ static __always_inline struct blk_req *request(struct blk_queue *bq, size_t head
 	struct blk_req *req = &bq->req[head];
 
 	if (unlikely(!req->bq)) {
-		req->io.fn = io_done;
+		req->io.fn = bq->q->times ? io_timed : io_done;
 		req->io.wanted = &bq->vq->running;
 		req->bq = bq;
 		req->head = head;
@@ -336,8 +359,11 @@ __attribute__((noinline)) static int take_any(struct blk_queue *bq, struct virtq
 		return -EBUSY;
 	}
 	r = virtq_pop(bq->vq, chain);
-	if (r > 0)
-		handle_chain(bq, chain);
+	if (r <= 0)
+		return r;
+	if (unlikely(bq->q->times))
+		bq->req[chain->head].since = virtio_time_now(bq->q);
+	handle_chain(bq, chain);
 	return r;
 }
 
@@ -392,6 +418,7 @@ int blk_kick(struct virtio_dev *dev, unsigned q)
 {
 	struct blk_queue *bq = &((struct blk *)dev)->bq[q];
 	struct virtq *vq = bq->vq;
+	bool timed = bq->q->times;
 
 	if (unlikely(bq->limited || vq->num < 3))
 		return take_one_by_one(bq);
@@ -400,6 +427,8 @@ int blk_kick(struct virtio_dev *dev, unsigned q)
 		int r = virtq_pop_request(vq, sizeof(struct virtio_blk_outhdr), &request);
 
 		if (likely(r > 0)) {
+			if (unlikely(timed))
+				bq->req[request.head].since = virtio_time_now(bq->q);
 			handle_request(bq, &request);
 			continue;
 		}

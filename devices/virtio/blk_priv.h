@@ -26,6 +26,8 @@ struct blk_req {
 	uint8_t range, nranges; /* of discard and write zeroes */
 	bool synced;		/* what is in flight makes a write last */
 	uint64_t in;		/* writable bytes before the status */
+	uint64_t len;		/* of a read or write: data bytes */
+	uint64_t since;		/* virtio_time_now() when it was taken, where times are */
 	uint8_t *status;	/* in the guest */
 	struct iovec *slot;	/* taken from the queue's; NULL: the segments are in seg */
 	union {
@@ -39,7 +41,8 @@ struct blk_queue {
 	struct virtio_queue *q;
 	struct virtq *vq; /* q's */
 	struct disk *disk;
-	struct blk_req *req;  /* [queue_max], by head; these and spare are one block, which begins with spare */
+	struct blk_req
+		*req; /* [queue_max], by head; these and spare are one block, which begins with spare */
 	struct iovec *slots;  /* nslots vectors of queue_max segments */
 	struct iovec *slot;   /* the one the next chain is read to; NULL when all are in use */
 	struct iovec **spare; /* others not in use */
@@ -52,7 +55,7 @@ struct blk_queue {
 struct blk {
 	struct virtio_dev dev;
 	struct disk *disk;
-	struct blk_queue *bq;	    /* [dev.nvq] */
+	struct blk_queue *bq; /* [dev.nvq] */
 	struct limits limits;
 	_Atomic bool write_through; /* a write is on stable storage before it completes */
 	_Atomic bool logged;	    /* a host error, since the last reset */

@@ -78,6 +78,7 @@ static bool usable(struct net_pair *pair, struct virtq_chain *chain)
 	if (likely(chain->write_len >= NET_HDR))
 		return true;
 	virtq_push(pair->rx.vq, chain->head, 0);
+	pair->rx.vq->to_guest += NET_HDR;
 	net_drop(pair->net);
 	return false;
 }
@@ -246,6 +247,7 @@ static void deliver(struct net_rx *rx, size_t len)
 		rx->bytes -= b->len;
 	}
 	put_num_buffers(first, n);
+	rx->vq->to_guest += len + (n - 1) * NET_HDR;
 }
 
 /*
@@ -255,6 +257,7 @@ static void deliver(struct net_rx *rx, size_t len)
 static __always_inline bool deliver_plain(struct net_rx *rx, size_t len, uint16_t known)
 {
 	struct net_buf *b = rx->buf;
+	struct virtq *vq = rx->vq;
 	uint8_t *p = rx->iov->iov_base;
 	uint16_t head, type, one = 1;
 
@@ -267,7 +270,8 @@ static __always_inline bool deliver_plain(struct net_rx *rx, size_t len, uint16_
 	if (unlikely(head & ~known || type == VLAN_TYPE))
 		return false;
 	ring_copy(p + offsetof(struct virtio_net_hdr_v1, num_buffers), &one, 2);
-	virtq_push(rx->vq, b->head, len);
+	vq->to_guest += len;
+	virtq_push_running(vq, b->head, len);
 	rx->iov += b->niov;
 	rx->bytes -= b->len;
 	rx->buf = b + 1;
@@ -430,11 +434,16 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 
 int net_rx_kick(struct net_pair *pair)
 {
-	int err = watch(pair);
+	struct virtq *vq = pair->rx.vq;
+	uint16_t before = vq->used_idx;
+	int r = watch(pair);
 
-	if (err)
-		return err;
+	if (r)
+		return r;
 	pair->rx.dry = false;
-	pair->rx.refuse = pair->rx.vq->num;
-	return likely(!limits_on(&pair->net->in)) ? frames(pair, false) : frames(pair, true);
+	pair->rx.refuse = vq->num;
+	r = likely(!limits_on(&pair->net->in)) ? frames(pair, false) : frames(pair, true);
+	/* Bytes are those of frames: what was counted has a header in each buffer. */
+	vq->to_guest -= (uint16_t)(vq->used_idx - before) * (uint64_t)NET_HDR;
+	return r;
 }

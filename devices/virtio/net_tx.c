@@ -125,7 +125,9 @@ static __always_inline int send_frame(struct net_pair *pair, unsigned at, unsign
 		if (r == -EAGAIN)
 			return -EAGAIN;
 		net_drop(pair->net); /* down, gone, or nonsense: as a cable that is not there */
+		return 0;
 	}
+	pair->tx.vq->from_guest += r - NET_HDR;
 	return 0;
 }
 
@@ -153,7 +155,7 @@ static inline void finish(struct net_pair *pair, size_t head, uint64_t len, bool
 {
 	if (unlikely(limited))
 		limits_take(&pair->net->out, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
-	virtq_push(pair->tx.vq, head, 0);
+	virtq_push_running(pair->tx.vq, head, 0);
 }
 
 /* A chain of any shape: 0 when it is used, else what kick() is to say. */

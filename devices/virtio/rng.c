@@ -65,6 +65,7 @@ static int rng_kick(struct virtio_dev *dev, unsigned q)
 			return r;
 		got = fill(rng, &chain);
 		virtq_push(vq, chain.head, got);
+		vq->to_guest += got;
 		bytes += got;
 	}
 	return 0;

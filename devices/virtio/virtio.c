@@ -52,10 +52,37 @@ void virtio_flush(struct virtio_dev *dev, unsigned q)
 {
 	struct virtio_queue *vq = &dev->queue[q];
 
+	if (unlikely(vq->times))
+		vq->times->round = 0;
 	if (!virtq_flush(&vq->vq))
 		return;
 	count_add(&vq->signals, 1);
 	dev->transport->notify(dev->transport, q, vq->loop);
+}
+
+int virtio_time(struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < dev->nvq; i++) {
+		dev->queue[i].times = calloc(1, sizeof(struct virtio_times));
+		if (!dev->queue[i].times)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+uint64_t virtio_time_now(struct virtio_queue *q)
+{
+	if (!q->times->round)
+		q->times->round = loop_now(q->loop);
+	return q->times->round;
+}
+
+void virtio_time_add(struct virtio_queue *q, uint64_t since)
+{
+	uint64_t ns = virtio_time_now(q) - since;
+
+	count_add(&q->times->sum, ns);
+	count_add(&q->times->histogram[log2_bucket(ns, VIRTIO_BUCKETS)], 1);
 }
 
 void virtio_resume(struct virtio_dev *dev, unsigned q)
@@ -326,6 +353,7 @@ void virtio_fini(struct virtio_dev *dev)
 		if (q->live)
 			loop_idle_del(q->loop, &q->idle);
 		close(q->kick_fd);
+		free(q->times);
 	}
 	free(dev->queue);
 	dev->queue = NULL;

@@ -84,6 +84,15 @@ struct virtio_transport {
 
 struct limits;
 
+/* How long requests were with the device, for who asked for it: virtio_time(). The queue's loop's thread writes. */
+#define VIRTIO_BUCKETS 32
+
+struct virtio_times {
+	uint64_t round; /* the clock's time, read once between two flushes; 0: not yet */
+	_Atomic uint64_t sum;
+	_Atomic uint64_t histogram[VIRTIO_BUCKETS]; /* of nanoseconds: log2_bucket() */
+};
+
 struct virtio_queue {
 	struct virtq vq;
 	struct virtq_cfg cfg;	 /* transport's */
@@ -104,6 +113,7 @@ struct virtio_queue {
 	bool again;			 /* kick() is due whatever the ring says */
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
 	_Atomic uint64_t limited;	 /* virtio_pause() */
+	struct virtio_times *times;	 /* NULL: not taken */
 };
 
 struct virtio_dev {
@@ -139,6 +149,8 @@ struct virtio_dev {
  * and the ring features, to which the device adds its own). dev is zeroed memory. 0 or -errno (logged). */
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const char *name,
 	const struct guest_mem *mem, struct loop *loop, unsigned nvq, uint16_t queue_max);
+/* By main, before the loops run: take the times of requests, as far as the device does that. 0 or -ENOMEM. */
+int virtio_time(struct virtio_dev *dev);
 /* By main, before the loops are destroyed, while nothing runs them. */
 void virtio_fini(struct virtio_dev *dev);
 
@@ -149,6 +161,10 @@ void virtio_flush(struct virtio_dev *dev, unsigned q);
 /* For devices, on the queue's loop: what kick() was stalled for has come; it is called again before the loop
  * sleeps. */
 void virtio_resume(struct virtio_dev *dev, unsigned q);
+/* For devices that take times, on the queue's loop: now, exact to a round of the loop; and a request that came
+ * then has been pushed. */
+uint64_t virtio_time_now(struct virtio_queue *q);
+void virtio_time_add(struct virtio_queue *q, uint64_t since);
 /* For kick(), when the device's limits say so: counts it, and resumes after ns, unless the queue is stopped
  * meanwhile. Returns VIRTIO_STALLED, for kick() to return. */
 int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns);

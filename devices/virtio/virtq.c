@@ -27,11 +27,25 @@ static uint8_t *avail_event(const struct virtq *vq)
 	return vq->used + RING_ENTRIES + USED_ELEM_SIZE * vq->num;
 }
 
-/* Chains are counted a batch at a time. */
+/* Chains and bytes are counted a batch at a time. */
 static void count_pops(struct virtq *vq)
 {
-	count_add(&vq->stats.pops, (uint16_t)(vq->last_avail - vq->counted));
+	uint16_t n = vq->last_avail - vq->counted;
+
+	if (!n)
+		return;
+	count_add(&vq->stats.pops, n);
+	count_add(&vq->stats.batches, 1);
 	vq->counted = vq->last_avail;
+}
+
+static void count_bytes(struct virtq *vq)
+{
+	if (!(vq->to_guest | vq->from_guest))
+		return;
+	count_add(&vq->stats.to_guest, vq->to_guest);
+	count_add(&vq->stats.from_guest, vq->from_guest);
+	vq->to_guest = vq->from_guest = 0;
 }
 
 /* No entry is known any more, so that virtq_pop() comes to virtq_refill(), which knows why. */
@@ -134,6 +148,7 @@ bool virtq_flush(struct virtq *vq)
 	uint16_t old = vq->flushed;
 
 	count_pops(vq);
+	count_bytes(vq);
 	if (vq->used_idx == old || !vq->running)
 		return false;
 	count_add(&vq->stats.pushes, (uint16_t)(vq->used_idx - old));

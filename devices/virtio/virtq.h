@@ -28,14 +28,17 @@ struct virtq_cfg {
 /* Written by the owning thread only, once a flush; any thread may read. */
 struct virtq_stats {
 	_Atomic uint64_t pops, pushes, calls; /* chains taken, chains returned, times the guest wanted an interrupt */
+	_Atomic uint64_t batches;	      /* flushes before which there were pops */
+	_Atomic uint64_t to_guest, from_guest; /* bytes, as the device counts them */
 };
 
-/* All but stats is private to virtq.c and its owner's thread. */
+/* All but stats and the bytes is private to virtq.c and its owner's thread. */
 struct virtq {
 	size_t num, mask;
 	uint16_t last_avail, avail_idx; /* next to pop; where the available entries seen so far end */
 	uint16_t used_idx, flushed;     /* next to push; what the guest has been told of */
 	uint16_t counted;               /* pops up to here are in stats */
+	uint64_t to_guest, from_guest;  /* bytes since the last flush: the device adds what it moved, its thread */
 	bool running, broken; /* at most one of them */
 	bool event_idx, indirect; /* negotiated */
 	bool armed;               /* the next chain the driver adds is a kick for sure */
@@ -76,6 +79,8 @@ uint16_t virtq_stop(struct virtq *vq);
 static inline int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
 /* Return a chain; written: bytes really written into its writable part. Not visible before virtq_flush(). */
 static inline void virtq_push(struct virtq *vq, size_t head, uint32_t written);
+/* The same, for who knows that the queue runs: on the way of kick(), or having looked. */
+static inline void virtq_push_running(struct virtq *vq, size_t head, uint32_t written);
 /* Publish what was pushed. True: the guest wants an interrupt. */
 bool virtq_flush(struct virtq *vq);
 /* Ask for kicks. False: more work came meanwhile, do not sleep. */

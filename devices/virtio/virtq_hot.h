@@ -236,18 +236,29 @@ static __always_inline int virtq_pop_request(struct virtq *vq, uint32_t first, s
 	return 1;
 }
 
+static inline void virtq_put_used(struct virtq *vq, size_t at, size_t head, uint32_t written)
+{
+	uint8_t *elem = vq->used + RING_ENTRIES + USED_ELEM_SIZE * (at & vq->mask);
+
+	ring_store32(elem, head);
+	ring_store32(elem + 4, written);
+}
+
+static inline void virtq_push_running(struct virtq *vq, size_t head, uint32_t written)
+{
+	assert(head < VIRTQ_MAX_SIZE && vq->busy[head]);
+	vq->busy[head] = 0;
+	virtq_put_used(vq, vq->used_idx++, head, written);
+}
+
 static inline void virtq_push(struct virtq *vq, size_t head, uint32_t written)
 {
-	size_t at = vq->used_idx++ & vq->mask;
-	uint8_t *elem;
+	uint16_t at = vq->used_idx++;
 
 	assert(head < VIRTQ_MAX_SIZE && vq->busy[head]);
 	vq->busy[head] = 0;
-	if (unlikely(!vq->running))
-		return;
-	elem = vq->used + RING_ENTRIES + USED_ELEM_SIZE * at;
-	ring_store32(elem, head);
-	ring_store32(elem + 4, written);
+	if (likely(vq->running))
+		virtq_put_used(vq, at, head, written);
 }
 
 #endif

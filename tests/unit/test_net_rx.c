@@ -26,7 +26,7 @@ END_TEST
 static void random_frames(unsigned seed)
 {
 	bool merge = seed % 2;
-	uint64_t gpa = BUF + seed % 7;
+	uint64_t gpa = BUF + seed % 7, bytes = 0;
 	unsigned frames = 0;
 
 	srand(seed);
@@ -58,8 +58,10 @@ static void random_frames(unsigned seed)
 		want[12] = len > NET_HDR + 14 ? 0x08 : want[12];
 		ck_assert_mem_eq(got + NET_HDR, want, len - NET_HDR);
 		ck_assert(merge || hdr.num_buffers == 1);
+		bytes += len - NET_HDR;
 		frames--;
 	}
+	ck_assert_uint_eq(dev->queue[RX].vq.stats.to_guest, bytes);
 	ck_assert_msg(frames == dev->dropped + fake_tap_waiting(), "seed %u: %u frames, %lu dropped, %u wait",
 		seed, frames, dev->dropped, fake_tap_waiting());
 	ck_assert_uint_eq(dev->dropped, 0);
@@ -188,6 +190,7 @@ START_TEST(too_short_for_a_header)
 	arrive(1, 14);
 	run();
 	ck_assert_uint_eq(dev->dropped, NET_HDR);
+	ck_assert_uint_eq(dev->queue[RX].vq.stats.to_guest, 0);
 	ck_assert_uint_eq(transport.resets_wanted, 0);
 	destroy();
 }

@@ -36,6 +36,7 @@ START_TEST(too_short_to_be_a_frame)
 		ck_assert_msg(!goes(BUF, len), "%u bytes went out", len);
 	ck_assert_uint_eq(fake_tap.sends, 0);
 	ck_assert(goes(BUF, NET_HDR + 14));
+	ck_assert_uint_eq(dev->queue[TX].vq.stats.from_guest, 14);
 	ck_assert_uint_eq(transport.resets_wanted, 0);
 	destroy();
 }
@@ -59,6 +60,7 @@ START_TEST(no_framing_is_assumed)
 {
 	static uint8_t before[0x1000];
 	struct ring_seg seg[64];
+	uint64_t bytes = 0;
 
 	build((struct net_config){0});
 	start(BASE | HOST);
@@ -88,7 +90,10 @@ START_TEST(no_framing_is_assumed)
 		ck_assert_mem_eq(fake_tap.sent[0].data, before, NET_HDR + len);
 		ck_assert_mem_eq(at(BUF), before, sizeof(before));
 		fake_tap_forget_sent();
+		bytes += len;
+		ck_assert_uint_eq(dev->queue[TX].vq.stats.from_guest, bytes);
 	}
+	ck_assert_uint_eq(dev->queue[TX].vq.stats.to_guest, 0);
 	destroy();
 }
 END_TEST

@@ -70,6 +70,7 @@ START_TEST(devices_and_serial)
 {
 	static const struct virtio_ops ops = {.id = VIRTIO_ID_BLK};
 	struct virtio_queue queue = {.kicks = 5, .signals = 6};
+	struct virtio_times times = {.sum = 11};
 	struct virtio_dev dev = {.ops = &ops, .name = "disk0", .nvq = 1, .queue = &queue, .errors = 3};
 	struct guest guest = {
 		.console = (struct console *)&console, .device = {&dev}, .ndevices = 1, .restarts = 2};
@@ -79,6 +80,9 @@ START_TEST(devices_and_serial)
 	queue.loop = dev.loop;
 	queue.vq.stats.pops = 1ULL << 40;
 	queue.vq.stats.pushes = 7;
+	queue.vq.stats.batches = 8;
+	queue.vq.stats.to_guest = 1ULL << 41;
+	queue.vq.stats.from_guest = 9;
 	json = report_about(&guest, 0, "guest powered off");
 	ck_assert_str_eq(text(json, "name"), "test");
 	ck_assert_int_eq(number(json, "pid"), getpid());
@@ -98,6 +102,23 @@ START_TEST(devices_and_serial)
 	ck_assert_int_eq(number(q, "completions"), 7);
 	ck_assert_int_eq(number(q, "kicks"), 5);
 	ck_assert_int_eq(number(q, "interrupts"), 6);
+	ck_assert_int_eq(number(q, "batches"), 8);
+	ck_assert_int_eq(number(json_object_get(q, "bytes"), "to_guest"), 1LL << 41);
+	ck_assert_int_eq(number(json_object_get(q, "bytes"), "from_guest"), 9);
+	ck_assert(json_is_null(json_object_get(q, "latency_ns")));
+	json_decref(json);
+	queue.times = &times;
+	times.histogram[3] = 10;
+	times.histogram[VIRTIO_BUCKETS - 1] = 1ULL << 40;
+	json = report_about(&guest, 0, "guest powered off");
+	q = json_array_get(json_object_get(json_array_get(json_object_get(json, "devices"), 0), "queues"), 0);
+	q = json_object_get(q, "latency_ns");
+	ck_assert_int_eq(number(q, "sum"), 11);
+	q = json_object_get(q, "histogram");
+	ck_assert_uint_eq(json_array_size(q), VIRTIO_BUCKETS);
+	ck_assert_int_eq(json_integer_value(json_array_get(q, 0)), 0);
+	ck_assert_int_eq(json_integer_value(json_array_get(q, 3)), 10);
+	ck_assert_int_eq(json_integer_value(json_array_get(q, VIRTIO_BUCKETS - 1)), 1LL << 40);
 	json_decref(json);
 	loop_destroy(dev.loop);
 }

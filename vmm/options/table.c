@@ -241,7 +241,7 @@ static const struct opt_key exits_keys[] = {
 };
 
 static const struct opt_key profile_keys[] = {
-	{"times", ONOFF, "read the clock twice an exit: time in the guest and in pinvm, and histograms",
+	{"times", ONOFF, "read the clock twice an exit, and a batch of disk requests: times and histograms",
 		BOOL(G, profile_times)},
 };
 

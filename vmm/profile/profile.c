@@ -146,10 +146,8 @@ void profile_close(struct profile_times *t, _Atomic uint64_t *account)
 
 	count_add(account, ns);
 	if (t->reason >= 0) {
-		unsigned bucket = 63 - __builtin_clzll(ns | 1);
-
 		count_add(&t->handler_ns[t->reason], ns);
-		count_add(&t->histogram[t->reason][bucket < PROFILE_BUCKETS ? bucket : PROFILE_BUCKETS - 1], 1);
+		count_add(&t->histogram[t->reason][log2_bucket(ns, PROFILE_BUCKETS)], 1);
 	}
 	t->since = now;
 	t->reason = -1;

@@ -22,7 +22,7 @@ struct kvm_run;
 #define PROFILE_SLOTS	512 /* a power of two */
 #define PROFILE_PROBES	16  /* slots an address may be in: what a guest can make one exit cost has a bound */
 #define PROFILE_REASONS 64  /* KVM_EXIT_*; the last one stands for those above it */
-#define PROFILE_BUCKETS 32  /* n: from 2^n ns up to 2^(n+1); 0 also holds 0, the last one all above it */
+#define PROFILE_BUCKETS 32  /* of nanoseconds: log2_bucket() */
 
 enum profile_kind { PROFILE_PIO, PROFILE_MMIO, PROFILE_MSR, PROFILE_HYPERCALL, PROFILE_KINDS };
 

@@ -6,6 +6,25 @@
 #include "vmm/tap.h"
 #include "vmm/util.h"
 
+static json_t *bytes_json(const struct virtq_stats *stats)
+{
+	return json_pack("{s:I, s:I}", "to_guest", (json_int_t)stats->to_guest, "from_guest",
+		(json_int_t)stats->from_guest);
+}
+
+/* How long requests were with the device; NULL: it was not asked, or does not tell. */
+static json_t *latency_json(const struct virtio_times *times)
+{
+	json_t *histogram;
+
+	if (!times)
+		return NULL;
+	histogram = json_array();
+	for (unsigned i = 0; i < VIRTIO_BUCKETS; i++)
+		json_array_append_new(histogram, json_integer((json_int_t)times->histogram[i]));
+	return json_pack("{s:o, s:I}", "histogram", histogram, "sum", (json_int_t)times->sum);
+}
+
 static json_t *queues_json(const struct virtio_dev *dev)
 {
 	json_t *list = json_array();
@@ -14,9 +33,11 @@ static json_t *queues_json(const struct virtio_dev *dev)
 		const struct virtio_queue *vq = &dev->queue[q];
 
 		json_array_append_new(list,
-			json_pack("{s:s, s:I, s:I, s:I, s:I}", "iothread", loop_name(vq->loop), "requests",
-				(json_int_t)vq->vq.stats.pops, "completions", (json_int_t)vq->vq.stats.pushes,
-				"kicks", (json_int_t)vq->kicks, "interrupts", (json_int_t)vq->signals));
+			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o?}", "iothread", loop_name(vq->loop),
+				"requests", (json_int_t)vq->vq.stats.pops, "completions",
+				(json_int_t)vq->vq.stats.pushes, "kicks", (json_int_t)vq->kicks, "interrupts",
+				(json_int_t)vq->signals, "batches", (json_int_t)vq->vq.stats.batches, "bytes",
+				bytes_json(&vq->vq.stats), "latency_ns", latency_json(vq->times)));
 	}
 	return list;
 }
