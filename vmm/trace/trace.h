@@ -8,11 +8,11 @@
  * Method. Each tracepoint is opened for each vCPU's thread (perf_event_open, pid = tid, any CPU). Such an
  * event counts only while that thread is current on a CPU, wherever it is moved to. KVM's tracepoints fire in
  * the thread, so they are exactly the vCPU's. An interrupt of the host hits whoever is current; those that
- * are counted here hit this vCPU, in guest mode or in its kernel or user part, and no other thread's are among
- * them. That is why they are not counted by CPU, which would need a wider right and have the neighbours' too.
- * Order tells which of them ended a run of the guest: between kvm_entry and kvm_exit (there hosts are that
- * take the interrupt before they trace the exit: AMD before Linux 6.14, arm64), or the first one after an exit
- * whose reason is an external interrupt (Intel).
+ * are counted here hit this vCPU, in guest mode or in its kernel or user part, and no other thread's are
+ * among them. That is why they are not counted by CPU, which would need a wider right and have the
+ * neighbours' too. Order tells which of them ended a run of the guest: between kvm_entry and kvm_exit (there
+ * hosts are that take the interrupt before they trace the exit: AMD before Linux 6.14, arm64), or the first
+ * one after an exit whose reason is an external interrupt (Intel).
  *
  * The totals of an event are its kernel counter's (read(2)): exact whatever happens to the ring. What needs
  * the fields, or the order, of each event comes from one ring per vCPU that all of its events share
@@ -48,8 +48,9 @@ struct trace_thread {
 
 struct trace_options {
 	const char *root; /* in front of tracefs's and /proc's paths; NULL: this host's */
-	size_t ring;	  /* bytes of each ring, rounded to what the kernel takes; 0: 512 KiB, less with many vCPUs */
-	bool no_times;	  /* leave out kvm_entry, which is as frequent as kvm_exit: then there are no times */
+	size_t ring; /* bytes of each ring, rounded to what the kernel takes; 0: 512 KiB, less with many vCPUs
+		      */
+	bool no_times; /* leave out kvm_entry, which is as frequent as kvm_exit: then there are no times */
 };
 
 /* A count, and what it was at the last trace_mark(). */
@@ -71,7 +72,7 @@ struct trace_reason {
 	enum trace_isa isa;
 	uint32_t code;
 	struct trace_count exits;
-	uint64_t timed, ns;		   /* those followed by an entry that was seen, and how long that took */
+	uint64_t timed, ns; /* those followed by an entry that was seen, and how long that took */
 	uint64_t histogram[TRACE_BUCKETS]; /* of the same */
 };
 
@@ -96,7 +97,8 @@ struct trace_reached {
 /* An interrupt of the host while the vCPU's thread was current. */
 struct trace_cause {
 	int irq;	       /* of a device; -1: the CPU's own */
-	char name[TRACE_NAME]; /* "local timer", "rescheduling", ...; the name in /proc/interrupts of a device */
+	char name[TRACE_NAME]; /* "local timer", "rescheduling", ...; the name in /proc/interrupts of a device
+				*/
 	struct trace_count hits;
 	uint64_t ended; /* those of them that ended a run of the guest */
 };
@@ -137,11 +139,11 @@ enum trace_event {
 struct trace_vcpu {
 	int tid;
 	unsigned vcpu;
-	bool ended;			       /* the thread is gone: its numbers are final */
+	bool ended;				/* the thread is gone: its numbers are final */
 	struct trace_count event[TRACE_EVENTS]; /* totals; 0 where an event is not traced */
-	uint64_t lost;			       /* records that found no room in the ring */
-	uint64_t malformed;		       /* records that contradict the event's format: left out */
-	uint64_t crowded;		       /* events whose number found no row below any more */
+	uint64_t lost;				/* records that found no room in the ring */
+	uint64_t malformed;			/* records that contradict the event's format: left out */
+	uint64_t crowded;			/* events whose number found no row below any more */
 	unsigned reasons, reached, causes;
 	struct trace_reason reason[TRACE_REASONS];
 	struct trace_reached reach[TRACE_REACHED];
@@ -150,8 +152,8 @@ struct trace_vcpu {
 };
 
 /*
- * Begin to trace the threads of a guest. options may be NULL. *trace is the caller's, for trace_close(). 0, or
- * -errno with what is missing and how to allow it in why[n], one sentence or two: -EACCES no right to, or
+ * Begin to trace the threads of a guest. options may be NULL. *trace is the caller's, for trace_close(). 0,
+ * or -errno with what is missing and how to allow it in why[n], one sentence or two: -EACCES no right to, or
  * tracefs cannot be read; -ENOENT no tracefs, or no kvm events in it; -ESRCH a thread is gone; -EMFILE and
  * -ENOMEM limits; -ENOSYS a kernel without perf events. An event that only some kernels have is no failure:
  * see trace_missing(). May raise the process's soft limit of open files.
@@ -173,6 +175,8 @@ void trace_mark(struct trace *trace);
 double trace_rate(const struct trace *trace, const struct trace_count *count);
 double trace_interval_s(const struct trace *trace);
 double trace_seconds(const struct trace *trace); /* since trace_open() */
+size_t trace_ring_bytes(
+	const struct trace *trace); /* of each ring: less than asked for where limits say so */
 
 unsigned trace_vcpus(const struct trace *trace);
 const struct trace_vcpu *trace_vcpu(const struct trace *trace, unsigned i); /* as given to trace_open() */
@@ -181,13 +185,21 @@ const struct trace_vcpu *trace_vcpu(const struct trace *trace, unsigned i); /* a
 const char *trace_event_name(enum trace_event event);
 const char *trace_missing(const struct trace *trace, enum trace_event event);
 
-/* trace_json.c: all of it; null where there is none. Names are a promise to scripts. */
+/*
+ * trace_json.c: what was traced of a vCPU, and what of tracing is the same for all of them; NULL: no memory.
+ * Names are a promise to scripts.
+ */
 struct json_t *trace_json(const struct trace *trace);
+struct json_t *trace_vcpu_json(const struct trace *trace, unsigned i);
 
-/* trace_text.c: the screen's part of one vCPU, lines of at most `width` columns, `rows` rows of each kind. */
+/* trace_text.c: the screen's part of one vCPU: lines of at most `width` columns, `rows` rows of each kind. */
 void trace_print(const struct trace *trace, unsigned i, FILE *out, unsigned width, unsigned rows);
-/* In Prometheus's text format 0.0.4; `guest` is the value of the label. */
-void trace_prometheus(const struct trace *trace, FILE *out, const char *guest);
+
+/* names.c: what people and scripts read, in text[TRACE_TEXT]; returns text. */
+#define TRACE_TEXT 64
+const char *trace_reason_text(const struct trace_reason *reason, char text[TRACE_TEXT]);
+const char *trace_reached_text(const struct trace_reached *reached, char text[TRACE_TEXT]);
+const char *trace_cause_text(const struct trace_cause *cause, char text[TRACE_TEXT]);
 
 /* reasons.c: NULL: no name is known. */
 const char *trace_isa_name(enum trace_isa isa);
