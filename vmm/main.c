@@ -15,6 +15,7 @@
 #include "vmm/log.h"
 #include "vmm/options/options.h"
 #include "vmm/report/report.h"
+#include "vmm/stat/stat.h"
 #include "version.h"
 
 struct command {
@@ -35,6 +36,8 @@ static int cmd_man(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "ctl"))
 		control_man(stdout);
+	else if (argc > 1 && !strcmp(argv[1], "stat"))
+		stat_man(stdout);
 	else
 		options_man(stdout);
 	return 0;
@@ -181,6 +184,7 @@ static int cmd_run(int argc, char **argv)
 
 static const struct command commands[] = {
 	{"run", "[KERNEL] [OPTIONS]", "run a guest to its end", cmd_run},
+	{"stat", "NAME [OPTIONS]", "what a running guest does: exits, times, devices", stat_command},
 	{"ctl", "NAME COMMAND [...]", "pause, resume, stop, reset a running guest, and the like", control_ctl},
 	{"list", "", "the running guests", control_list},
 	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help},
@@ -233,6 +237,8 @@ static int cmd_help(int argc, char **argv)
 		options_help(stdout);
 	else if (argc > 1 && !strcmp(argv[1], "ctl"))
 		control_ctl_help(stdout);
+	else if (argc > 1 && !strcmp(argv[1], "stat"))
+		stat_help(stdout);
 	else if (argc > 1 && !strcmp(argv[1], "list"))
 		control_list_help(stdout);
 	else if (argc > 1 && !find_command(argv[1]))

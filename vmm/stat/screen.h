@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `pinvm stat` for people: a document (document.h) with its rates as text. Pure. */
+#ifndef PINVM_STAT_SCREEN_H
+#define PINVM_STAT_SCREEN_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Lines of `width` columns at most (GRID_WIDE: whole), in a stable order. */
+void screen_write(const json_t *doc, FILE *out, unsigned width);
+
+/* screen_why.c: why vCPUs leave the guest, the busiest reasons of each. */
+void screen_why(const json_t *doc, FILE *out, unsigned width);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The terminal of --watch; see terminal.h. One thread. */
+#include "vmm/stat/terminal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+/* ECMA-48 and xterm's alternate screen. */
+#define ENTER	  "\033[?1049h\033[?25l" /* other screen, no cursor */
+#define LEAVE	  "\033[?25h\033[?1049l"
+#define HOME	  "\033[H"
+#define REST_LINE "\033[K"
+#define REST	  "\033[J"
+
+static unsigned size(bool rows)
+{
+	struct winsize ws;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) < 0)
+		return 0;
+	return rows ? ws.ws_row : ws.ws_col;
+}
+
+unsigned terminal_columns(void)
+{
+	unsigned columns = size(false);
+	const char *text = getenv("COLUMNS");
+
+	if (columns)
+		return columns;
+	columns = text ? strtoul(text, NULL, 10) : 0;
+	return columns < 10000 ? columns : 0;
+}
+
+int terminal_begin(struct terminal *t)
+{
+	static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH};
+	sigset_t set;
+
+	*t = (struct terminal){.is_one = isatty(STDOUT_FILENO)};
+	sigemptyset(&set);
+	for (unsigned i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		sigaddset(&set, taken[i]);
+	t->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (t->signal_fd < 0)
+		return log_errno(-errno, "signalfd");
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return 0;
+}
+
+static void give_back(struct terminal *t)
+{
+	if (!t->drawn)
+		return;
+	fputs(LEAVE, stdout);
+	fflush(stdout);
+	t->drawn = false;
+}
+
+void terminal_end(struct terminal *t)
+{
+	give_back(t);
+	if (t->signal_fd >= 0)
+		close(t->signal_fd);
+	t->signal_fd = -1;
+}
+
+/* The next line, without its end; NULL: there is none. */
+static const char *next_line(const char **text, int *len)
+{
+	const char *line = *text;
+
+	if (!*line)
+		return NULL;
+	*len = strcspn(line, "\n");
+	*text += *len + (line[*len] == '\n');
+	return line;
+}
+
+static unsigned count_lines(const char *text)
+{
+	unsigned n = 0;
+	int len = 0;
+
+	while (next_line(&text, &len))
+		n++;
+	return n;
+}
+
+static void draw(struct terminal *t, const char *text)
+{
+	unsigned rows = size(true), lines = count_lines(text);
+	unsigned shown = lines < rows || !rows ? lines : rows - 1; /* the last row tells of the rest */
+	int len = 0;
+
+	if (!t->drawn)
+		fputs(ENTER, stdout);
+	t->drawn = true;
+	fputs(HOME, stdout);
+	/* Erased before it is written: behind a full line that would take its last character. */
+	for (unsigned i = 0; i < shown; i++) {
+		const char *line = next_line(&text, &len);
+
+		printf("%s" REST_LINE "%.*s", i ? "\n" : "", len, line);
+	}
+	if (shown < lines)
+		printf("\n" REST_LINE "%.*s", (int)size(false),
+			"... and more; the window is not tall enough");
+	else if (shown < rows)
+		fputs("\n" REST, stdout);
+}
+
+void terminal_show(struct terminal *t, const char *text)
+{
+	if (t->is_one)
+		draw(t, text);
+	else
+		printf("%s\n", text);
+	fflush(stdout);
+}
+
+/* Ctrl-Z: the shell gets its screen, and on it goes from there. */
+static void stop(struct terminal *t)
+{
+	give_back(t);
+	raise(SIGSTOP);
+}
+
+enum terminal_event terminal_poll(struct terminal *t)
+{
+	enum terminal_event event = TERMINAL_TIME;
+	struct signalfd_siginfo info;
+
+	while (event != TERMINAL_END && read(t->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGTSTP)
+			stop(t);
+		event = info.ssi_signo == SIGTSTP || info.ssi_signo == SIGWINCH ? TERMINAL_RESIZED
+										: TERMINAL_END;
+	}
+	return event;
+}
+
+enum terminal_event terminal_wait(struct terminal *t, uint64_t until_ns)
+{
+	struct pollfd pfd[2] = {{.fd = t->signal_fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+	struct timespec left;
+	uint64_t now = now_ns();
+
+	if (now < until_ns) {
+		left.tv_sec = (until_ns - now) / 1000000000;
+		left.tv_nsec = (until_ns - now) % 1000000000;
+		ppoll(pfd, 2, &left, NULL);
+	}
+	if (pfd[1].revents & (POLLERR | POLLHUP))
+		return TERMINAL_END; /* nobody reads any more */
+	return terminal_poll(t);
+}
