@@ -9,9 +9,6 @@
 #include "vmm/log.h"
 #include "vmm/options/options.h"
 
-#define for_each_option(o, table) \
-	for (const struct command_option *o = (table)->option; o < (table)->option + (table)->n; o++)
-
 struct walk {
 	const struct command_options *table;
 	void *base;
@@ -76,29 +73,36 @@ static int take(struct walk *w, const struct command_option *o, const char *valu
 	return err;
 }
 
+static int help_or_unknown(struct walk *w, const char *arg, const char *help)
+{
+	if (strcmp(arg, help))
+		return unknown(w, arg);
+	w->help = true;
+	return 0;
+}
+
 static int take_long(struct walk *w, const char *arg)
 {
 	size_t len = strcspn(arg + 2, "=");
 
-	for_each_option(o, w->table) if (strlen(o->key.name) == len &&
-					 !strncmp(o->key.name, arg + 2, len)) return take(w, o,
-		arg[2 + len] ? arg + 3 + len : NULL);
-	if (!strcmp(arg, "--help")) {
-		w->help = true;
-		return 0;
+	for (unsigned i = 0; i < w->table->n; i++) {
+		const struct command_option *o = &w->table->option[i];
+
+		if (strlen(o->key.name) == len && !strncmp(o->key.name, arg + 2, len))
+			return take(w, o, arg[2 + len] ? arg + 3 + len : NULL);
 	}
-	return unknown(w, arg);
+	return help_or_unknown(w, arg, "--help");
 }
 
 static int take_short(struct walk *w, const char *arg)
 {
-	for_each_option(o, w->table) if (o->letter == arg[1] && (o->key.meta || !arg[2])) return take(
-		w, o, arg[2] ? arg + 2 : NULL);
-	if (!strcmp(arg, "-h")) {
-		w->help = true;
-		return 0;
+	for (unsigned i = 0; i < w->table->n; i++) {
+		const struct command_option *o = &w->table->option[i];
+
+		if (o->letter == arg[1] && (o->key.meta || !arg[2]))
+			return take(w, o, arg[2] ? arg + 2 : NULL);
 	}
-	return unknown(w, arg);
+	return help_or_unknown(w, arg, "-h");
 }
 
 int command_parse(const struct command_options *table, int *argc, char **argv, void *base)
@@ -106,7 +110,8 @@ int command_parse(const struct command_options *table, int *argc, char **argv, v
 	struct walk w = {.table = table, .base = base, .argc = *argc, .argv = argv};
 	int words = 1, err = 0;
 
-	for_each_option(o, table) opt_key_default(&o->key, base);
+	for (unsigned i = 0; i < table->n; i++)
+		opt_key_default(&table->option[i].key, base);
 	for (w.i = 1; w.i < w.argc && !err && !w.help && strcmp(argv[w.i], "--"); w.i++) {
 		char *arg = argv[w.i];
 
@@ -127,15 +132,17 @@ int command_parse(const struct command_options *table, int *argc, char **argv, v
 
 void command_free(const struct command_options *table, void *base)
 {
-	for_each_option(o, table) opt_key_free(&o->key, base);
+	for (unsigned i = 0; i < table->n; i++)
+		opt_key_free(&table->option[i].key, base);
 }
 
 void command_help(FILE *out, const struct command_options *table)
 {
 	char left[96], text[512];
 
-	for_each_option(o, table)
-	{
+	for (unsigned i = 0; i < table->n; i++) {
+		const struct command_option *o = &table->option[i];
+
 		snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", o->letter ? '-' : ' ',
 			o->letter ? o->letter : ' ', o->letter ? "," : " ", o->key.name,
 			o->key.meta ? " " : "", o->key.meta ? o->key.meta : "");
@@ -148,16 +155,16 @@ void command_man(FILE *out, const struct command_options *table)
 {
 	char text[512];
 
-	for_each_option(o, table)
-	{
+	for (unsigned i = 0; i < table->n; i++) {
+		const struct command_option *o = &table->option[i];
+
 		fputs(".TP\n", out);
 		if (o->letter)
 			fprintf(out, "\\fB\\-%c\\fR, ", o->letter);
 		fputs("\\fB", out);
 		options_man_text(out, "--");
 		options_man_text(out, o->key.name);
-		fputs("\\fR", out);
-		fputs(o->key.meta ? " " : "", out);
+		fputs(o->key.meta ? "\\fR " : "\\fR", out);
 		options_man_text(out, o->key.meta ? o->key.meta : "");
 		fputs("\n", out);
 		opt_key_describe(&o->key, text, sizeof(text));
@@ -168,5 +175,6 @@ void command_man(FILE *out, const struct command_options *table)
 
 void command_words(FILE *out, const struct command_options *table)
 {
-	for_each_option(o, table) fprintf(out, "%s--%s", o == table->option ? "" : " ", o->key.name);
+	for (unsigned i = 0; i < table->n; i++)
+		fprintf(out, "%s--%s", i ? " " : "", table->option[i].key.name);
 }
