@@ -14,6 +14,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
+#include "vmm/perf/perf.h"
 #include "vmm/report/report.h"
 #include "vmm/stat/stat.h"
 #include "version.h"
@@ -187,6 +188,7 @@ static const struct command commands[] = {
 	{"stat", "NAME [OPTIONS]", "what a running guest does: exits, times, devices", stat_command},
 	{"ctl", "NAME COMMAND [...]", "pause, resume, stop, reset a running guest, and the like", control_ctl},
 	{"list", "", "the running guests", control_list},
+	{"perf", "NAME stat|record", "a guest's vCPUs under the kernel's performance events", perf_main},
 	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help},
 	{"version", "", "print the version", cmd_version},
 	{"completion", "bash", "print a completion script for the shell", cmd_completion},
@@ -241,6 +243,8 @@ static int cmd_help(int argc, char **argv)
 		stat_help(stdout);
 	else if (argc > 1 && !strcmp(argv[1], "list"))
 		control_list_help(stdout);
+	else if (argc > 1 && !strcmp(argv[1], "perf"))
+		perf_help(stdout);
 	else if (argc > 1 && !find_command(argv[1]))
 		return unknown_command(argv[1]);
 	else
