@@ -176,7 +176,7 @@ check-unit: $(unit_bin) ## unit tests only
 
 # What really has two threads, under ThreadSanitizer: a race is a failure. test_loop_syscalls counts system calls, and
 # TSan makes its own.
-tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq limit loop loop_io mmio_life msix \
+tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq limit loop loop_io lapic_threads mmio_life msix \
 	net_threads pci profile serial thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
 check-tsan: ## tests of threads with ThreadSanitizer
 	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory SAN=tsan tsan-run)
