@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The tracepoints, and their format files in tracefs. One thread. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,16 +65,16 @@ static bool is_there(const char *root, const char *dir, const char *what)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s%s/%s", root, dir, what);
-	return !access(path, F_OK);
+	return !faccessat(AT_FDCWD, path, F_OK, AT_EACCESS);
 }
 
-/* Is something at its mount point kept from us? access() of a file in it says so. */
+/* Is something at its mount point kept from us? A directory in it says so. */
 static bool is_closed(const char *root, const char *dir)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s%s/events/kvm", root, dir);
-	return access(path, R_OK | X_OK) && errno == EACCES;
+	return faccessat(AT_FDCWD, path, R_OK | X_OK, AT_EACCESS) && errno == EACCES;
 }
 
 static int say_closed(const char *dir, char *why, size_t n)

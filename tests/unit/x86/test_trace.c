@@ -203,22 +203,18 @@ END_TEST
 
 /* ---- who may, and how much ---- */
 
-static void drop_capability(unsigned cap, bool all_others)
+/* Keep these capabilities and no other. */
+static void keep_only(uint64_t caps)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {0};
 
-	ck_assert_int_eq(syscall(SYS_capget, &head, data), 0);
-	for (unsigned i = 0; i < 64; i++) {
-		if ((i == cap) == all_others)
-			continue;
-		data[i / 32].effective &= ~(1u << i % 32);
-		data[i / 32].permitted &= ~(1u << i % 32);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted = caps >> 32 * i;
 	ck_assert_int_eq(syscall(SYS_capset, &head, data), 0);
 }
 
-#define CAP_NONE 99
+#define CAP(name) (1ULL << CAP_##name)
 
 /* Only root can become somebody else; and without tracepoints of kvm there is nothing to refuse. */
 static bool may_try(void)
@@ -278,7 +274,7 @@ START_TEST(without_perfmon)
 	if (!may_try())
 		return;
 	ck_assert_int_eq(refusal(why), 0);
-	drop_capability(CAP_NONE, true);
+	keep_only(0);
 	err = refusal(why);
 	if (paranoid() < 0) {
 		fprintf(stderr, "skip: kernel.perf_event_paranoid is below 0: everybody may\n");
@@ -299,9 +295,29 @@ START_TEST(perfmon_is_enough)
 
 	if (!may_try())
 		return;
-	drop_capability(CAP_PERFMON, true);
+	keep_only(CAP(PERFMON));
 	err = refusal(why);
 	ck_assert_msg(!err, "%d: %s", err, why);
+}
+END_TEST
+
+/* The two ways into root's tracefs: as root above, or as anybody with these two. */
+START_TEST(another_user_with_capabilities)
+{
+	char why[512];
+	int err;
+
+	if (!may_try())
+		return;
+	ck_assert_int_eq(prctl(PR_SET_KEEPCAPS, 1), 0);
+	ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+	keep_only(CAP(PERFMON) | CAP(DAC_READ_SEARCH));
+	err = refusal(why);
+	ck_assert_msg(!err, "%d: %s", err, why);
+	keep_only(CAP(PERFMON));
+	err = refusal(why);
+	ck_assert_int_eq(err, -EACCES);
+	says("may not be read by this user");
 }
 END_TEST
 
@@ -386,7 +402,7 @@ START_TEST(little_locked_memory)
 	for (unsigned i = 0; i < MANY; i++)
 		thread[i] = (struct trace_thread){.tid = gettid(), .vcpu = i};
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &none), 0);
-	drop_capability(CAP_PERFMON, true);
+	keep_only(CAP(PERFMON));
 	err = trace_open(&trace, thread, 2, &large, why, sizeof(why));
 	if (err == -ENOMEM) { /* others of this user have it all */
 		says("perf_event_mlock_kb");
@@ -453,5 +469,5 @@ START_TEST(as_json_and_on_the_screen)
 END_TEST
 
 UNIT_MAIN("trace", exits_are_those_of_the_program, a_tiny_ring_overflows, nobody_may_not_read_tracefs,
-	without_perfmon, perfmon_is_enough, a_thread_that_is_gone, few_open_files,
-	the_limit_of_files_is_raised, little_locked_memory, as_json_and_on_the_screen)
+	without_perfmon, perfmon_is_enough, another_user_with_capabilities, a_thread_that_is_gone,
+	few_open_files, the_limit_of_files_is_raised, little_locked_memory, as_json_and_on_the_screen)
