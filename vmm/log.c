@@ -45,6 +45,11 @@ void log_close(void)
 	log_fd = STDERR_FILENO;
 }
 
+int log_output(void)
+{
+	return log_fd;
+}
+
 const char *log_first_error(void)
 {
 	return first_error;

@@ -18,6 +18,8 @@ bool log_enabled(enum log_level level);
 /* Send lines to `path` (created 0600, appended) instead of stderr. Returns 0 or -errno. */
 int log_open(const char *path);
 void log_close(void);
+/* The descriptor that lines go to: the log's, not the caller's. */
+int log_output(void);
 
 /* Text of the first error logged by this process, "" if none: why a set-up was refused. Read by main. */
 const char *log_first_error(void);

@@ -6,10 +6,14 @@
 #ifndef PINVM_SANDBOX_H
 #define PINVM_SANDBOX_H
 
+#include <stdint.h>
+
 /*
  * Clear all capability sets of the calling thread, the bounding set too where that is allowed, and set no_new_privs.
  * Irreversible. 0 or -errno, logged.
  */
 int sandbox_drop(void);
+/* The same, but for `caps` (1 << CAP_...), of those that the thread has: for the guardian. */
+int sandbox_keep(uint64_t caps);
 
 #endif
