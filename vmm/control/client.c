@@ -111,6 +111,40 @@ static int unknown_command(const char *name)
 	return END_USAGE;
 }
 
+/* The argument that word i is: NAME=VALUE, of those that are written so, or the i-th. */
+static int take_word(const struct control_command *cmd, json_t *args, int i, char *word)
+{
+	const char *name = NULL, *value = word;
+
+	for (unsigned k = 0; k < CONTROL_ARGS && cmd->arg[k].value; k++) {
+		size_t len = strlen(cmd->arg[k].name);
+
+		if (!strncmp(word, cmd->arg[k].name, len) && word[len] == '=') {
+			name = cmd->arg[k].name;
+			value = word + len + 1;
+		}
+	}
+	if (!name && cmd->arg[0].value) {
+		log_err("ctl: %s %.60s: it takes NAME=VALUE; `pinvm ctl --help` lists them", cmd->name, word);
+		return -EINVAL;
+	}
+	if (!name && (i > CONTROL_ARGS || !cmd->arg[i - 1].name)) {
+		log_err("ctl: %s %.60s: one argument too many", cmd->name, word);
+		return -EINVAL;
+	}
+	if (!name)
+		name = cmd->arg[i - 1].name;
+	if (json_object_get(args, name)) {
+		log_err("ctl: %s %.60s: given twice", cmd->name, word);
+		return -EINVAL;
+	}
+	if (json_object_set_new(args, name, json_string(value))) {
+		log_err("ctl: %s: argument %d is not UTF-8", cmd->name, i);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The request that the words of the command line make; NULL, with *status, when they do not. */
 static json_t *request_of(int argc, char **argv, int *status)
 {
@@ -123,18 +157,11 @@ static json_t *request_of(int argc, char **argv, int *status)
 		return NULL;
 	}
 	args = json_object();
-	for (int i = 1; i < argc; i++) {
-		if (i > CONTROL_ARGS || !cmd->arg[i - 1].name) {
-			log_err("ctl: %s %.60s: one argument too many", cmd->name, argv[i]);
+	for (int i = 1; i < argc; i++)
+		if (take_word(cmd, args, i, argv[i])) {
 			json_decref(args);
 			return NULL;
 		}
-		if (json_object_set_new(args, cmd->arg[i - 1].name, json_string(argv[i]))) {
-			log_err("ctl: %s: argument %d is not UTF-8", cmd->name, i);
-			json_decref(args);
-			return NULL;
-		}
-	}
 	*status = 0;
 	return json_pack("{s:s, s:o}", "command", cmd->name, "arguments", args);
 }
@@ -281,14 +308,20 @@ int control_list(int argc, char **argv)
 
 /* ---- what people read ---- */
 
-/* "stop [GRACE]" */
+/* "stop [GRACE]", "cgroup [weight=N]" */
 static void synopsis(const struct control_command *cmd, char *out, size_t n)
 {
 	size_t len = snprintf(out, n, "%s", cmd->name);
 
 	for (unsigned i = 0; i < CONTROL_ARGS && cmd->arg[i].name && len < n; i++) {
+		const struct control_arg *arg = &cmd->arg[i];
+
+		if (arg->value) {
+			len += snprintf(out + len, n - len, " [%s=%s]", arg->name, arg->value);
+			continue;
+		}
 		len += snprintf(out + len, n - len, " [");
-		for (const char *p = cmd->arg[i].name; *p && len + 1 < n; p++)
+		for (const char *p = arg->name; *p && len + 1 < n; p++)
 			out[len++] = *p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p;
 		len += snprintf(out + len, n - len, "]");
 	}

@@ -30,6 +30,7 @@ struct control_call {
 /* All arguments are texts, and may be left out. */
 struct control_arg {
 	const char *name, *help; /* name NULL: there is none */
+	const char *value;	 /* not NULL: `pinvm ctl` takes it as NAME=VALUE, in any order; what stands for the value */
 };
 
 struct control_command {
