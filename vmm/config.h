@@ -96,6 +96,13 @@ struct kvm_config {
 		realtime_hint;
 };
 
+/* The cgroup v2 that the guest runs in: cgroup/cgroup.h. */
+struct cgroup_config {
+	char *path;	 /* below the root of cgroup v2, or absolute; NULL: the one it was started in */
+	unsigned weight; /* 0: as it is */
+	char *max;	 /* as typed; NULL: as it is */
+};
+
 struct guest_config {
 	char *name;
 	char *kernel, *initrd, *append;
@@ -113,6 +120,7 @@ struct guest_config {
 	char **pins, **scheds; /* --pin and --sched as typed; place.c reads them */
 	unsigned npins, nscheds;
 	bool strict_placement;
+	struct cgroup_config cgroup;
 	struct haltpoll_config halt_poll;
 	struct exits_config exits;
 	enum irqchip_kind irqchip;

@@ -17,10 +17,12 @@
 #include "arch/arch.h"
 #include "devices/power.h"
 #include "devices/virtio/virtio.h"
+#include "vmm/cgroup/cgroup.h"
 #include "vmm/console/console.h"
 #include "vmm/control/control.h"
 #include "vmm/devices.h"
 #include "vmm/disk.h"
+#include "vmm/guardian.h"
 #include "vmm/haltpoll/haltpoll.h"
 #include "vmm/iothread.h"
 #include "vmm/log.h"
@@ -201,10 +203,27 @@ static int memory_open(struct guest *guest)
 	return mem_create(&guest->mem, &guest->memory, &limits);
 }
 
+/*
+ * What needs privileges for as long as the guest lives goes to a child, while there is one thread and all of them are here.
+ * Before everything else: the cgroup decides which CPUs there are, and is charged for what is allocated.
+ */
+static int guard(struct guest *guest)
+{
+	struct guardian_plan plan = {.name = guest->cfg->name};
+	int err = cgroup_open(&guest->cgroup, guest->cfg, &plan);
+
+	if (!err && plan.n)
+		err = guardian_start(&guest->guardian, &plan);
+	return err ? err : cgroup_enter(guest->cgroup, guest->guardian);
+}
+
 static int build(struct guest *guest)
 {
 	int err;
 
+	err = guard(guest);
+	if (err)
+		return err;
 	err = place_plan(&guest->place, guest->cfg);
 	if (err)
 		return err;
@@ -465,9 +484,12 @@ void guest_destroy(struct guest *guest)
 	vcpus_free(guest);
 	vm_exit(&guest->vm);
 	arch_boot_close(guest->boot);
+	if (drained)
+		mem_destroy(&guest->mem);
+	guardian_end(guest->guardian);
+	cgroup_free(guest->cgroup);
 	if (!drained)
 		return;
-	mem_destroy(&guest->mem);
 	free(guest->iothread);
 	place_free(&guest->place);
 	free(guest);

@@ -36,9 +36,11 @@ enum guest_status {
 
 struct arch_board;
 struct arch_boot;
+struct cgroup;
 struct console;
 struct control;
 struct disk;
+struct guardian;
 struct haltpoll;
 struct kvmstats;
 struct pci_bus;
@@ -59,6 +61,8 @@ struct iothread {
 
 struct guest {
 	const struct guest_config *cfg;
+	struct guardian *guardian; /* NULL: nothing was asked for that needs one */
+	struct cgroup *cgroup;	   /* NULL: it stays in the one it was started in */
 	struct arch_boot *boot;
 	struct place place;
 	struct guest_mem mem;

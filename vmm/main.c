@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/cgroup/cgroup.h"
 #include "vmm/control/control.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
@@ -153,7 +154,7 @@ static int dry_run(const struct guest_config *cfg)
 		mem_plan_line(&memory, i, false, line, sizeof(line));
 		puts(line);
 	}
-	return 0;
+	return cgroup_print_plan(stdout, cfg) ? END_SETUP : 0;
 }
 
 static int run_config(const struct guest_config *cfg)

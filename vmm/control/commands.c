@@ -9,6 +9,7 @@
 
 #include "devices/power.h"
 #include "version.h"
+#include "vmm/cgroup/cgroup.h"
 #include "vmm/control/request.h"
 #include "vmm/guest.h"
 #include "vmm/options/values.h"
@@ -126,6 +127,10 @@ const struct control_command control_table[] = {
 	{"halt-poll", "halt polling as it is; with a spec, as it is from now on",
 		.arg = {{"spec", "as --halt-poll takes it"}}, .run = control_halt_poll},
 	{"report", "what --report would say of the guest now; where threads and memory are, as at the start", .run = report},
+	{"cgroup", "the weight and max of --cgroup, other ones where they are given, and the CPU time used",
+		.arg = {{"weight", "its share beside its siblings, 1 to 10000", "N"},
+			{"max", "the CPU time it may have: 50%, 50%/10ms, 50ms/100ms, off", "MAX"}},
+		.run = cgroup_command},
 };
 
 const unsigned control_commands = COUNT(control_table);

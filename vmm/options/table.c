@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "vmm/cgroup/find.h"
 #include "vmm/haltpoll/haltpoll.h"
 #include "vmm/listener.h"
 #include "vmm/memory/nodes.h"
@@ -131,6 +132,13 @@ static const char *check_image(const char *text)
 	return "the PATH stands first, by itself: leave out what is before it, or write ./ before a file of such a name";
 }
 
+static const char *check_cgroup_max(const char *text)
+{
+	struct cgroup_max max;
+
+	return cgroup_parse_max(text, &max);
+}
+
 /* A key: its name, what stands for its value in the help, the help, then one of the types above. */
 static const struct opt_key cpu_keys[] = {
 	{"sockets", "N", "sockets the guest sees", UINT(G, cpus.sockets, 1, 255, 0)},
@@ -233,6 +241,13 @@ static const struct opt_key net_keys[] = {
 		OPS(T, pps_burst, "packets")},
 };
 
+static const struct opt_key cgroup_keys[] = {
+	{"weight", "N", "its share beside its siblings, whose default is 100",
+		UINT(G, cgroup.weight, 1, CGROUP_WEIGHT_MAX, 0)},
+	{"max", "50%|50ms/100ms|off", "CPU time it may have: of one CPU, or in each period",
+		STRING(G, cgroup.max, 1, 63), .check = check_cgroup_max},
+};
+
 static const struct opt_key exits_keys[] = {
 	{"hlt", ONOFF, "HLT leaves the guest", TRI(G, exits.hlt)},
 	{"pause", ONOFF, "PAUSE loops leave the guest", TRI(G, exits.pause)},
@@ -317,6 +332,10 @@ const struct opt_row opt_table[] = {
 			"other:NICE, batch:NICE, idle, fifo:PRIO, rr:PRIO, deadline=[R,D,P]",
 			.type = OPT_STRING, .at = AT(G, scheds, char **), .min = 1, .max = 255,
 			.check = check_sched}},
+	{.name = "cgroup",
+		.value = {NULL, "PATH", "cgroup v2 the guest runs in, below its root; made and removed if there is none",
+			STRING(G, cgroup.path, 1, PATH_MAX - 1), .check = cgroup_check_path},
+		KEYS(cgroup_keys)},
 	{.name = "strict-placement",
 		.value = {NULL, NULL, "refuse where a placement would only be warned of", BOOL(G, strict_placement)}},
 

@@ -14,6 +14,7 @@
 
 #include "arch/arch.h"
 #include "version.h"
+#include "vmm/cgroup/cgroup.h"
 #include "vmm/console/console.h"
 #include "vmm/guest.h"
 #include "vmm/haltpoll/haltpoll.h"
@@ -103,6 +104,7 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "kvm_stats_missing", kvmstats_why_json(guest->kvmstats));
 	json_object_set_new(report->root, "threads", report_threads(guest));
 	json_object_set_new(report->root, "misplaced", json_integer(guest->place.misplaced));
+	json_object_set_new(report->root, "cgroup", cgroup_json(guest->cgroup));
 	json_object_set_new(report->root, "halt_poll", haltpoll_json(guest->haltpoll));
 	json_object_set_new(report->root, "memory", report_memory(guest));
 	json_object_set_new(report->root, "prealloc", report_prealloc(&guest->memory));
