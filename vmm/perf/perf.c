@@ -12,7 +12,7 @@
 #include "vmm/options/options.h"
 #include "vmm/perf/priv.h"
 
-static const struct perf_action *const actions[] = {&perf_stat_action};
+static const struct perf_action *const actions[] = {&perf_stat_action, &perf_record_action};
 
 #define ACTIONS (sizeof(actions) / sizeof(actions[0]))
 
@@ -51,7 +51,7 @@ int perf_main(int argc, char **argv)
 	for (size_t i = 0; i < ACTIONS; i++)
 		if (!strcmp(actions[i]->name, argv[2]))
 			return actions[i]->run(argv[1], argc - 2, argv + 2);
-	log_err("perf: %.60s: unknown; there are stat and record", argv[2]);
+	log_err("perf: %.60s: unknown action; there are stat and record", argv[2]);
 	return END_USAGE;
 }
 

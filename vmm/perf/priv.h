@@ -15,7 +15,7 @@ struct perf_action {
 	void (*more)(FILE *out); /* what its help has besides; NULL: nothing */
 };
 
-extern const struct perf_action perf_stat_action;
+extern const struct perf_action perf_stat_action, perf_record_action;
 
 /*
  * A descriptor that is readable when this process is to end (SIGINT, SIGTERM, SIGHUP), which it then does not

@@ -17,8 +17,6 @@
 #define SECOND 1000000000ULL
 #define DAY    (86400 * SECOND)
 
-#define INTERVAL_MIN (SECOND / 100)
-
 struct options {
 	char *events;
 	uint64_t interval_ns; /* 0: not given */
@@ -29,11 +27,11 @@ struct options {
 static const struct command_option option[] = {
 	{'e', {"event", "LIST", "events, names with commas between; without it those marked * below",
 		      OPT_STRING, offsetof(struct options, events), .min = 1, .max = 512}},
-	{'i', {"interval", "TIME", "time of one table, at least 10ms; 1s without it", OPT_DURATION,
-		      offsetof(struct options, interval_ns), .max = DAY}},
+	{'i', {"interval", "TIME", "time of one table, at least 10ms; without it 1s", OPT_DURATION,
+		      offsetof(struct options, interval_ns), .min = SECOND / 100, .max = DAY}},
 	{'c', {"count", "N",
 		      "number of tables; without it one, with --interval until the guest's end or Ctrl-C",
-		      OPT_UINT, offsetof(struct options, count), .max = 1000000000}},
+		      OPT_UINT, offsetof(struct options, count), .min = 1, .max = 1000000000}},
 	{'a', {"all", NULL, "the threads that run no guest, too", OPT_BOOL, offsetof(struct options, all)}},
 	{0, {"json", NULL, "JSON, a line for each table", OPT_BOOL, offsetof(struct options, json)}},
 };
@@ -198,10 +196,6 @@ static int stat_options(const struct options *options, const char *name)
 	struct run r = {.options = options, .guest.pidfd = -1, .signals = -1};
 	int status, err;
 
-	if (options->interval_ns && options->interval_ns < INTERVAL_MIN) {
-		log_err("perf: --interval: must be at least 10ms");
-		return END_USAGE;
-	}
 	perf_machine_read("", &r.machine);
 	err = perf_select("", &r.machine, options->events, &r.events);
 	if (err)
