@@ -167,7 +167,7 @@ $(B)/tests/test_fdt: all_ldflags += -Wl,--wrap=fdt_finish
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
 unit_kernel := blk_threads console console_clients control_server disk fill fill_end fill_threads loop loop_io loop_plain mem mem_plan \
-	net_threads tap tap_link thread tty virtio_pci_rng
+	net_threads tap tap_link tap_view thread tty virtio_pci_rng
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
 check-unit: $(unit_bin) ## unit tests only
@@ -177,7 +177,7 @@ check-unit: $(unit_bin) ## unit tests only
 # What really has two threads, under ThreadSanitizer: a race is a failure. test_loop_syscalls counts system calls, and
 # TSan makes its own.
 tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq limit loop loop_io lapic_threads mmio_life msix \
-	net_threads pci profile serial thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
+	net_threads pci profile serial tap_view thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
 check-tsan: ## tests of threads with ThreadSanitizer
 	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory SAN=tsan tsan-run)
 

@@ -123,10 +123,12 @@ static int disk_plug(struct guest *guest, unsigned i)
 }
 
 /* A tap that is made is often one whose name was mistyped, and then nobody hears the guest. */
-static void say_net(const char *name, const struct tap *tap, const uint8_t *mac)
+static void say_net(const char *name, const struct tap *tap, struct virtio_dev *dev)
 {
 	char text[MAC_TEXT];
+	uint8_t mac[6];
 
+	virtio_net_mac(dev, mac);
 	if (tap->made)
 		log_note("%s: there was no tap %s: made one, without an address and in no bridge", name, tap->name);
 	log_info("%s: tap %s, mac %s, mtu %u, pairs %u, link %s", name, tap->name, mac_text(mac, text), tap->mtu, tap->pairs,
@@ -157,7 +159,7 @@ static int net_plug(struct guest *guest, unsigned i)
 	if (err)
 		return err;
 	guest->tap[guest->ndevices - 1] = virtio_net_tap(dev);
-	say_net(name, virtio_net_tap(dev), virtio_net_mac(dev));
+	say_net(name, virtio_net_tap(dev), dev);
 	return 0;
 }
 

@@ -86,7 +86,7 @@ struct guest {
 	struct virtio_dev *device[CONFIG_MAX_DEVICES]; /* in the order of their slots */
 	struct virtio_transport *transport[CONFIG_MAX_DEVICES];
 	struct disk *disk[CONFIG_MAX_DEVICES]; /* the back end of a disk, its device's own; NULL: another device */
-	const struct tap *tap[CONFIG_MAX_DEVICES]; /* likewise of a network device */
+	struct tap *tap[CONFIG_MAX_DEVICES]; /* likewise of a network device */
 	unsigned ndevices;
 
 	struct loop_ev signal_ev;

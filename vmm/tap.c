@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Taps; see tap.h. The kernel's messages about links are only a reason to look: what is true is asked for by
- * ioctl, so that nothing is parsed and a message that got lost does no harm.
- */
+/* Taps: opening them, what they can, what passes; see tap.h. tap_link.c has their links. */
 #include "vmm/tap.h"
 
 #include <errno.h>
@@ -10,17 +7,17 @@
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 #include "vmm/options/values.h"
+#include "vmm/pi_mutex.h"
+#include "vmm/tap_priv.h"
 #include "vmm/util.h"
 
 #define DEVICE	   "/dev/net/tun"
@@ -53,7 +50,7 @@ static unsigned wanted_flags(const struct tap *tap)
 	return IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (tap->private.multi ? IFF_MULTI_QUEUE : 0);
 }
 
-static int attach(struct tap *tap, unsigned pair)
+int tap_attach(struct tap *tap, unsigned pair)
 {
 	struct ifreq ifr = {.ifr_flags = (short)wanted_flags(tap)};
 
@@ -61,14 +58,14 @@ static int attach(struct tap *tap, unsigned pair)
 	return ioctl(tap->fd[pair], TUNSETIFF, &ifr) < 0 ? -errno : 0;
 }
 
-static int set_header(const struct tap *tap, unsigned pair)
+int tap_set_header(const struct tap *tap, unsigned pair)
 {
 	int size = TAP_HDR;
 
 	return ioctl(tap->fd[pair], TUNSETVNETHDRSZ, &size) < 0 ? -errno : 0;
 }
 
-static int ask_interface(const struct tap *tap, unsigned long request, struct ifreq *ifr)
+int tap_ask(const struct tap *tap, unsigned long request, struct ifreq *ifr)
 {
 	if (tap->private.elsewhere)
 		return -ENODEV;
@@ -133,11 +130,11 @@ static int open_device(struct tap *tap)
 /* A tap made for several queues takes one, too, but must be told so. */
 static int attach_first(struct tap *tap)
 {
-	int err = attach(tap, 0);
+	int err = tap_attach(tap, 0);
 
 	if (err == -EINVAL && !tap->private.multi) {
 		tap->private.multi = true;
-		err = attach(tap, 0);
+		err = tap_attach(tap, 0);
 		tap->private.multi = !err;
 	}
 	return err;
@@ -166,14 +163,14 @@ static int open_named(struct tap *tap, const struct net_config *cfg)
 	}
 	snprintf(tap->name, sizeof(tap->name), "%s", cfg->tap);
 	tap->private.named = true;
-	tap->made = ask_interface(tap, SIOCGIFFLAGS, &ifr) == -ENODEV;
+	tap->made = tap_ask(tap, SIOCGIFFLAGS, &ifr) == -ENODEV;
 	tap->private.multi = cfg->pairs > 1;
 	err = expect_queues(tap, 0); /* before a packet of somebody else's comes here */
 	for (unsigned i = 0; !err && i < cfg->pairs; i++) {
 		err = open_device(tap);
 		if (err)
 			return err;
-		err = i ? attach(tap, i) : attach_first(tap);
+		err = i ? tap_attach(tap, i) : attach_first(tap);
 	}
 	if (!err)
 		err = expect_queues(tap, cfg->pairs);
@@ -220,7 +217,7 @@ static bool is_here(const struct tap *tap)
 {
 	struct ifreq own = {0}, named;
 
-	return !ioctl(tap->fd[0], SIOCGIFHWADDR, &own) && !ask_interface(tap, SIOCGIFHWADDR, &named) &&
+	return !ioctl(tap->fd[0], SIOCGIFHWADDR, &own) && !tap_ask(tap, SIOCGIFHWADDR, &named) &&
 	       !memcmp(own.ifr_hwaddr.sa_data, named.ifr_hwaddr.sa_data, ETH_ALEN);
 }
 
@@ -244,7 +241,7 @@ static int open_fds(struct tap *tap, const struct net_config *cfg)
 
 /* ---- what it can ---- */
 
-static int offload_all(const struct tap *tap, unsigned offload)
+int tap_set_offload(const struct tap *tap, unsigned offload)
 {
 	return ioctl(tap->fd[0], TUNSETOFFLOAD, (unsigned long)offload) < 0 ? -errno : 0;
 }
@@ -254,24 +251,16 @@ static unsigned probe_offloads(const struct tap *tap)
 {
 	const unsigned tso = TAP_CSUM | TAP_TSO4 | TAP_TSO6 | TAP_TSO_ECN, uso = TAP_USO4 | TAP_USO6;
 
-	if (!offload_all(tap, tso | uso))
+	if (!tap_set_offload(tap, tso | uso))
 		return tso | uso;
-	return offload_all(tap, tso) ? 0 : tso;
-}
-
-static int bring_up(struct tap *tap, const struct ifreq *now)
-{
-	struct ifreq ifr = *now;
-
-	ifr.ifr_flags |= IFF_UP;
-	return ioctl(tap->private.netlink, SIOCSIFFLAGS, &ifr) < 0 ? -errno : 0;
+	return tap_set_offload(tap, tso) ? 0 : tso;
 }
 
 /* mtu= is the tap's, too, or frames of that size would not get through. */
 static int settle_mtu(struct tap *tap, const struct net_config *cfg)
 {
 	struct ifreq ifr;
-	int err = ask_interface(tap, SIOCGIFMTU, &ifr);
+	int err = tap_ask(tap, SIOCGIFMTU, &ifr);
 
 	tap->mtu = err ? 1500 : (unsigned)ifr.ifr_mtu; /* in another network namespace it cannot be seen */
 	if (err || !cfg->mtu || cfg->mtu == tap->mtu)
@@ -292,26 +281,12 @@ out:
 	return 0;
 }
 
-/* One that was made here is brought up; another stays as it is. */
-static void settle_link(struct tap *tap)
-{
-	struct ifreq ifr;
-
-	if (ask_interface(tap, SIOCGIFFLAGS, &ifr) || ifr.ifr_flags & IFF_UP)
-		return;
-	if (tap->made && !bring_up(tap, &ifr))
-		return;
-	log_warn("--net tap=%s: it is down, and so is the guest's link: ip link set %s up", tap->name,
-		tap->name);
-	tap->link = TAP_DOWN;
-}
-
 static int settle(struct tap *tap, const struct net_config *cfg)
 {
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < tap->pairs; i++)
-		err = set_header(tap, i);
+		err = tap_set_header(tap, i);
 	if (err)
 		return log_errno(err, "--net tap=%s: TUNSETVNETHDRSZ", tap->name);
 	tap->can = cfg->offload == TRI_OFF ? 0 : probe_offloads(tap);
@@ -333,6 +308,10 @@ int tap_open(struct tap *tap, const struct net_config *cfg)
 	int err;
 
 	memset(tap, 0, sizeof(*tap));
+	tap->private.netlink = -1;
+	err = pi_mutex_init(&tap->private.lock);
+	if (err)
+		return log_errno(err, "--net: mutexes with priority inheritance; this kernel needs CONFIG_FUTEX_PI");
 	err = open_netlink(tap);
 	if (!err)
 		err = cfg->fd ? open_fds(tap, cfg) : open_named(tap, cfg);
@@ -352,9 +331,10 @@ void tap_close(struct tap *tap)
 	if (tap->private.netlink >= 0)
 		close(tap->private.netlink);
 	tap->private.netlink = -1;
+	pthread_mutex_destroy(&tap->private.lock);
 }
 
-static bool is_attached(const struct tap *tap, unsigned pair, struct ifreq *ifr)
+bool tap_is_attached(const struct tap *tap, unsigned pair, struct ifreq *ifr)
 {
 	memset(ifr, 0, sizeof(*ifr));
 	return !ioctl(tap->fd[pair], TUNGETIFF, ifr);
@@ -365,12 +345,12 @@ static bool is_gone(const struct tap *tap)
 {
 	struct ifreq ifr;
 
-	return tap->private.partly || !is_attached(tap, 0, &ifr);
+	return tap->private.partly || !tap_is_attached(tap, 0, &ifr);
 }
 
 int tap_offload(struct tap *tap, unsigned offload)
 {
-	int err = offload_all(tap, offload);
+	int err = tap_set_offload(tap, offload);
 
 	if (err && is_gone(tap))
 		err = 0;
@@ -420,136 +400,4 @@ int tap_filter(struct tap *tap, const uint8_t (*mac)[6], unsigned n, bool all_mu
 	for (unsigned i = 0; i < n; i++)
 		memcpy(filter.mac[i], mac[i], 6);
 	return ioctl(tap->fd[0], TUNSETTXFILTER, &filter) < 0 ? -errno : 0;
-}
-
-/* ---- the link ---- */
-
-/*
- * A tap of that name is there, and not ours, or not all of it: one that came back. Nothing undoes an
- * attachment, so what a failure leaves is not touched before the next time, which does the rest.
- */
-static int attach_again(struct tap *tap)
-{
-	unsigned active = tap->private.active;
-	struct ifreq ifr;
-	int err = 0;
-
-	tap->private.partly = true;
-	for (unsigned i = 0; !err && i < tap->pairs; i++) {
-		err = is_attached(tap, i, &ifr) ? 0 : attach(tap, i);
-		if (!err)
-			err = set_header(tap, i);
-	}
-	if (!err)
-		err = offload_all(tap, tap->private.offload);
-	if (err)
-		return err;
-	tap->private.partly = false;
-	tap->private.active = tap->pairs;
-	return tap_active(tap, active);
-}
-
-static void learn_index(struct tap *tap)
-{
-	struct ifreq ifr;
-
-	tap->private.index = ask_interface(tap, SIOCGIFINDEX, &ifr) ? 0 : ifr.ifr_ifindex;
-	if (!tap->private.index || rtlink_counts(tap->private.index, &tap->private.before))
-		tap->private.before = (struct rtlink_counts){0};
-}
-
-int tap_counts(const struct tap *tap, struct rtlink_counts *out)
-{
-	const struct rtlink_counts *before = &tap->private.before;
-	int err = tap->private.index ? rtlink_counts(tap->private.index, out) : -ENODEV;
-
-	if (err)
-		return err;
-	out->rx_packets -= before->rx_packets;
-	out->rx_bytes -= before->rx_bytes;
-	out->tx_packets -= before->tx_packets;
-	out->tx_bytes -= before->tx_bytes;
-	return 0;
-}
-
-/* *again: it was gone meanwhile. */
-static enum tap_link look(struct tap *tap, bool *again)
-{
-	struct ifreq ifr;
-	bool gone = !is_attached(tap, 0, &ifr);
-
-	if (!gone)
-		memcpy(tap->name, ifr.ifr_name, sizeof(tap->name)); /* it may have got another */
-	if (gone || tap->private.partly) {
-		if (!tap->private.named || ask_interface(tap, SIOCGIFFLAGS, &ifr) || attach_again(tap))
-			return TAP_GONE;
-		*again = true;
-		learn_index(tap);
-	}
-	if (ask_interface(tap, SIOCGIFFLAGS, &ifr))
-		return TAP_UP; /* another network namespace's: no way to know */
-	return ifr.ifr_flags & IFF_UP ? TAP_UP : TAP_DOWN;
-}
-
-/*
- * The interface's number is all that is read of a message, so that other interfaces' coming and going costs
- * nobody a look. When ours is gone, any may be its return.
- */
-static bool any_for_us(const struct tap *tap)
-{
-	struct {
-		struct nlmsghdr head;
-		struct ifinfomsg info;
-	} m;
-	bool any = false;
-	ssize_t n;
-
-	for (;;) {
-		n = recv(tap->private.netlink, &m, sizeof(m), MSG_DONTWAIT);
-		if (n < 0 && errno != ENOBUFS && errno != EINTR)
-			return any;
-		if (n < (ssize_t)sizeof(m) || tap->link == TAP_GONE || !tap->private.index ||
-			m.info.ifi_index == tap->private.index)
-			any = true;
-	}
-}
-
-static void link_message(struct loop_ev *ev, uint32_t events)
-{
-	struct tap *tap = container_of(ev, struct tap, private.ev);
-	enum tap_link was = tap->link;
-	bool again = false;
-
-	if (!any_for_us(tap))
-		return;
-	tap->link = look(tap, &again);
-	if (again)
-		was = TAP_GONE;
-	if (tap->link != was)
-		tap->private.changed(tap, was);
-}
-
-int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was))
-{
-	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-	int fd = tap->private.netlink, err;
-
-	tap->private.changed = changed;
-	tap->private.ev.fn = link_message;
-	err = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
-	if (!err)
-		err = loop_watch(loop, &tap->private.ev, fd, EPOLLIN);
-	if (err)
-		return log_errno(err, "--net tap=%s: netlink", tap->name);
-	tap->private.loop = loop;
-	learn_index(tap);
-	settle_link(tap); /* from here on, messages tell */
-	return 0;
-}
-
-void tap_unwatch(struct tap *tap)
-{
-	if (tap->private.loop)
-		loop_unwatch(tap->private.loop, &tap->private.ev);
-	tap->private.loop = NULL;
 }

@@ -8,6 +8,7 @@
 #define PINVM_TAP_H
 
 #include <net/if.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,6 +38,15 @@ static inline const char *tap_link_name(enum tap_link link)
 	return names[link];
 }
 
+/* What any thread may know of a tap, all of one moment. */
+struct tap_view {
+	char name[IFNAMSIZ];
+	enum tap_link link;
+	int index;		     /* of the interface; 0: not known */
+	struct rtlink_counts before; /* when it was attached to */
+};
+
+/* name and link belong to the thread of the loop given to tap_watch(). */
 struct tap {
 	char name[IFNAMSIZ];
 	unsigned pairs;
@@ -50,8 +60,8 @@ struct tap {
 		bool named;	  /* by tap=: may be attached again when it comes back */
 		bool elsewhere;	  /* in another network namespace, where its name means another interface or
 				     none */
-		int index;	  /* of the interface; 0: not known */
-		struct rtlink_counts before; /* when it was attached to */
+		int index;	  /* as in the view */
+		struct rtlink_counts before;
 		bool partly;	  /* it came back, and not all pairs are attached again: still TAP_GONE */
 		unsigned offload; /* as set last: a tap that comes back has forgotten it */
 		unsigned active;
@@ -59,6 +69,8 @@ struct tap {
 		struct loop_ev ev;
 		struct loop *loop;
 		void (*changed)(struct tap *tap, enum tap_link was);
+		pthread_mutex_t lock; /* of view; pi_mutex.h */
+		struct tap_view view; /* as it was when all of it was known last */
 	} private;
 };
 
@@ -77,9 +89,11 @@ void tap_close(struct tap *tap);
  */
 int tap_watch(struct tap *tap, struct loop *loop, void (*changed)(struct tap *tap, enum tap_link was));
 void tap_unwatch(struct tap *tap);
+/* Any thread, from tap_watch() on. */
+void tap_look(struct tap *tap, struct tap_view *view);
 /* What passed, as the kernel counts it, since the tap was attached to. 0, or -errno: it is in another network namespace, or
- * gone. The thread of the loop given to tap_watch(), or main when that does not run. */
-int tap_counts(const struct tap *tap, struct rtlink_counts *out);
+ * gone. Any thread. */
+int tap_counts(const struct tap_view *view, struct rtlink_counts *out);
 
 /*
  * What the guest takes: TAP_* that frames may come with. 0 or -errno; then it is as before. This and the next

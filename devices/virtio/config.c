@@ -31,6 +31,19 @@ void virtio_config_put(struct virtio_dev *dev, unsigned off, const void *data, u
 	virtio_config_end(dev);
 }
 
+/* A driver that reads by pieces looks at the generation itself. */
+void virtio_config_get(struct virtio_dev *dev, unsigned off, uint8_t *data, unsigned len)
+{
+	uint32_t gen;
+	int tries = 4;
+
+	do {
+		gen = virtio_config_generation(dev);
+		for (unsigned i = 0; i < len; i++)
+			data[i] = __atomic_load_n(&dev->config[off + i], __ATOMIC_ACQUIRE);
+	} while (gen != virtio_config_generation(dev) && --tries);
+}
+
 uint32_t virtio_config_generation(struct virtio_dev *dev)
 {
 	return atomic_load(&dev->config_busy) ? atomic_fetch_add(&dev->config_gen, 1) + 1

@@ -13,9 +13,9 @@ int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct gu
 /* loops: pair i is served by loops[i % nloops], commands and the link by the first. Opens the tap cfg names. */
 int virtio_net_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *const *loops,
 	unsigned nloops, const struct net_config *cfg);
-/* Of a network device: its tap, for as long as it lives, and the 6 bytes its driver reads as its address. Home loop. */
-const struct tap *virtio_net_tap(const struct virtio_dev *dev);
-const uint8_t *virtio_net_mac(const struct virtio_dev *dev);
+/* Of a network device: its tap, for as long as it lives, and the address its driver reads. Any thread. */
+struct tap *virtio_net_tap(struct virtio_dev *dev);
+void virtio_net_mac(struct virtio_dev *dev, uint8_t mac[6]);
 int virtio_rng_create(struct virtio_dev **dev, const char *name, const struct guest_mem *mem, struct loop *loop);
 
 struct bus;

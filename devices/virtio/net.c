@@ -428,12 +428,12 @@ int virtio_net_create(struct virtio_dev **dev, const char *name, const struct gu
 	return 0;
 }
 
-const struct tap *virtio_net_tap(const struct virtio_dev *dev)
+struct tap *virtio_net_tap(struct virtio_dev *dev)
 {
-	return &((const struct net *)dev)->tap;
+	return &net_of(dev)->tap;
 }
 
-const uint8_t *virtio_net_mac(const struct virtio_dev *dev)
+void virtio_net_mac(struct virtio_dev *dev, uint8_t mac[6])
 {
-	return dev->config + offsetof(struct virtio_net_config, mac);
+	virtio_config_get(dev, offsetof(struct virtio_net_config, mac), mac, 6);
 }

@@ -278,21 +278,10 @@ void vregs_set_num(struct vregs *r, struct virtq_cfg *cfg, uint32_t v)
 
 /* ---- device configuration ---- */
 
-/* A device may change its configuration meanwhile; the generation tells. A driver that reads by pieces looks
- * at it itself. */
 void vregs_config_read(struct vregs *r, uint64_t off, uint8_t *data, unsigned len)
 {
-	struct virtio_dev *dev = r->dev;
-	uint32_t gen;
-	int tries = 4;
-
-	if (!vregs_within(off, len, 0, dev->config_len))
-		return;
-	do {
-		gen = virtio_config_generation(dev);
-		for (unsigned i = 0; i < len; i++)
-			data[i] = __atomic_load_n(&dev->config[off + i], __ATOMIC_ACQUIRE);
-	} while (gen != virtio_config_generation(dev) && --tries);
+	if (vregs_within(off, len, 0, r->dev->config_len))
+		virtio_config_get(r->dev, off, data, len);
 }
 
 void vregs_config_write(struct vregs *r, uint64_t off, const uint8_t *data, unsigned len)

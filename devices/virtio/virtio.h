@@ -176,6 +176,8 @@ void virtio_config_put(struct virtio_dev *dev, unsigned off, const void *data, u
 void virtio_config_begin(struct virtio_dev *dev);
 void virtio_config_store(struct virtio_dev *dev, unsigned off, const void *data, unsigned len);
 void virtio_config_end(struct virtio_dev *dev);
+/* Bytes of one moment, inside of config. Any thread, lock-free. */
+void virtio_config_get(struct virtio_dev *dev, unsigned off, uint8_t *data, unsigned len);
 /* For devices, any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 void virtio_needs_reset(struct virtio_dev *dev, const char *why); /* logs once per reset */

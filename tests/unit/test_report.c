@@ -131,7 +131,7 @@ START_TEST(ends_of_devices)
 	static char disk; /* only its address counts */
 	struct virtio_dev dev[2] = {{.ops = &blk, .name = "disk0"},
 		{.ops = &net, .name = "net0", .config = {2, 0, 0, 0xab, 0, 1}}};
-	struct tap tap = {.name = "tap7", .mtu = 9000, .pairs = 2, .link = TAP_DOWN};
+	struct tap tap = {.mtu = 9000, .pairs = 2, .private = {.view = {.name = "tap7", .link = TAP_DOWN}}};
 	struct guest guest = {.console = (struct console *)&console, .device = {&dev[0], &dev[1]}, .ndevices = 2,
 		.disk = {(struct disk *)&disk}, .tap = {NULL, &tap}};
 	json_t *json, *device;

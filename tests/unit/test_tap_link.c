@@ -145,6 +145,7 @@ END_TEST
 START_TEST(another_name)
 {
 	struct loop *loop = watched(_i);
+	struct tap_view view;
 
 	if (!loop)
 		return;
@@ -154,6 +155,9 @@ START_TEST(another_name)
 	ip("link set other up");
 	until(loop, TAP_UP);
 	ck_assert_str_eq(tap.name, "other");
+	tap_look(&tap, &view);
+	ck_assert_str_eq(view.name, "other");
+	ck_assert_int_eq(view.link, TAP_UP);
 	ip("link set other down");
 	until(loop, TAP_DOWN);
 	closed(loop);

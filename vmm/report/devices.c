@@ -60,24 +60,29 @@ static json_t *passed_json(uint64_t packets, uint64_t bytes)
 	return json_pack("{s:I, s:I}", "packets", (json_int_t)packets, "bytes", (json_int_t)bytes);
 }
 
-static void tap_json(json_t *device, const struct tap *tap, const uint8_t *mac)
+static void tap_json(json_t *device, struct tap *tap, struct virtio_dev *dev)
 {
 	struct rtlink_counts n;
-	bool told = !tap_counts(tap, &n);
+	struct tap_view view;
 	char text[MAC_TEXT];
+	uint8_t mac[6];
+	bool told;
 
-	json_object_set_new(device, "tap", report_text(tap->name));
+	tap_look(tap, &view);
+	virtio_net_mac(dev, mac);
+	told = !tap_counts(&view, &n);
+	json_object_set_new(device, "tap", report_text(view.name));
 	json_object_set_new(device, "mac", json_string(mac_text(mac, text)));
 	json_object_set_new(device, "mtu", json_integer(tap->mtu));
 	json_object_set_new(device, "pairs", json_integer(tap->pairs));
-	json_object_set_new(device, "link", json_string(tap_link_name(tap->link)));
+	json_object_set_new(device, "link", json_string(tap_link_name(view.link)));
 	json_object_set_new(device, "from_guest", told ? passed_json(n.rx_packets, n.rx_bytes) : json_null());
 	json_object_set_new(device, "to_guest", told ? passed_json(n.tx_packets, n.tx_bytes) : json_null());
 }
 
 static json_t *device_json(const struct guest *guest, unsigned i)
 {
-	const struct virtio_dev *dev = guest->device[i];
+	struct virtio_dev *dev = guest->device[i];
 	json_t *device = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
 		dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors", (json_int_t)dev->errors,
 		"dropped", (json_int_t)dev->dropped, "limited", limited_json(dev), "queues",
@@ -87,7 +92,7 @@ static json_t *device_json(const struct guest *guest, unsigned i)
 		json_object_set_new(
 			device, "path", report_text(guest->cfg->disks[i].path)); /* disks come first */
 	if (guest->tap[i])
-		tap_json(device, guest->tap[i], virtio_net_mac(dev));
+		tap_json(device, guest->tap[i], dev);
 	return device;
 }
 
