@@ -16,6 +16,7 @@
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/pi_mutex.h"
+#include "vmm/util.h"
 
 /* Say what would help: the usual reasons why /dev/kvm can not be opened each have a cure of their own. */
 static int open_failed(int err)
@@ -227,6 +228,6 @@ int vm_routes_write(struct vm *vm)
 		arch_msi_route(vm, entry, &vm->gsi[gsi]->msg);
 		table->nr++;
 	}
-	vm->route_writes++;
+	count_add(&vm->route_writes, 1);
 	return ioctl(vm->fd, KVM_SET_GSI_ROUTING, table) < 0 ? -errno : 0;
 }

@@ -31,7 +31,7 @@ struct vm {
 	pthread_mutex_t irq_lock;          /* routing table below; never held while waiting for a loop */
 	struct irq_src *gsi[VM_MAX_GSI];   /* NULL: free */
 	struct kvm_irq_routing *table;     /* room to build the table in */
-	unsigned route_writes;             /* KVM_SET_GSI_ROUTING calls made, for tests and the report */
+	_Atomic uint64_t route_writes;     /* KVM_SET_GSI_ROUTING calls made, for tests and the report */
 };
 
 /*

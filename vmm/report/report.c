@@ -111,7 +111,7 @@ void report_guest(struct report *report, const struct guest *guest)
 	json_object_set_new(report->root, "devices", report_devices(guest));
 	json_object_set_new(report->root, "serial",
 		json_pack("{s:I}", "dropped", (json_int_t)console_drops(guest->console)));
-	json_object_set_new(report->root, "routing_writes", json_integer(guest->vm.route_writes));
+	json_object_set_new(report->root, "routing_writes", json_integer((json_int_t)guest->vm.route_writes));
 }
 
 json_t *report_now(const struct guest *guest)
