@@ -174,19 +174,18 @@ static int vcpus_alloc(struct guest *guest)
 
 static void vcpus_free(struct guest *guest)
 {
-	for (unsigned i = 0; guest->vcpu && i < guest->cfg->cpus.count; i++)
-		profile_destroy(guest->vcpu[i].profile);
+	profiles_destroy(&guest->profiles);
 	free(guest->vcpu);
 }
 
 static int vcpus_start(struct guest *guest)
 {
-	int err = 0;
+	int err = profiles_create(&guest->profiles, guest->cfg->cpus.count, guest->cfg->profile_times);
 
-	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
-		err = profile_create(&guest->vcpu[i].profile, &guest->bus, guest->cfg->profile_times);
-	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
+	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++) {
+		guest->vcpu[i].profile = profiles_at(&guest->profiles, i);
 		err = vcpu_start(&guest->vcpu[i]);
+	}
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include "vmm/memory/mem.h"
 #include "vmm/memory/plan.h"
 #include "vmm/place/place.h"
+#include "vmm/profile/profile.h"
 #include "vmm/thread.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -73,6 +74,7 @@ struct guest {
 	struct iothread *iothread;
 	unsigned niothreads;
 	struct vcpu *vcpu;
+	struct profiles profiles;
 	struct kvmstats *kvmstats;
 	struct haltpoll *haltpoll;
 

@@ -70,9 +70,13 @@ int vcpu_prime(struct vcpu *vcpu)
 	return err && err != EINTR ? log_errno(-err, "vCPU %u: first KVM_RUN", vcpu->index) : 0;
 }
 
+/* Once a process, where the thread is to stay; the first one also does what is done once a VM, and first. */
 static int settle(void *arg)
 {
-	return vcpu_prime(arg);
+	struct vcpu *vcpu = arg;
+
+	profile_settle(vcpu->profile, &vcpu->guest->bus, vcpu->guest->cfg->profile_times);
+	return vcpu->index == 0 ? vcpu_prime(vcpu) : 0;
 }
 
 /* The guest can not go on: leave what is known in the log, and never enter it again. */
@@ -233,7 +237,7 @@ int vcpu_start(struct vcpu *vcpu)
 	snprintf(vcpu->thread.name, sizeof(vcpu->thread.name), "vcpu%u", vcpu->index);
 	vcpu->thread.kickable = true;
 	vcpu->thread.place = place_find(&vcpu->guest->place, PLACE_VCPU, vcpu->index);
-	vcpu->thread.settle = vcpu->index == 0 ? settle : NULL; /* once for the VM, and first */
+	vcpu->thread.settle = settle;
 	vcpu->thread.fn = vcpu_thread;
 	vcpu->thread.arg = vcpu;
 	err = thread_start(&vcpu->thread);

@@ -25,12 +25,16 @@ int main(int argc, char **argv)
 	unsigned exits = argc > 1 ? atoi(argv[1]) : 100000, addresses = argc > 2 ? atoi(argv[2]) : 32;
 	struct kvm_run *run = calloc(1, sizeof(*run)); /* not static: the compiler is not to know it */
 	static struct bus bus;
+	bool times = argc > 3 && atoi(argv[3]);
+	struct profiles profiles = {0};
 	struct profile *profile;
 	uint64_t start;
 
 	bus_freeze(&bus);
-	if (!run || !addresses || profile_create(&profile, &bus, argc > 3 && atoi(argv[3])))
+	if (!run || !addresses || profiles_create(&profiles, 1, times))
 		return 1;
+	profile = profiles_at(&profiles, 0);
+	profile_settle(profile, &bus, times);
 	profile_begin(profile);
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.len = 4;
@@ -43,7 +47,7 @@ int main(int argc, char **argv)
 		printf("%.1f\n", (double)(now_ns() - start) / exits);
 	else
 		printf("%u\n", exits);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 	free(run);
 	return 0;
 }

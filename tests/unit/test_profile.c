@@ -3,6 +3,8 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 #include "vmm/bus.h"
@@ -30,6 +32,7 @@ static const struct bus_ops whole_ops = {.read = rd, .write = wr, .whole = true}
 static const struct bus_ops shared_ops = {.read = rd, .write = wr, .owner = second_half};
 
 static struct bus bus;
+static struct profiles profiles;
 static struct profile *profile;
 static struct kvm_run run;
 
@@ -40,7 +43,9 @@ static void start(bool times)
 	ck_assert_int_eq(bus_add(&bus, BUS_MMIO, 0x2000, 0x1000, &shared_ops, NULL, "shared"), 0);
 	ck_assert_int_eq(bus_add(&bus, BUS_MMIO, 0x100000, 0x100000, &whole_ops, NULL, "config"), 0);
 	bus_freeze(&bus);
-	ck_assert_int_eq(profile_create(&profile, &bus, times), 0);
+	ck_assert_int_eq(profiles_create(&profiles, 1, times), 0);
+	profile = profiles_at(&profiles, 0);
+	profile_settle(profile, &bus, times);
 }
 
 static void pio(bool write, unsigned size, uint16_t port)
@@ -133,7 +138,7 @@ START_TEST(counts_what_was_reached_for)
 	ck_assert_uint_eq(exits_of(PROFILE_HYPERCALL, false, 0, 12), 1);
 	ck_assert_uint_eq(in_slots(&slots), 18);
 	ck_assert_uint_eq(slots, 8);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -152,7 +157,7 @@ START_TEST(collisions_keep_counts_apart)
 	for (unsigned i = 0; i < n; i++)
 		ck_assert_uint_eq(exits_of(PROFILE_MMIO, false, 4, HOLE + 4096ULL * i * i), i % 7 + 1);
 	ck_assert_uint_eq(profile->other[PROFILE_MMIO], 0);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -181,13 +186,14 @@ START_TEST(a_full_table_counts_the_rest_by_kind)
 	ck_assert_uint_eq(slots, before);
 	ck_assert_uint_eq(2 * (kept - 1) + profile->other[PROFILE_MMIO], 2 * n);
 	ck_assert_uint_eq(exits_of(PROFILE_PIO, true, 1, 0x3f8), 2);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
 /* A guest that knows the hash sends everything to the same slots: an exit still ends, and is counted. */
 START_TEST(a_hostile_guest_fills_only_its_probes)
 {
+	struct profiles scratch;
 	struct profile_access a;
 	unsigned slots, at;
 	uint64_t found = 0;
@@ -196,23 +202,24 @@ START_TEST(a_hostile_guest_fills_only_its_probes)
 	mmio(false, 1, HOLE);
 	for (at = 0; !profile_read(profile, at, &a); at++)
 		;
+	ck_assert_int_eq(profiles_create(&scratch, 1, false), 0);
 	for (uint64_t gpa = HOLE + 1; found < 2 * PROFILE_PROBES; gpa++) {
-		struct profile *one;
+		struct profile *one = profiles_at(&scratch, 0);
 
 		/* Its home is that of the first when it lands there in an empty table. */
-		ck_assert_int_eq(profile_create(&one, &bus, false), 0);
+		profile_settle(one, &bus, false);
 		run.mmio.phys_addr = gpa;
 		profile_exit(one, &run);
 		if (profile_read(one, at, &a)) {
 			profile_exit(profile, &run);
 			found++;
 		}
-		profile_destroy(one);
 	}
+	profiles_destroy(&scratch);
 	in_slots(&slots);
 	ck_assert_uint_eq(slots, PROFILE_PROBES);
 	ck_assert_uint_eq(profile->other[PROFILE_MMIO], found + 1 - PROFILE_PROBES);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -228,7 +235,7 @@ START_TEST(configuration_space_is_one_address)
 	ck_assert_uint_eq(exits_of(PROFILE_MMIO, true, 4, 0x100000), 1);
 	ck_assert_uint_eq(exits_of(PROFILE_MMIO, false, 4, 0x200000), 1);
 	ck_assert_uint_eq(exits_of(PROFILE_MMIO, false, 4, 0xffffc), 1);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -280,7 +287,7 @@ START_TEST(time_is_split)
 	ck_assert_uint_eq(in_buckets(KVM_EXIT_IO, 0), 3);
 	ck_assert_uint_eq(in_buckets(KVM_EXIT_IO, 12), 3);
 	ck_assert_uint_eq(in_buckets(PROFILE_REASONS - 1, 0), 1);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -295,7 +302,7 @@ START_TEST(time_that_is_long_or_none)
 	ck_assert_uint_eq(profile->times->histogram[KVM_EXIT_IO][PROFILE_BUCKETS - 1], 1);
 	ck_assert_uint_ge(account, 1ULL << 40);
 	ck_assert_int_eq(profile->times->reason, -1);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -348,7 +355,34 @@ START_TEST(json_names_devices)
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "other"), "mmio")), 0);
 	ck_assert(json_is_null(json_object_get(json, "times")));
 	json_decref(json);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
+}
+END_TEST
+
+/* Memory is on the node of the thread that touches it first. */
+START_TEST(pages_are_first_touched_by_the_thread_that_settles)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	unsigned char there[64];
+
+	bus_freeze(&bus);
+	for (int times = 0; times < 2; times++) {
+		ck_assert_int_eq(profiles_create(&profiles, 3, times), 0);
+		ck_assert_uint_le(profiles.stride / page, sizeof(there));
+		for (unsigned i = 0; i < 3; i++) {
+			char *at = (char *)profiles_at(&profiles, i);
+
+			ck_assert_uint_eq((uintptr_t)at % page, 0);
+			ck_assert_int_eq(mincore(at, profiles.stride, there), 0);
+			for (unsigned n = 0; n < profiles.stride / page; n++)
+				ck_assert(!(there[n] & 1));
+			profile_settle(profiles_at(&profiles, i), &bus, times);
+			ck_assert_int_eq(mincore(at, profiles.stride, there), 0);
+			for (unsigned n = 0; n < profiles.stride / page; n++)
+				ck_assert(there[n] & 1);
+		}
+		profiles_destroy(&profiles);
+	}
 }
 END_TEST
 
@@ -387,7 +421,7 @@ START_TEST(json_of_other_kinds)
 	ck_assert_int_eq(json_integer_value(json_object_get(io, "0")), 1);
 	ck_assert_int_eq(json_integer_value(json_object_get(io, "2147483648")), 2);
 	json_decref(json);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
@@ -425,11 +459,12 @@ START_TEST(read_while_counting)
 	pthread_join(thread, NULL);
 	ck_assert_uint_eq(slots, 100);
 	ck_assert_uint_eq(in_buckets(KVM_EXIT_MMIO, 0), ROUNDS);
-	profile_destroy(profile);
+	profiles_destroy(&profiles);
 }
 END_TEST
 
 UNIT_MAIN("profile", counts_what_was_reached_for, collisions_keep_counts_apart,
 	a_full_table_counts_the_rest_by_kind, a_hostile_guest_fills_only_its_probes,
 	configuration_space_is_one_address, time_is_split, time_that_is_long_or_none, json_names_devices,
-	json_of_other_kinds, read_while_counting)
+	pages_are_first_touched_by_the_thread_that_settles, json_of_other_kinds,
+	read_while_counting)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Counting exits; see profile.h. The vCPU's thread, but for creation and reading.
+ * Counting exits; see profile.h. The vCPU's thread, but for mapping and reading.
  *
  * The table is open addressing by a key that packs what was reached for. A key stands for good once it is
  * there, so a reader that sees it may use it. One that finds none of its slots free is counted by its kind
@@ -10,8 +10,9 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/bus.h"
 #include "vmm/util.h"
@@ -30,27 +31,45 @@
 _Static_assert((PROFILE_SLOTS & (PROFILE_SLOTS - 1)) == 0, "slots are found by a mask");
 _Static_assert(PROFILE_KINDS <= 4, "two bits of a key");
 
-/* Zeroed memory that shares no cache line with anything else. */
-static void *lines(size_t size)
-{
-	size_t whole = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	void *p = aligned_alloc(CACHE_LINE, whole);
+/* A profile, and the times behind it. */
+struct timed_profile {
+	struct profile profile;
+	_Alignas(CACHE_LINE) struct profile_times times;
+};
 
-	return p ? memset(p, 0, whole) : NULL;
+static size_t size_of(bool times)
+{
+	return times ? sizeof(struct timed_profile) : sizeof(struct profile);
 }
 
-int profile_create(struct profile **out, const struct bus *bus, bool times)
+int profiles_create(struct profiles *p, unsigned n, bool times)
 {
-	struct profile *p = lines(sizeof(*p));
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *map;
 
-	*out = p;
-	if (p && times)
-		p->times = lines(sizeof(*p->times));
-	if (!p || (times && !p->times)) {
-		profile_destroy(p);
-		*out = NULL;
-		return -ENOMEM;
-	}
+	p->n = n;
+	p->stride = (size_of(times) + page - 1) / page * page;
+	map = mmap(NULL, p->stride * n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	if (n > 1)
+		madvise(map, p->stride * n, MADV_NOHUGEPAGE); /* or one page would be that of many threads */
+	p->map = map;
+	return 0;
+}
+
+void profiles_destroy(struct profiles *p)
+{
+	if (p->map)
+		munmap(p->map, p->stride * p->n);
+	p->map = NULL;
+}
+
+void profile_settle(struct profile *p, const struct bus *bus, bool times)
+{
+	memset(p, 0, size_of(times));
+	if (times)
+		p->times = &((struct timed_profile *)p)->times;
 	for (unsigned i = 0; i < bus->space[BUS_MMIO].n; i++) {
 		const struct bus_range *r = &bus->space[BUS_MMIO].range[i];
 
@@ -59,14 +78,6 @@ int profile_create(struct profile **out, const struct bus *bus, bool times)
 			p->whole_size = r->size;
 		}
 	}
-	return 0;
-}
-
-void profile_destroy(struct profile *profile)
-{
-	if (profile)
-		free(profile->times);
-	free(profile);
 }
 
 static uint64_t make_key(enum profile_kind kind, bool write, unsigned size, uint64_t address)

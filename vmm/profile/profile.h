@@ -44,6 +44,7 @@ struct profile_times {
 	_Atomic uint64_t histogram[PROFILE_REASONS][PROFILE_BUCKETS];
 };
 
+/* On pages of its own, which its vCPU's thread is the first to touch: they are on that thread's node. */
 struct profile {
 	uint64_t whole, whole_size;	       /* an MMIO range that counts as one address (struct bus_ops) */
 	struct profile_times *times;	       /* NULL: the clock is not read */
@@ -53,9 +54,24 @@ struct profile {
 	} slot[PROFILE_SLOTS];
 };
 
-/* Main, before vCPUs run; the bus is frozen. 0 or -ENOMEM. NULL is all right for destroy. */
-int profile_create(struct profile **profile, const struct bus *bus, bool times);
-void profile_destroy(struct profile *profile);
+/* Those of all vCPUs, in one mapping. */
+struct profiles {
+	char *map; /* NULL: there are none */
+	size_t stride, n;
+};
+
+/* Main. 0 or -errno; all-zero is all right for destroy. */
+int profiles_create(struct profiles *profiles, unsigned n, bool times);
+void profiles_destroy(struct profiles *profiles);
+
+static inline struct profile *profiles_at(const struct profiles *profiles, unsigned i)
+{
+	return (struct profile *)(profiles->map + profiles->stride * i);
+}
+
+/* The vCPU's thread, where it is to stay, before it runs; the bus is frozen. times: as for profiles_create(). Before
+ * that, others read zeros. */
+void profile_settle(struct profile *profile, const struct bus *bus, bool times);
 
 /* The vCPU's thread: a return from KVM_RUN that is to be handled. */
 void profile_exit(struct profile *profile, const struct kvm_run *run);
