@@ -2,6 +2,7 @@
 /* The exit profile: exact counts by what was reached for, the bounds of its table, times, and its JSON. */
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -359,6 +360,47 @@ START_TEST(json_names_devices)
 }
 END_TEST
 
+static json_int_t others(const json_t *json, const char *kind)
+{
+	return json_integer_value(json_object_get(json_object_get(json_object_get(json, "others"), "exits"), kind));
+}
+
+/* Of a full table the busiest addresses are listed, and of the others the sums: hundreds of vCPUs make a report that
+ * somebody waits for. */
+START_TEST(json_of_a_full_table)
+{
+	uint64_t all;
+	unsigned slots;
+	json_t *json;
+	char *text;
+
+	start(false);
+	for (unsigned i = 0; i < 5000; i++)
+		for (unsigned n = 0; n <= i % 3; n++)
+			mmio(false, 4, HOLE + 4 * i);
+	for (unsigned n = 0; n < 100; n++)
+		msr(true, 0x6e0);
+	msr(false, 0x10);
+	all = in_slots(&slots);
+	ck_assert_uint_gt(slots, PROFILE_LISTED);
+	json = profile_json(profile, &bus);
+	ck_assert_uint_eq(json_array_size(json_object_get(json, "accesses")), PROFILE_LISTED);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "others"), "addresses")),
+		slots - PROFILE_LISTED);
+	for (unsigned i = 0; i < PROFILE_LISTED; i++)
+		all -= json_integer_value(
+			json_object_get(json_array_get(json_object_get(json, "accesses"), i), "exits"));
+	ck_assert_int_eq(others(json, "mmio") + others(json, "msr"), all);
+	ck_assert_int_le(others(json, "msr"), 1);
+	ck_assert_int_eq(others(json, "pio"), 0);
+	text = json_dumps(json, JSON_COMPACT);
+	ck_assert_uint_lt(strlen(text), 10000);
+	free(text);
+	json_decref(json);
+	profiles_destroy(&profiles);
+}
+END_TEST
+
 /* Memory is on the node of the thread that touches it first. */
 START_TEST(pages_are_first_touched_by_the_thread_that_settles)
 {
@@ -404,6 +446,7 @@ START_TEST(json_of_other_kinds)
 	run.hypercall.nr = 5;
 	profile_exit(profile, &run);
 	json = profile_json(profile, &bus);
+	ck_assert_int_eq(others(json, "msr"), 0);
 	a = one_access(json, 0, "msr", 0x830, 2);
 	ck_assert_str_eq(json_string_value(json_object_get(a, "op")), "write");
 	ck_assert_ptr_null(json_object_get(a, "device"));
@@ -466,5 +509,5 @@ END_TEST
 UNIT_MAIN("profile", counts_what_was_reached_for, collisions_keep_counts_apart,
 	a_full_table_counts_the_rest_by_kind, a_hostile_guest_fills_only_its_probes,
 	configuration_space_is_one_address, time_is_split, time_that_is_long_or_none, json_names_devices,
-	pages_are_first_touched_by_the_thread_that_settles, json_of_other_kinds,
+	json_of_a_full_table, pages_are_first_touched_by_the_thread_that_settles, json_of_other_kinds,
 	read_while_counting)

@@ -79,8 +79,9 @@ void profile_exit(struct profile *profile, const struct kvm_run *run);
 /* Slot i (below PROFILE_SLOTS). False: it is free. Any thread. */
 bool profile_read(const struct profile *profile, unsigned i, struct profile_access *access);
 
-/* profile_json.c: all of it, for reports, the busiest address first; bus tells whose it is. Any thread but a
- * vCPU's. */
+/* profile_json.c: for reports, the busiest PROFILE_LISTED addresses, and of the others the sums; bus tells whose
+ * they are. NULL: null. Any thread but a vCPU's. */
+#define PROFILE_LISTED 64
 json_t *profile_json(const struct profile *profile, const struct bus *bus);
 
 /* Put the time since the last call on an account, and on that of the exit which was being handled. */

@@ -57,20 +57,33 @@ static json_t *access_json(const struct profile_access *a, const struct bus *bus
 	return json;
 }
 
-static json_t *accesses_json(const struct profile *profile, const struct bus *bus)
+static json_t *accesses_json(const struct profile_access *list, unsigned n, const struct bus *bus)
 {
-	struct profile_access *list = calloc(PROFILE_SLOTS, sizeof(*list));
 	json_t *json = json_array();
-	unsigned n = 0;
 
-	for (unsigned i = 0; list && i < PROFILE_SLOTS; i++)
-		n += profile_read(profile, i, &list[n]);
-	if (n)
-		qsort(list, n, sizeof(*list), busier);
 	for (unsigned i = 0; i < n; i++)
 		json_array_append_new(json, access_json(&list[i], bus));
-	free(list);
 	return json;
+}
+
+static json_t *kinds_json(const uint64_t exits[PROFILE_KINDS])
+{
+	json_t *json = json_object();
+
+	for (unsigned k = 0; k < PROFILE_KINDS; k++)
+		json_object_set_new(json, kinds[k], json_integer((json_int_t)exits[k]));
+	return json;
+}
+
+/* A table may be full in each of hundreds of vCPUs, and who asks for a live report waits: so those that are not
+ * among the busiest are summed up. */
+static json_t *others_json(const struct profile_access *list, unsigned n)
+{
+	uint64_t exits[PROFILE_KINDS] = {0};
+
+	for (unsigned i = 0; i < n; i++)
+		exits[list[i].kind] += list[i].exits;
+	return json_pack("{s:i, s:o}", "addresses", (int)n, "exits", kinds_json(exits));
 }
 
 static json_t *histogram_json(const _Atomic uint64_t histogram[PROFILE_BUCKETS])
@@ -114,10 +127,23 @@ static json_t *times_json(const struct profile_times *times)
 
 json_t *profile_json(const struct profile *profile, const struct bus *bus)
 {
-	json_t *other = json_object();
+	struct profile_access *list = profile ? calloc(PROFILE_SLOTS, sizeof(*list)) : NULL;
+	uint64_t other[PROFILE_KINDS];
+	unsigned n = 0, listed;
+	json_t *json;
 
+	if (!list)
+		return json_null();
+	for (unsigned i = 0; i < PROFILE_SLOTS; i++)
+		n += profile_read(profile, i, &list[n]);
+	if (n)
+		qsort(list, n, sizeof(*list), busier);
+	listed = n < PROFILE_LISTED ? n : PROFILE_LISTED;
 	for (unsigned k = 0; k < PROFILE_KINDS; k++)
-		json_object_set_new(other, kinds[k], json_integer(get(&profile->other[k])));
-	return json_pack("{s:o, s:o, s:o}", "accesses", accesses_json(profile, bus), "other", other, "times",
+		other[k] = get(&profile->other[k]);
+	json = json_pack("{s:o, s:o, s:o, s:o}", "accesses", accesses_json(list, listed, bus), "others",
+		others_json(list + listed, n - listed), "other", kinds_json(other), "times",
 		times_json(profile->times));
+	free(list);
+	return json;
 }
