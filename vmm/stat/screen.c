@@ -271,6 +271,7 @@ static void (*const parts[])(const json_t *doc, FILE *out, unsigned width) = {
 	head,
 	vcpus,
 	screen_why,
+	screen_trace,
 	devices,
 	memory,
 	threads,

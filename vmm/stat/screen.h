@@ -12,4 +12,7 @@ void screen_write(const json_t *doc, FILE *out, unsigned width);
 /* screen_why.c: why vCPUs leave the guest, the busiest reasons of each. */
 void screen_why(const json_t *doc, FILE *out, unsigned width);
 
+/* screen_trace.c: what --trace saw; nothing without it. */
+void screen_trace(const json_t *doc, FILE *out, unsigned width);
+
 #endif

@@ -14,10 +14,11 @@
 #include "vmm/stat/export.h"
 #include "vmm/stat/screen.h"
 #include "vmm/stat/terminal.h"
+#include "vmm/stat/traced.h"
 #include "vmm/util.h"
 
 struct settings {
-	bool watch, json, csv, prometheus;
+	bool watch, json, csv, prometheus, trace;
 	uint64_t interval_ns;
 };
 
@@ -28,6 +29,10 @@ static const struct command_option option[] = {
 	{'i', {"interval", "TIME", "how long to look; with --watch also how often", OPT_DURATION,
 		      offsetof(struct settings, interval_ns), .min = 10000000, .max = 86400000000000,
 		      .def = 1000000000}},
+	{'t', {"trace", NULL,
+		      "exits inside the kernel, what caused them, and interrupts, by the kernel's tracepoints; "
+		      "needs CAP_PERFMON and a readable tracefs",
+		      OPT_BOOL, offsetof(struct settings, trace)}},
 	{0, {"json", NULL, "one JSON object: the report, and rates; with --watch one a line", OPT_BOOL,
 		    offsetof(struct settings, json)}},
 	{0, {"csv", NULL, "a header, and a line for each number; with --watch more lines each time", OPT_BOOL,
@@ -45,6 +50,7 @@ struct look {
 	struct terminal terminal;
 	json_t *before, *now; /* before: NULL at first */
 	bool header;	      /* of CSV: it is written */
+	struct traced traced; /* with --trace */
 };
 
 /* ---- what is written ---- */
@@ -113,7 +119,11 @@ static int take(struct look *look)
 	json_decref(look->before);
 	look->before = look->now;
 	look->now = doc;
-	return 0;
+	if (look->set.trace && !look->before)
+		err = traced_begin(&look->traced, &look->ask, doc) ? -ENOTRECOVERABLE : 0;
+	if (look->set.trace && !err)
+		traced_add(&look->traced, &look->ask, doc);
+	return err;
 }
 
 /* The guest that was looked at is no more. */
@@ -126,14 +136,16 @@ static bool has_ended(const struct look *look, int err)
 }
 
 /*
- * Wait until then, and draw again where the window changed. Further sources of what is shown (tracepoints)
- * are emptied here: nothing else of --watch takes long.
+ * Wait until then, and draw again where the window changed. The rings of --trace are emptied meanwhile: nothing
+ * else of --watch takes long.
  */
 static enum terminal_event pass(struct look *look, uint64_t until_ns)
 {
 	enum terminal_event event;
 
 	do {
+		if (look->set.trace)
+			traced_wait(&look->traced, until_ns, look->terminal.signal_fd);
 		event = terminal_wait(&look->terminal, until_ns);
 		if (event == TERMINAL_RESIZED && look->set.watch && look->before && look->terminal.is_one &&
 			!look->set.json && !look->set.csv)
@@ -147,7 +159,8 @@ static int look_once(struct look *look)
 {
 	int err = take(look);
 
-	if (!err && !look->set.prometheus) {
+	/* Counters are of one moment; what was traced is of an interval. */
+	if (!err && (!look->set.prometheus || look->set.trace)) {
 		if (pass(look, now_ns() + look->set.interval_ns) == TERMINAL_END)
 			return -ECANCELED;
 		err = take(look);
@@ -191,6 +204,8 @@ static int status_of(struct look *look, int result)
 			log_note("%s: the guest ended", look->ask.name);
 		return 0;
 	}
+	if (result == -ENOTRECOVERABLE)
+		return END_SETUP; /* it was said why */
 	if (look->now && has_ended(look, result)) {
 		log_err("%s: the guest ended meanwhile", look->ask.name);
 		return END_SETUP;
@@ -209,6 +224,7 @@ static int look_at(struct look *look, const char *name)
 	look->ask.stop_fd = look->terminal.signal_fd;
 	result = look->set.watch ? look_on(look) : look_once(look);
 	terminal_end(&look->terminal);
+	traced_end(&look->traced);
 	json_decref(look->before);
 	result = status_of(look, result);
 	json_decref(look->now);

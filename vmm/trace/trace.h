@@ -192,9 +192,6 @@ const char *trace_missing(const struct trace *trace, enum trace_event event);
 struct json_t *trace_json(const struct trace *trace);
 struct json_t *trace_vcpu_json(const struct trace *trace, unsigned i);
 
-/* trace_text.c: the screen's part of one vCPU: lines of at most `width` columns, `rows` rows of each kind. */
-void trace_print(const struct trace *trace, unsigned i, FILE *out, unsigned width, unsigned rows);
-
 /* names.c: what people and scripts read, in text[TRACE_TEXT]; returns text. */
 #define TRACE_TEXT 64
 const char *trace_reason_text(const struct trace_reason *reason, char text[TRACE_TEXT]);

@@ -7,9 +7,9 @@
 
 #include "vmm/trace/priv.h"
 
-/* A row as it is sorted: the most frequent first, then as they came. */
+/* A row as it is sorted: the most frequent of the interval first, then of all time, then as they came. */
 struct row {
-	uint64_t n;
+	uint64_t lately, n;
 	unsigned index;
 };
 
@@ -17,6 +17,8 @@ static int more(const void *l, const void *r)
 {
 	const struct row *a = l, *b = r;
 
+	if (a->lately != b->lately)
+		return a->lately < b->lately ? 1 : -1;
 	if (a->n != b->n)
 		return a->n < b->n ? 1 : -1;
 	return a->index < b->index ? -1 : 1;
@@ -25,9 +27,12 @@ static int more(const void *l, const void *r)
 /* Sort what[0..n), whose counts are `offset` bytes inside rows of `size` bytes. */
 static void sort_rows(const void *what, size_t size, size_t offset, unsigned n, struct row *row)
 {
-	for (unsigned i = 0; i < n; i++)
-		row[i] = (struct row){
-			((const struct trace_count *)((const char *)what + i * size + offset))->n, i};
+	for (unsigned i = 0; i < n; i++) {
+		const struct trace_count *count =
+			(const struct trace_count *)((const char *)what + i * size + offset);
+
+		row[i] = (struct row){count->n - count->before, count->n, i};
+	}
 	qsort(row, n, sizeof(*row), more);
 }
 
@@ -157,29 +162,41 @@ static json_t *events_json(const struct trace *t, const struct trace_vcpu *v)
 	return json;
 }
 
-/* Names with their counts, as metrics take them. Names that are the same are summed. */
-static void add_named(json_t *json, const char *name, uint64_t n)
+/* Add to what a name has in an object. Names that are the same are summed. */
+static void add_named(json_t *object, const char *key, const char *name, double n)
 {
-	json_object_set_new(json, name, json_integer(json_integer_value(json_object_get(json, name)) + n));
+	json_t *at = json_object_get(object, key);
+
+	if (!at) {
+		at = json_object();
+		json_object_set_new(object, key, at);
+	}
+	if (name)
+		json_object_set_new(at, name, json_real(json_real_value(json_object_get(at, name)) + n));
 }
 
-static void add_by_names(json_t *json, const struct trace_vcpu *v)
+/* Rates by name, as metrics take them, and mean times. */
+static void add_by_names(json_t *json, const struct trace *t, const struct trace_vcpu *v)
 {
-	json_t *reasons = json_object(), *users = json_object(), *accesses = json_object(),
-	       *causes = json_object();
+	static const char *const keys[] = {
+		"exits_per_s", "exit_mean_ns", "user_exits_per_s", "accesses_per_s", "interrupts_per_s"};
 	char text[TRACE_TEXT];
 
-	for (unsigned i = 0; i < v->reasons; i++)
-		add_named(reasons, trace_reason_text(&v->reason[i], text), v->reason[i].exits.n);
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		add_named(json, keys[i], NULL, 0);
+	for (unsigned i = 0; i < v->reasons; i++) {
+		const struct trace_reason *r = &v->reason[i];
+
+		add_named(json, "exits_per_s", trace_reason_text(r, text), trace_rate(t, &r->exits));
+		if (r->timed)
+			add_named(json, "exit_mean_ns", text, (double)r->ns / r->timed);
+	}
 	for (unsigned i = 0; i < v->reached; i++)
-		add_named(v->reach[i].kind == TRACE_USER ? users : accesses,
-			trace_reached_text(&v->reach[i], text), v->reach[i].n.n);
+		add_named(json, v->reach[i].kind == TRACE_USER ? "user_exits_per_s" : "accesses_per_s",
+			trace_reached_text(&v->reach[i], text), trace_rate(t, &v->reach[i].n));
 	for (unsigned i = 0; i < v->causes; i++)
-		add_named(causes, trace_cause_text(&v->cause[i], text), v->cause[i].hits.n);
-	json_object_set_new(json, "exits_by_reason", reasons);
-	json_object_set_new(json, "user_exits_by_reason", users);
-	json_object_set_new(json, "accesses_by_name", accesses);
-	json_object_set_new(json, "interrupts_by_cause", causes);
+		add_named(json, "interrupts_per_s", trace_cause_text(&v->cause[i], text),
+			trace_rate(t, &v->cause[i].hits));
 }
 
 json_t *trace_vcpu_json(const struct trace *t, unsigned i)
@@ -197,7 +214,7 @@ json_t *trace_vcpu_json(const struct trace *t, unsigned i)
 		json_pack("{s:I, s:I, s:I, s:I}", "grown", (json_int_t)v->poll.grown, "shrunk",
 			(json_int_t)v->poll.shrunk, "window_ns", (json_int_t)v->poll.window_ns, "longest_ns",
 			(json_int_t)v->poll.longest_ns));
-	add_by_names(json, v);
+	add_by_names(json, t, v);
 	return json;
 }
 
