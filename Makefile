@@ -176,8 +176,8 @@ check-unit: $(unit_bin) ## unit tests only
 
 # What really has two threads, under ThreadSanitizer: a race is a failure. test_loop_syscalls counts system calls, and
 # TSan makes its own.
-tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq limit loop loop_io lapic_threads mmio_life msix \
-	net_threads pci profile serial tap_view thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
+tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq lapic_threads limit loop loop_io loop_poll \
+	mmio_life msix net_threads pci profile serial tap_view thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
 check-tsan: ## tests of threads with ThreadSanitizer
 	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory SAN=tsan tsan-run)
 
@@ -264,6 +264,9 @@ check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
 	$(Q)ok=0; bad=0; for f in $(FUZZ); do \
 		if timeout 300 $(RUN) $(B)/fuzz/$$f tests/fuzz/corpus/$$f; then ok=$$((ok + 1)); else bad=$$((bad + 1)); echo "  $$f: FAILED"; fi; \
 		done; echo "corpora: $$ok passed, $$bad failed, 0 skipped"; [ $$bad = 0 ]
+
+check-model: ## the sleep and the kick of a queue, by spin
+	$(Q)tests/model/run $(B)/model
 
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpinvm.a
 	@mkdir -p $(@D)
@@ -377,7 +380,7 @@ help: ## this list
 	@echo '  SAN=asan|ubsan|tsan, CC=clang, STATIC=1 and ARCH= with CROSS_COMPILE= build in directories of their own'
 	@echo '  below build/. WERROR=0 lets warnings pass, V=1 shows commands, PREFIX= and DESTDIR= say where to install.'
 
-.PHONY: all check check-unit check-corpus check-guest check-tsan tsan-run fuzz fuzz-run guests format lint clean help FORCE
+.PHONY: all check check-unit check-corpus check-model check-guest check-tsan tsan-run fuzz fuzz-run guests format lint clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Only of files that are still there: a source that moved must not haunt the build.

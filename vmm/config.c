@@ -92,7 +92,7 @@ static int check_policy(const struct guest_config *cfg)
 static bool iothread_exists(const struct guest_config *cfg, const char *name, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (!strcmp(cfg->iothreads[i], name))
+		if (!strcmp(cfg->iothreads[i].name, name))
 			return true;
 	return !strcmp(name, "main");
 }
@@ -113,21 +113,54 @@ static int check_net_iothreads(const struct guest_config *cfg, const struct net_
 	return -EINVAL;
 }
 
-static int check_iothreads(const struct guest_config *cfg)
+/* The one that is always there: what was said of it has a place of its own. True: entry i was it. */
+static bool take_main(struct guest_config *cfg, unsigned i)
 {
+	struct iothread_config *io = &cfg->iothreads[i];
+
+	if (strcmp(io->name, "main") != 0)
+		return false;
+	cfg->main_iothread = *io;
+	cfg->main_iothread.name = NULL;
+	free(io->name);
+	memmove(io, io + 1, (--cfg->niothreads - i) * sizeof(*io));
+	return true;
+}
+
+static int check_polling(const struct iothread_config *io)
+{
+	if (!io->poll_weight || io->poll_max_ns)
+		return 0;
+	log_err("--iothread %s,poll-weight=%u: does nothing without poll-max=TIME", io->name, io->poll_weight);
+	return -EINVAL;
+}
+
+static int check_iothreads(struct guest_config *cfg)
+{
+	bool main_named = false;
+
 	for (unsigned i = 0; i < cfg->niothreads; i++) {
-		const char *name = cfg->iothreads[i];
+		const char *name = cfg->iothreads[i].name;
+
+		if (check_polling(&cfg->iothreads[i]))
+			return -EINVAL;
 
 		if (!strncmp(name, "vcpu", 4)) {
 			log_err("--iothread %s: names that start with vcpu mean vCPU threads; choose another",
 				name);
 			return -EINVAL;
 		}
-		if (iothread_exists(cfg, name, i)) {
-			log_err("--iothread %s: %s", name,
-				strcmp(name, "main") ? "named twice"
-						     : "it exists without being named; leave the option out");
+		if (strcmp(name, "main") ? iothread_exists(cfg, name, i) : main_named) {
+			log_err("--iothread %s: named twice", name);
 			return -EINVAL;
+		}
+		if (!strcmp(name, "main") && !cfg->iothreads[i].poll_max_ns) {
+			log_err("--iothread main: it exists without being named; leave the option out, or add poll-max=TIME");
+			return -EINVAL;
+		}
+		if (take_main(cfg, i)) {
+			main_named = true;
+			i--;
 		}
 	}
 	for (unsigned i = 0; i < cfg->nnets; i++)

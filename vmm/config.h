@@ -103,6 +103,12 @@ struct cgroup_config {
 	char *max;	 /* as typed; NULL: as it is */
 };
 
+struct iothread_config {
+	char *name;
+	uint64_t poll_max_ns; /* longest time it polls before it sleeps; 0: it does not */
+	unsigned poll_weight; /* vmm/loop/patience.h */
+};
+
 struct guest_config {
 	char *name;
 	char *kernel, *initrd, *append;
@@ -115,8 +121,9 @@ struct guest_config {
 	struct net_config *nets;
 	unsigned nnets;
 	bool rng;
-	char **iothreads; /* names given by --iothread; "main" exists without being named */
+	struct iothread_config *iothreads; /* those of --iothread, after config_check() without "main" */
 	unsigned niothreads;
+	struct iothread_config main_iothread; /* it exists without being named; its name is not filled in */
 	char **pins, **scheds; /* --pin and --sched as typed; place.c reads them */
 	unsigned npins, nscheds;
 	bool strict_placement;

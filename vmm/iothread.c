@@ -10,7 +10,8 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 
-#define LOOP_DEPTH 256 /* file operations in flight at once */
+#define LOOP_DEPTH  256 /* file operations in flight at once */
+#define POLL_WEIGHT 4
 
 static void iothread_main(void *arg)
 {
@@ -31,7 +32,7 @@ static int iothread_settle(void *arg)
 	return loop_own(io->loop);
 }
 
-static int iothread_open(struct guest *guest, const char *name)
+static int iothread_open(struct guest *guest, const char *name, const struct iothread_config *cfg)
 {
 	struct iothread *io = &guest->iothread[guest->niothreads];
 	const char *engine, *why;
@@ -45,6 +46,7 @@ static int iothread_open(struct guest *guest, const char *name)
 	if (err)
 		return err;
 	engine = loop_engine(io->loop, &why);
+	loop_poll(io->loop, cfg->poll_max_ns, cfg->poll_weight ? cfg->poll_weight : POLL_WEIGHT);
 	loop_place_worker(io->loop, place_worker(&guest->place, guest->niothreads, strcmp(engine, "plain") != 0));
 	guest->niothreads++;
 	log_info("iothread %s: %s engine%s%s", name, engine, why ? "; " : "", why ? why : "");
@@ -59,10 +61,9 @@ int iothreads_open(struct guest *guest)
 	guest->iothread = calloc(cfg->niothreads + 1, sizeof(*guest->iothread));
 	if (!guest->iothread)
 		return -ENOMEM;
-	err = iothread_open(guest, "main");
+	err = iothread_open(guest, "main", &cfg->main_iothread);
 	for (unsigned i = 0; !err && i < cfg->niothreads; i++)
-		if (strcmp(cfg->iothreads[i], "main") != 0)
-			err = iothread_open(guest, cfg->iothreads[i]);
+		err = iothread_open(guest, cfg->iothreads[i].name, &cfg->iothreads[i]);
 	return err;
 }
 

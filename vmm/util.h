@@ -21,6 +21,16 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* In a loop that waits awake: the sibling thread of the core may have its resources. */
+static inline void relax_cpu(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
 /* A counter with one writer, which readers see whole: no locked instruction. */
 static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
 {

@@ -181,7 +181,7 @@ static void queue_start(struct loop_call *call)
 		queue_broken(q, "its size or its rings' addresses are not valid");
 		return;
 	}
-	q->stalled = q->again = false;
+	q->stalled = q->again = q->wait.begun = false;
 	q->live = true;
 	loop_idle_add(q->loop,
 		&q->idle); /* this round's idle call finds what was made available before DRIVER_OK */
@@ -309,6 +309,8 @@ static int queue_init(struct virtio_dev *dev, unsigned i)
 	q->loop = dev->loop;
 	q->kick.fn = queue_kicked;
 	q->idle.fn = queue_idle;
+	q->idle.expect = virtio_wait_expect;
+	q->idle.look = virtio_wait_look;
 	q->start_call.fn = queue_start;
 	q->stop_call.fn = queue_stop;
 	q->pause.fn = queue_paused;

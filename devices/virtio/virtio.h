@@ -13,6 +13,7 @@
 
 #include "devices/virtio/virtq.h"
 #include "vmm/loop/loop.h"
+#include "vmm/loop/patience.h"
 
 #define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLK 2
@@ -93,6 +94,14 @@ struct virtio_times {
 	_Atomic uint64_t histogram[VIRTIO_BUCKETS]; /* of nanoseconds: log2_bucket() */
 };
 
+/* What a queue waits for, on its loop's thread. */
+struct virtio_wait {
+	struct patience gap[2]; /* until the driver adds a chain; until the back end is done with one, or has something */
+	uint64_t since;
+	uint16_t index; /* of the ring, which moves when it has come */
+	bool backend, begun;
+};
+
 struct virtio_queue {
 	struct virtq vq;
 	struct virtq_cfg cfg;	 /* transport's */
@@ -111,6 +120,7 @@ struct virtio_queue {
 	bool watched;			 /* kicks are listened to */
 	bool stalled;			 /* waits for virtio_resume() */
 	bool again;			 /* kick() is due whatever the ring says */
+	struct virtio_wait wait;	 /* of a loop that polls */
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
 	_Atomic uint64_t limited;	 /* virtio_pause() */
 	struct virtio_times *times;	 /* NULL: not taken */
@@ -144,6 +154,10 @@ struct virtio_dev {
 	_Atomic uint64_t errors;  /* the host failed to do what the guest asked for; count_add(), by one
 				     loop's thread */
 };
+
+/* wait.c, for a queue's loop_idle. */
+uint64_t virtio_wait_expect(struct loop_idle *idle, uint64_t now, uint64_t came, uint64_t price_ns);
+bool virtio_wait_look(const struct loop_idle *idle);
 
 /* For devices: set up the common part (queues all on `loop` until changed, kick eventfds, offered: VERSION_1
  * and the ring features, to which the device adds its own). dev is zeroed memory. 0 or -errno (logged). */

@@ -194,6 +194,16 @@ void virtq_wake(struct virtq *vq)
 	vq->quiet = true;
 }
 
+void virtq_hush(struct virtq *vq)
+{
+	if (!vq->armed || !vq->running)
+		return;
+	/* An index that the driver has passed: it will not be in the range of what it adds next. */
+	if (vq->event_idx)
+		ring_store16(avail_event(vq), (uint16_t)(vq->last_avail - 1));
+	virtq_wake(vq);
+}
+
 static size_t iov_move(struct iovec **iov, unsigned *n, void *buf, size_t len, bool in)
 {
 	size_t moved = 0;

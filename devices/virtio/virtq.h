@@ -89,6 +89,8 @@ bool virtq_sleep(struct virtq *vq);
 bool virtq_waiting(const struct virtq *vq);
 /* Work is waiting: no kicks please (call when starting to process). */
 void virtq_wake(struct virtq *vq);
+/* No kicks while the ring is polled: undo what virtq_sleep() asked for. A kick may still be on its way. */
+void virtq_hush(struct virtq *vq);
 /* Chains popped and not pushed yet. */
 static inline unsigned virtq_inflight(const struct virtq *vq)
 {

@@ -185,11 +185,27 @@ START_TEST(disks_and_iothreads)
 	ck_assert_uint_eq(cfg.disks[1].queue_size, 256);
 	ck_assert_ptr_null(cfg.disks[1].serial);
 	ck_assert_uint_eq(cfg.niothreads, 2);
-	ck_assert_str_eq(cfg.iothreads[1], "slow");
+	ck_assert_str_eq(cfg.iothreads[1].name, "slow");
 	ck_assert_int_eq(cfg.io_engine, IO_PLAIN);
 	config_free(&cfg);
 	accept(&cfg, "K", "-d", "a,iothread=main");
+	ck_assert_uint_eq(cfg.main_iothread.poll_max_ns, 0);
 	config_free(&cfg);
+	accept(&cfg, "K", "--iothread", "a,poll-max=50us", "--iothread", "main,poll-max=1ms,poll-weight=9", "--iothread", "b");
+	ck_assert_uint_eq(cfg.niothreads, 2);
+	ck_assert_uint_eq(cfg.iothreads[0].poll_max_ns, 50000);
+	ck_assert_uint_eq(cfg.iothreads[0].poll_weight, 0);
+	ck_assert_str_eq(cfg.iothreads[1].name, "b");
+	ck_assert_uint_eq(cfg.iothreads[1].poll_max_ns, 0);
+	ck_assert_uint_eq(cfg.main_iothread.poll_max_ns, 1000000);
+	ck_assert_uint_eq(cfg.main_iothread.poll_weight, 9);
+	config_free(&cfg);
+	refuse("--iothread main: it exists without being named", "K", "--iothread", "main");
+	refuse("--iothread main: named twice", "K", "--iothread", "main,poll-max=1us", "--iothread", "main,poll-max=1us");
+	refuse("--iothread a: named twice", "K", "--iothread", "a", "--iothread", "a,poll-max=1us");
+	refuse("--iothread a,poll-weight=3: does nothing without poll-max", "K", "--iothread", "a,poll-weight=3");
+	refuse("--iothread poll-max=20ms: ", "K", "--iothread", "a,poll-max=20ms");
+	refuse("--iothread poll-weight=0: must be 1 to 1000", "K", "--iothread", "a,poll-max=1us,poll-weight=0");
 
 	refuse("--disk queues=0: must be 1 to 16", "K", "-d", "a,queues=0");
 	refuse("--disk queues=17: must be 1 to 16", "K", "-d", "a,queues=17");
@@ -477,10 +493,12 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 	struct guest_config cfg;
 	char arg[256], text[64];
 	bool of_nodes = key->name && !strcmp(key->name, "policy"); /* refused without them */
+	bool of_poll = key->name && !strcmp(key->name, "poll-weight");
 	bool of_net = !strcmp(row->name, "net") && key->name && strcmp(key->name, "tap") && strcmp(key->name, "fd");
 	const char *first = !strcmp(row->name, "numa")	  ? "cpus=0,"
 			    : of_net			  ? "tap=t,"
 			    : of_nodes			  ? "64,host-node=0,"
+			    : of_poll			  ? "64,poll-max=1us,"
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"
 							  : "64,";

@@ -12,7 +12,7 @@
 #include "vmm/place/place.h"
 #include "vmm/thread.h"
 
-static char *iothreads[] = {"fast"};
+static struct iothread_config iothreads[] = {{.name = (char *)"fast"}};
 static struct guest_config cfg;
 
 static void configure(unsigned vcpus, char **pins, unsigned npins, char **scheds, unsigned nscheds)

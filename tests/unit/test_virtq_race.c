@@ -118,8 +118,18 @@ static void *driver(void *arg)
 	return NULL;
 }
 
+/* As a loop that polls does: no kicks while it looks at the ring, a varying number of times. True: more came. */
+static bool poll_ring(uint32_t *seed)
+{
+	virtq_hush(&vq);
+	for (uint32_t n = next_random(seed) % 64; n; n--)
+		if (virtq_waiting(&vq))
+			return true;
+	return false;
+}
+
 /* As a loop does: take all, return all, one interrupt if wanted, ask for kicks, sleep. */
-static void device(void)
+static void device(bool polls)
 {
 	struct iovec iov[NUM];
 	struct virtq_chain chain = {.iov = iov, .cap = NUM};
@@ -136,12 +146,17 @@ static void device(void)
 		if (virtq_flush(&vq))
 			wake(DRIVER);
 		dither(&seed);
+		/* Now and then kicks are asked for, and something else than one comes first. */
+		if (polls && next_random(&seed) % 2 && !virtq_sleep(&vq))
+			continue;
+		if (polls && poll_ring(&seed))
+			continue;
 		if (virtq_sleep(&vq) && !sleep_until_woken(DEVICE))
 			return;
 	}
 }
 
-static void soak(unsigned depth, unsigned trips, uint64_t features)
+static void soak_of(unsigned depth, unsigned trips, uint64_t features, bool polls)
 {
 	struct soak s = {.depth = depth, .trips = trips};
 	pthread_t t;
@@ -150,7 +165,7 @@ static void soak(unsigned depth, unsigned trips, uint64_t features)
 	ring_init(&drv, &mem, RINGS, NUM, 65000, features);
 	ck_assert_int_eq(virtq_start(&vq, &mem, &drv.cfg, features), 0);
 	ck_assert_int_eq(pthread_create(&t, NULL, driver, &s), 0);
-	device();
+	device(polls);
 	pthread_join(t, NULL);
 	ck_assert_msg(!s.lost, "a wake-up was lost");
 	ck_assert_uint_eq(vq.stats.pops, trips);
@@ -158,6 +173,23 @@ static void soak(unsigned depth, unsigned trips, uint64_t features)
 	ck_assert_uint_gt(s.kicks, 0);
 	ck_assert_uint_gt(s.sleeps, 0);
 }
+
+static void soak(unsigned depth, unsigned trips, uint64_t features)
+{
+	soak_of(depth, trips, features, false);
+}
+
+START_TEST(a_device_that_polls_event_idx)
+{
+	soak_of(1, TRIPS / 2, RING_FEATURES | RING_EVENT_IDX, true);
+}
+END_TEST
+
+START_TEST(a_device_that_polls_flags)
+{
+	soak_of(1, TRIPS / 20, RING_FEATURES, true);
+}
+END_TEST
 
 START_TEST(q11_soak_event_idx_depth_1)
 {
@@ -249,4 +281,4 @@ START_TEST(q12_descriptors_flipped_while_read)
 END_TEST
 
 UNIT_MAIN("virtq_race", q11_soak_event_idx_depth_1, q11_soak_event_idx_deeper, q11_soak_flags_depth_1,
-	q12_descriptors_flipped_while_read)
+	a_device_that_polls_event_idx, a_device_that_polls_flags, q12_descriptors_flipped_while_read)

@@ -37,6 +37,7 @@ struct loop_engine {
 	/* Submit what is queued, sleep at most `ns` (0: not at all, < 0: without limit) for something to
 	 * happen. */
 	int (*wait)(struct loop *loop, int64_t ns);
+	bool (*ready)(struct loop *loop);    /* what was queued has been submitted: would wait() find something? */
 	void (*dispatch)(struct loop *loop); /* callbacks for what wait() found, a bounded number */
 	void (*io)(struct loop *loop, struct loop_io *io);
 	void (*signal)(struct loop *loop, int fd);
@@ -56,8 +57,10 @@ struct loop {
 	struct loop_ev wake;
 	struct loop_idle *idles, *idle_cursor;
 	struct loop_timer *timers; /* sorted by deadline */
+	uint64_t poll_max, price;  /* ns; loop_poll() */
+	uint64_t came;		   /* when the last wait, asleep or awake, was over; of a loop that polls */
 	struct {
-		_Atomic uint64_t steps, sleeps, sqes, cqes, wakeups;
+		_Atomic uint64_t steps, sleeps, sqes, cqes, wakeups, polls, hits, polled_ns;
 	} stats;
 	/* Any thread from here on. */
 	_Alignas(64) _Atomic(struct loop_call *) posted; /* newest first */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/loop/patience.h"
 
 static void on_wake(struct loop_ev *ev, uint32_t events)
 {
@@ -103,11 +104,20 @@ void loop_stats(const struct loop *loop, struct loop_stats *stats)
 	stats->sqes = atomic_load_explicit(&loop->stats.sqes, memory_order_relaxed);
 	stats->cqes = atomic_load_explicit(&loop->stats.cqes, memory_order_relaxed);
 	stats->wakeups = atomic_load_explicit(&loop->stats.wakeups, memory_order_relaxed);
+	stats->polls = atomic_load_explicit(&loop->stats.polls, memory_order_relaxed);
+	stats->hits = atomic_load_explicit(&loop->stats.hits, memory_order_relaxed);
+	stats->polled_ns = atomic_load_explicit(&loop->stats.polled_ns, memory_order_relaxed);
 }
 
 void loop_place_worker(struct loop *loop, struct placement *worker)
 {
 	loop->worker_place = worker;
+}
+
+void loop_poll(struct loop *loop, uint64_t max_ns, unsigned weight)
+{
+	loop->poll_max = max_ns;
+	loop->price = patience_price(weight);
 }
 
 /* Watches */
@@ -319,12 +329,64 @@ int loop_own(struct loop *loop)
 	return ret;
 }
 
+/* Until when it is worth to wait awake; not beyond the next timer. */
+static uint64_t patience_end(struct loop *loop, uint64_t now)
+{
+	uint64_t longest = 0, ns;
+
+	for (struct loop_idle *idle = loop->idles; idle; idle = idle->private.next) {
+		ns = idle->expect ? idle->expect(idle, now, loop->came, loop->price) : 0;
+		longest = ns > longest ? ns : longest;
+	}
+	longest = longest < loop->poll_max ? longest : loop->poll_max;
+	if (loop->timers && loop->timers->private.deadline < now + longest)
+		return loop->timers->private.deadline;
+	return now + longest;
+}
+
+static bool something_came(struct loop *loop)
+{
+	if (atomic_load_explicit(&loop->posted, memory_order_relaxed) ||
+		atomic_load_explicit(&loop->stop, memory_order_relaxed))
+		return true;
+	for (const struct loop_idle *idle = loop->idles; idle; idle = idle->private.next)
+		if (idle->look && idle->look(idle))
+			return true;
+	return loop->engine->ready(loop);
+}
+
+/* Wait awake, as long as that is worth it. True: something is there. What is queued goes out first. */
+static int poll_first(struct loop *loop)
+{
+	uint64_t now = now_ns(), began = now, end = patience_end(loop, now);
+	bool came = false;
+	int ret;
+
+	if (end <= now)
+		return 0;
+	ret = loop->engine->wait(loop, 0);
+	if (ret)
+		return ret;
+	while (!(came = something_came(loop)) && now < end) {
+		relax_cpu();
+		now = now_ns();
+	}
+	loop->came = now;
+	count_add(&loop->stats.polls, 1);
+	count_add(&loop->stats.hits, came);
+	count_add(&loop->stats.polled_ns, now - began);
+	return came;
+}
+
 /* How long the coming wait may last. Leaves `sleeping` set unless that is 0. */
 static int64_t may_sleep(struct loop *loop, bool nonblock)
 {
 	int64_t ns;
 
-	if (ask_idle(loop, !nonblock) || nonblock)
+	if (ask_idle(loop, !nonblock && !loop->poll_max) || nonblock)
+		return 0;
+	/* An error of the engine is met again, and told, by the wait that follows. */
+	if (loop->poll_max && (poll_first(loop) || ask_idle(loop, true)))
 		return 0;
 	ns = next_timer(loop);
 	if (!ns)
@@ -351,6 +413,8 @@ int loop_step(struct loop *loop, bool nonblock)
 	ret = loop->engine->wait(loop, ns);
 	if (ns)
 		atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+	if (ns && loop->poll_max)
+		loop->came = now_ns();
 	if (ret)
 		return log_errno(ret, "loop %s: wait", loop->name);
 	loop->engine->dispatch(loop);

@@ -37,9 +37,16 @@ struct loop_call {
  * Asked at the beginning of each step, after all that the steps before it did. sleeping: the step may sleep if nobody has
  * work, so whoever wants to be woken arranges for it now; false: this is a nonblock step, nobody needs to. Returns true
  * when it did work or has more: then the step does not sleep.
+ *
+ * A loop that polls (loop_poll()) first asks with sleeping false; when nobody has work it asks each how long it is worth to
+ * wait awake for what comes next, then looks again and again until one of them has something or that time is over, and
+ * only then asks with sleeping true. Both may be NULL: nobody waits awake for such a hook.
  */
 struct loop_idle {
 	bool (*fn)(struct loop_idle *idle, bool sleeping);
+	/* ns from now, at CLOCK_MONOTONIC; came: when the last wait was over. What it costs to sleep is the owner's to weigh. */
+	uint64_t (*expect)(struct loop_idle *idle, uint64_t now, uint64_t came, uint64_t price_ns);
+	bool (*look)(const struct loop_idle *idle); /* without a system call: is there something now? */
 	struct { struct loop_idle *next, **prev; } private;
 };
 
@@ -80,6 +87,12 @@ void loop_destroy(struct loop *loop);
 const char *loop_name(const struct loop *loop);
 /* "io_uring" or "plain", and when IO_AUTO fell back, why (errno as text), else NULL. */
 const char *loop_engine(const struct loop *loop, const char **why);
+
+/*
+ * Poll before sleeping, for at most max_ns (0: never, which is the default), where the sources of events think it worth it.
+ * weight: what a wake-up's delay counts, in its own CPU time (loop/patience.h). While no thread runs the loop.
+ */
+void loop_poll(struct loop *loop, uint64_t max_ns, unsigned weight);
 
 /* Become the owning thread now: what the first loop_step() does otherwise. 0 or -errno. */
 int loop_own(struct loop *loop);
@@ -123,6 +136,8 @@ struct loop_stats {
 	uint64_t steps, sleeps; /* sleeps: waits that were allowed to block */
 	uint64_t sqes, cqes;    /* operations handed to the engine, and answers it gave (readiness included) */
 	uint64_t wakeups;       /* by loop_post() or loop_stop() */
+	uint64_t polls, hits;   /* times it polled instead of sleeping, and found something before it gave up */
+	uint64_t polled_ns;     /* in all of them together */
 };
 void loop_stats(const struct loop *loop, struct loop_stats *stats);
 

@@ -21,6 +21,7 @@
 #include "vmm/thread.h"
 
 #define EVENTS_PER_STEP 64
+#define LOOKS_PER_ASK	16
 #define HOLD_NS		100000 /* what is done is not kept from the loop for longer, by operations begun after it */
 
 struct io_list {
@@ -30,6 +31,7 @@ struct io_list {
 struct plain {
 	struct loop *loop;
 	int epfd, nready;
+	unsigned looks;
 	struct epoll_event ready[EVENTS_PER_STEP];
 	bool wanted, working; /* the loop was made for file operations; and its worker exists */
 	struct thread worker;
@@ -257,6 +259,16 @@ static int plain_wait(struct loop *loop, int64_t ns)
 	return errno == EINTR ? 0 : -errno;
 }
 
+/* File operations end by loop_post(), and rings are looked at; for the rest the kernel is asked, now and then. */
+static bool plain_ready(struct loop *loop)
+{
+	struct plain *p = loop->state;
+
+	if (!p->nready && ++p->looks % LOOKS_PER_ASK == 0)
+		plain_wait(loop, 0);
+	return p->nready;
+}
+
 static void plain_dispatch(struct loop *loop)
 {
 	struct plain *p = loop->state;
@@ -296,6 +308,7 @@ const struct loop_engine loop_plain = {
 	.arm = plain_arm,
 	.disarm = plain_disarm,
 	.wait = plain_wait,
+	.ready = plain_ready,
 	.dispatch = plain_dispatch,
 	.io = plain_io,
 	.signal = plain_signal,

@@ -341,6 +341,14 @@ static int uring_wait(struct loop *loop, int64_t ns)
 	return ret >= 0 || ret == -ETIME || ret == -EINTR || ret == -EAGAIN || ret == -EBUSY ? 0 : ret;
 }
 
+/* A completion is there, or the kernel has work for this thread that may end in one. */
+static bool uring_ready(struct loop *loop)
+{
+	struct uring *u = loop->state;
+
+	return io_uring_cq_ready(&u->ring) || IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 static void uring_dispatch(struct loop *loop)
 {
 	struct uring *u = loop->state;
@@ -376,6 +384,7 @@ const struct loop_engine loop_uring = {
 	.arm = uring_arm,
 	.disarm = uring_disarm,
 	.wait = uring_wait,
+	.ready = uring_ready,
 	.dispatch = uring_dispatch,
 	.io = uring_io,
 	.signal = uring_signal,

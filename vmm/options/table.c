@@ -54,6 +54,7 @@ typedef struct guest_config G;
 typedef struct disk_config D;
 typedef struct numa_config N;
 typedef struct net_config T;
+typedef struct iothread_config I;
 
 static const char *check_control(const char *text)
 {
@@ -248,6 +249,13 @@ static const struct opt_key cgroup_keys[] = {
 		STRING(G, cgroup.max, 1, 63), .check = check_cgroup_max},
 };
 
+static const struct opt_key iothread_keys[] = {
+	{"poll-max", "TIME", "poll for so long at most before sleeping, where that pays; without: sleep at once",
+		DURATION(I, poll_max_ns, 10000000, 0)},
+	{"poll-weight", "N", "what a wake-up's delay counts, in its own CPU time; without: 4",
+		UINT(I, poll_weight, 1, 1000, 0)},
+};
+
 static const struct opt_key exits_keys[] = {
 	{"hlt", ONOFF, "HLT leaves the guest", TRI(G, exits.hlt)},
 	{"pause", ONOFF, "PAUSE loops leave the guest", TRI(G, exits.pause)},
@@ -380,9 +388,11 @@ const struct opt_row opt_table[] = {
 	{.name = "iothread",
 		.flags = OPT_REPEAT,
 		.count_at = AT(G, niothreads, unsigned),
-		.size = sizeof(char *),
-		.value = {NULL, "NAME", "a thread that serves devices, beside main", .type = OPT_NAME,
-			.at = AT(G, iothreads, char **), .min = 1, .max = 12}},
+		.size = sizeof(I),
+		.value_at = offsetof(I, name),
+		.value = {NULL, "NAME", "a thread that serves devices, beside main; or main, to say more of it",
+			.type = OPT_NAME, .at = AT(G, iothreads, I *), .min = 1, .max = 12},
+		KEYS(iothread_keys)},
 	{.name = "io-engine",
 		.value = {NULL, "auto|io_uring|plain", "how host I/O is done",
 			CHOICE(G, io_engine, engine_names)}},

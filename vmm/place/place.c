@@ -143,7 +143,7 @@ static int add_rows(struct place *place, const struct guest_config *cfg)
 	add_row(place, PLACE_EMULATOR, 0, "%s", "emulator");
 	add_iothread(place, cfg, 0, "main");
 	for (unsigned i = 0; i < cfg->niothreads; i++)
-		add_iothread(place, cfg, i + 1, cfg->iothreads[i]);
+		add_iothread(place, cfg, i + 1, cfg->iothreads[i].name);
 	for (unsigned i = 0; i < cfg->cpus.count; i++)
 		add_row(place, PLACE_VCPU, i, "%s", "");
 	place->planned = place->n;

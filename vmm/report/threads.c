@@ -44,7 +44,21 @@ static json_t *tid_json(const struct placement *row)
 	return row->tid ? json_integer(row->tid) : json_null();
 }
 
-static json_t *thread_json(const struct placement *row)
+/* How an iothread waited: asleep, or (null: it never does) awake. */
+static void loop_json(json_t *thread, const struct loop *loop, const struct iothread_config *cfg)
+{
+	struct loop_stats n;
+	json_t *poll = json_null();
+
+	loop_stats(loop, &n);
+	if (cfg->poll_max_ns)
+		poll = json_pack("{s:I, s:I, s:I, s:I}", "max_ns", (json_int_t)cfg->poll_max_ns, "polls",
+			(json_int_t)n.polls, "hits", (json_int_t)n.hits, "polled_ns", (json_int_t)n.polled_ns);
+	json_object_set_new(thread, "sleeps", json_integer((json_int_t)n.sleeps));
+	json_object_set_new(thread, "poll", poll);
+}
+
+static json_t *thread_json(const struct guest *guest, const struct placement *row)
 {
 	json_t *thread = json_pack(
 		"{s:s, s:o, s:o}", "name", row->name, "tid", tid_json(row), "placement", placement_json(row));
@@ -53,6 +67,9 @@ static json_t *thread_json(const struct placement *row)
 		json_object_set_new(thread, "tasks", json_integer(row->tasks));
 	if (row->role == PLACE_STRAY)
 		json_object_set_new(thread, "unplanned", json_true());
+	if (row->role == PLACE_IOTHREAD && row->index < guest->niothreads)
+		loop_json(thread, guest->iothread[row->index].loop,
+			row->index ? &guest->cfg->iothreads[row->index - 1] : &guest->cfg->main_iothread);
 	return thread;
 }
 
@@ -62,7 +79,7 @@ json_t *report_threads(const struct guest *guest)
 
 	for (unsigned i = 0; i < guest->place.n; i++)
 		if (guest->place.row[i].role != PLACE_VCPU)
-			json_array_append_new(list, thread_json(&guest->place.row[i]));
+			json_array_append_new(list, thread_json(guest, &guest->place.row[i]));
 	return list;
 }
 

@@ -139,7 +139,7 @@ static void ck_no_files(void)
 static struct guest_config config(enum io_engine engine)
 {
 	static struct disk_config disk;
-	static char *iothread = (char *)"other";
+	static struct iothread_config iothread = {.name = (char *)"other"};
 
 	disk = (struct disk_config){.path = disk_file(), .queues = 2, .queue_size = 64};
 	return (struct guest_config){
