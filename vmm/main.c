@@ -14,18 +14,15 @@
 #include "vmm/control/control.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/options/command.h"
 #include "vmm/options/options.h"
 #include "vmm/perf/perf.h"
 #include "vmm/report/report.h"
 #include "vmm/stat/stat.h"
 #include "version.h"
 
-struct command {
-	const char *name, *args;
-	const char *help; /* NULL: it works, but only the build asks for it */
-	int (*run)(int argc, char **argv);
-};
-
+static const struct command *find_command(const char *name);
+static void complete(FILE *out);
 static int cmd_help(int argc, char **argv);
 
 static int cmd_version(int argc, char **argv)
@@ -36,12 +33,13 @@ static int cmd_version(int argc, char **argv)
 
 static int cmd_man(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], "ctl"))
-		control_man(stdout);
-	else if (argc > 1 && !strcmp(argv[1], "stat"))
-		stat_man(stdout);
-	else
-		options_man(stdout);
+	const struct command *command = find_command(argc > 1 ? argv[1] : "run");
+
+	if (!command || !command->man) {
+		log_err("man: there is none of %.60s", argv[1]);
+		return END_USAGE;
+	}
+	command->man(stdout);
 	return 0;
 }
 
@@ -51,7 +49,7 @@ static int cmd_completion(int argc, char **argv)
 		log_err("completion: give the shell; only bash is known");
 		return END_USAGE;
 	}
-	options_completion(stdout, control_words);
+	complete(stdout);
 	return 0;
 }
 
@@ -184,19 +182,44 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
+static void json_flag(FILE *out)
+{
+	fputs("--json", out);
+}
+
+static void bash_word(FILE *out)
+{
+	fputs("bash", out);
+}
+
+static void command_names(FILE *out);
+
 static const struct command commands[] = {
-	{"run", "[KERNEL] [OPTIONS]", "run a guest to its end", cmd_run},
-	{"stat", "NAME [OPTIONS]", "what a running guest does: exits, times, devices", stat_command},
-	{"ctl", "NAME COMMAND [...]", "pause, resume, stop, reset a running guest, and the like", control_ctl},
-	{"list", "", "the running guests", control_list},
-	{"perf", "NAME stat|record", "a guest's vCPUs under the kernel's performance events", perf_main},
-	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help},
+	{"run", "[KERNEL] [OPTIONS]", "run a guest to its end", cmd_run, options_help, options_man},
+	{"ctl", "NAME COMMAND [...]", "pause, resume, stop, reset a running guest, and the like", control_ctl, control_ctl_help,
+		control_man, true, control_words, json_flag},
+	{"list", "", "the running guests", control_list, control_list_help, .flags = json_flag},
+	{"perf", "NAME stat|record", "count, trace or sample what a guest's vCPUs do", perf_main, perf_help, perf_man, true,
+		perf_words, perf_flags, perf_values},
+	{"help", "[COMMAND]", "print the commands, or a command's options", cmd_help, .words = command_names},
 	{"version", "", "print the version", cmd_version},
-	{"completion", "bash", "print a completion script for the shell", cmd_completion},
+	{"completion", "bash", "print a completion script for the shell", cmd_completion, .words = bash_word},
 	{"man", "", NULL, cmd_man},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void command_names(FILE *out)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (commands[i].help)
+			fprintf(out, "%s%s", i ? " " : "", commands[i].name);
+}
+
+static void complete(FILE *out)
+{
+	options_completion(out, commands, COMMANDS);
+}
 
 static const struct command *find_command(const char *name)
 {
@@ -236,18 +259,12 @@ static int unknown_command(const char *name)
 
 static int cmd_help(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], "run"))
-		options_help(stdout);
-	else if (argc > 1 && !strcmp(argv[1], "ctl"))
-		control_ctl_help(stdout);
-	else if (argc > 1 && !strcmp(argv[1], "stat"))
-		stat_help(stdout);
-	else if (argc > 1 && !strcmp(argv[1], "list"))
-		control_list_help(stdout);
-	else if (argc > 1 && !strcmp(argv[1], "perf"))
-		perf_help(stdout);
-	else if (argc > 1 && !find_command(argv[1]))
+	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+
+	if (argc > 1 && !command)
 		return unknown_command(argv[1]);
+	if (command && command->usage)
+		command->usage(stdout);
 	else
 		usage(stdout);
 	return 0;

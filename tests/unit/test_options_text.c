@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <sys/wait.h>
 
+#include "vmm/options/command.h"
 #include "vmm/options/foreign.h"
 
 /* What a printer writes. The caller frees it. */
@@ -26,9 +27,27 @@ static void ctl_words(FILE *out)
 	fputs("pause resume", out);
 }
 
+static void look_flags(FILE *out)
+{
+	fputs("--all --event", out);
+}
+
+static void look_events(FILE *out)
+{
+	fputs("cycles cs", out);
+}
+
+static const struct command commands[] = {
+	{"run", "", "run"},
+	{"ctl", "", "ctl", .guest = true, .words = ctl_words},
+	{"look", "", "look", .guest = true, .words = ctl_words, .flags = look_flags, .values = look_events},
+	{"secret", "", NULL},
+	{"pause", "", "pause", .words = ctl_words},
+};
+
 static void completion(FILE *out)
 {
-	options_completion(out, ctl_words);
+	options_completion(out, commands, sizeof(commands) / sizeof(commands[0]));
 }
 
 START_TEST(the_table_agrees_with_itself)
@@ -239,8 +258,7 @@ START_TEST(bash_completes)
 		return;
 	}
 	completes("pinvm ru", "run");
-	completes("pinvm comp", "completion");
-	completes("pinvm completion ", "bash");
+	completes("pinvm ", "run ctl look pause --help --version");
 	completes("pinvm run --gr", "--grace");
 	completes("pinvm run --io", "--iothread --io-engine");
 	completes("pinvm run --on-reset ", "exit restart");
@@ -252,11 +270,19 @@ START_TEST(bash_completes)
 	completes("pinvm run --serial f", "file=");
 	completes("pinvm run -k /dev/nul", "/dev/null");
 	completes("pinvm run /dev/nul", "/dev/null");
-	completes("pinvm version -", "");
+	completes("pinvm secret -", "");
 	completes("pinvm ct", "ctl");
-	completes("/no/such/pinvm ctl ", "--json");
+	completes("/no/such/pinvm ctl ", "");
 	completes("pinvm ctl vm re", "resume");
-	completes("pinvm ctl vm resume -", "--json");
+	completes("pinvm ctl vm resume re", "");
+	completes("/no/such/pinvm look ", "--all --event");
+	completes("pinvm look vm p", "pause");
+	completes("pinvm look vm pause --e", "--event");
+	completes("pinvm look vm pause -e cyc", "cycles");
+	completes("pinvm look vm pause -e cs,cy", "cs,cycles");
+	completes("pinvm look vm pause -o /dev/nul", "/dev/null");
+	completes("pinvm pause ", "pause resume");
+	completes("pinvm pause resume ", "");
 }
 END_TEST
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options of the commands that are not `run`: a table for each of them, from which come its parser, its help,
- * its part of the man page and of the completion. An option is one `struct opt_key`, with `base` the
- * command's own struct. The command's one thread.
+ * What a command of pinvm is (main.c has the table), and the options of those that are not `run`: a table for
+ * each of them, from which come its parser, its help, its part of the man page and of the completion. An
+ * option is one `struct opt_key`, with `base` the command's own struct. The command's one thread.
  */
 #ifndef PINVM_OPTIONS_COMMAND_H
 #define PINVM_OPTIONS_COMMAND_H
@@ -10,6 +10,19 @@
 #include <stdio.h>
 
 #include "vmm/options/table.h"
+
+struct command {
+	const char *name, *args;
+	const char *help; /* NULL: it works, but only the build asks for it */
+	int (*run)(int argc, char **argv);
+	void (*usage)(FILE *out); /* what --help prints; NULL: that of pinvm */
+	void (*man)(FILE *out);	  /* its lists in the man page (man(7) requests); NULL: it has none */
+	/* For the completion; each may be NULL, and writes words with blanks between. */
+	bool guest;		   /* a guest's name comes first */
+	void (*words)(FILE *out);  /* the word that is next */
+	void (*flags)(FILE *out);  /* options */
+	void (*values)(FILE *out); /* values of options besides files */
+};
 
 struct command_option {
 	char letter; /* 0: none */

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+struct command;
 struct guest_config;
 
 /*
@@ -33,8 +34,7 @@ void options_man(FILE *out);
 void options_help_line(FILE *out, const char *left, const char *text);
 /* Text for man(7): hyphens that can be copied, backslashes kept, no request by accident. */
 void options_man_text(FILE *out, const char *text);
-/* ctl_words: writes the commands of `pinvm ctl`, blanks between. */
-void options_completion(FILE *out, void (*ctl_words)(FILE *out));
+void options_completion(FILE *out, const struct command *commands, size_t n);
 
 /* The configuration, one line for each value: option, key, value, and "default" where nobody chose otherwise.
  */

@@ -84,11 +84,22 @@ void perf_man(FILE *out)
 	perf_events_man(out);
 }
 
-/* Of all actions: one list is enough to complete a word. */
 void perf_words(FILE *out)
+{
+	for (size_t i = 0; i < ACTIONS; i++)
+		fprintf(out, "%s%s", i ? " " : "", actions[i]->name);
+}
+
+/* Of all actions: one list is enough to complete a word. */
+void perf_flags(FILE *out)
 {
 	for (size_t i = 0; i < ACTIONS; i++) {
 		fputs(i ? " " : "", out);
 		command_words(out, actions[i]->options);
 	}
+}
+
+void perf_values(FILE *out)
+{
+	perf_events_words(out);
 }

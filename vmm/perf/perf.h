@@ -14,5 +14,7 @@ int perf_main(int argc, char **argv);
 void perf_help(FILE *out);
 void perf_man(FILE *out);
 void perf_words(FILE *out);
+void perf_flags(FILE *out);
+void perf_values(FILE *out);
 
 #endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The completion for bash, from the options table and the table of commands. Main. */
+#include <string.h>
+
+#include "vmm/options/command.h"
+#include "vmm/options/options.h"
+#include "vmm/options/table.h"
+
+/* The words that may stand for a value: the choices, or on and off. */
+static void words(FILE *out, const struct opt_key *key, const char *prefix)
+{
+	const char *sep = "";
+
+	if (key->type == OPT_CHOICE)
+		for (unsigned i = 0; key->names[i]; i++, sep = " ")
+			if (opt_choice_here(key, i))
+				fprintf(out, "%s%s%.*s", sep, prefix,
+					(int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
+					key->names[i]);
+	if ((key->type == OPT_BOOL || key->type == OPT_TRI) && key->meta)
+		fprintf(out, "%son %soff", prefix, prefix);
+}
+
+static void completion_key(FILE *out, const struct opt_key *key)
+{
+	char prefix[64];
+
+	if (key->type == OPT_FEATURES)
+		return;
+	snprintf(prefix, sizeof(prefix), "%s=", key->name);
+	if (key->meta && (key->type == OPT_CHOICE || key->type == OPT_BOOL || key->type == OPT_TRI))
+		words(out, key, prefix);
+	else
+		fprintf(out, "%s%s", key->name, key->meta ? "=" : "");
+	fputc(' ', out);
+}
+
+static void completion_row(FILE *out, const struct opt_row *row)
+{
+	bool file = row->value.meta && (row->value.type == OPT_STRING) && row->value.max > 4000 &&
+		    strcmp(row->value.meta, "STR");
+
+	if (!row->value.meta && !row->nkeys)
+		return;
+	fprintf(out, "\t--%s", row->name);
+	if (row->letter)
+		fprintf(out, "|-%c", row->letter);
+	fprintf(out, ") file=%d words=\"", file);
+	words(out, &row->value, "");
+	fputs("\" keys=\"", out);
+	for (unsigned i = 0; i < row->nkeys; i++)
+		if (opt_key_here(&row->keys[i]))
+			completion_key(out, &row->keys[i]);
+	fputs("\" ;;\n", out);
+}
+
+static void completion_options(FILE *out)
+{
+	for (unsigned i = 0; i < opt_rows; i++)
+		if (opt_here(&opt_table[i]))
+			fprintf(out, "%s--%s", i ? " " : "", opt_table[i].name);
+}
+
+/* Of the commands that have no table row for each of their options: what may stand where. */
+static void completion_command(FILE *out, const struct command *command)
+{
+	if (!command->help || (!command->words && !command->flags && !command->guest))
+		return;
+	fprintf(out, "\t%s) guest=%d words=\"", command->name, command->guest);
+	if (command->words)
+		command->words(out);
+	fputs("\" flags=\"", out);
+	if (command->flags)
+		command->flags(out);
+	fputs("\" keys=\"", out);
+	if (command->values)
+		command->values(out);
+	fputs("\" ;;\n", out);
+}
+
+static void completion_commands(FILE *out, const struct command *commands, size_t n)
+{
+	fputs("_pinvm_command()\n{\n\tcase $1 in\n", out);
+	for (size_t i = 0; i < n; i++)
+		completion_command(out, &commands[i]);
+	fputs("\t*) return 1 ;;\n\tesac\n}\n", out);
+}
+
+void options_completion(FILE *out, const struct command *commands, size_t n)
+{
+	fputs("# bash completion for pinvm; `pinvm completion bash` writes it\n"
+	      "_pinvm_value()\n{\n\tcase $1 in\n",
+		out);
+	for (unsigned i = 0; i < opt_rows; i++)
+		if (opt_here(&opt_table[i]))
+			completion_row(out, &opt_table[i]);
+	fputs("\t*) return 1 ;;\n\tesac\n}\n", out);
+	completion_commands(out, commands, n);
+	fputs("_pinvm()\n{\n"
+	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev head guest flags\n"
+	      "\tlocal -a typed\n"
+	      "\tCOMPREPLY=()\n"
+	      "\tread -ra typed <<<\"$line\"\n"
+	      "\t[[ $line == *[[:space:]] ]] && typed+=('')\n"
+	      "\tcur=${typed[-1]} prev=${typed[-2]-}\n"
+	      "\tif ((${#typed[@]} == 2)); then\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"",
+		out);
+	for (size_t i = 0; i < n; i++)
+		if (commands[i].help)
+			fprintf(out, "%s ", commands[i].name);
+	fputs("--help --version\" -- \"$cur\"))\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\tif _pinvm_command \"${typed[1]}\"; then\n"
+	      "\t\tif ((guest && ${#typed[@]} == 3)); then\n"
+	      "\t\t\twords=$(\"${typed[0]}\" list 2>/dev/null | sed '1d; s/ .*//')\n"
+	      "\t\telif ((${#typed[@]} != guest + 3)); then\n"
+	      "\t\t\twords=\n"
+	      "\t\tfi\n"
+	      "\t\tif [[ $keys && $prev == -* && $cur != -* ]]; then\n"
+	      "\t\t\thead=\n"
+	      "\t\t\t[[ $cur == *,* ]] && head=${cur%,*},\n"
+	      "\t\t\tCOMPREPLY=($(compgen -P \"$head\" -W \"$keys\" -- \"${cur##*,}\") $(compgen -f -- "
+	      "\"$cur\"))\n"
+	      "\t\telse\n"
+	      "\t\t\tCOMPREPLY=($(compgen -W \"$words $flags\" -- \"$cur\"))\n"
+	      "\t\tfi\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\t[[ ${typed[1]} == run ]] || return\n"
+	      "\tif [[ $cur == --*=* ]]; then\n"
+	      "\t\tprev=${cur%%=*} cur=${cur#*=}\n"
+	      "\tfi\n"
+	      "\tif _pinvm_value \"$prev\"; then\n"
+	      "\t\thead=\n"
+	      "\t\tif [[ $cur == *,* ]]; then\n"
+	      "\t\t\thead=${cur%,*}, words=$keys file=0\n"
+	      "\t\telif [[ ! $words ]] && ((!file)); then\n"
+	      "\t\t\twords=$keys\n"
+	      "\t\tfi\n"
+	      "\t\tif ((file)); then\n"
+	      "\t\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	      "\t\telse\n"
+	      "\t\t\tCOMPREPLY=($(compgen -P \"$head\" -W \"$words\" -- \"${cur##*,}\"))\n"
+	      "\t\tfi\n"
+	      "\t\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
+	      "\t\t# readline replaces only what follows the last =\n"
+	      "\t\t[[ $cur == *=* && $COMP_WORDBREAKS == *=* ]] && "
+	      "COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\tif [[ $cur == -* ]]; then\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"",
+		out);
+	completion_options(out);
+	fputs("\" -- \"$cur\"))\n"
+	      "\telse\n"
+	      "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	      "\tfi\n"
+	      "}\n"
+	      "complete -o filenames -F _pinvm pinvm\n",
+		out);
+}
