@@ -63,7 +63,8 @@ void traced_end(struct traced *traced)
 
 void traced_wait(struct traced *traced, uint64_t until_ns, int fd)
 {
-	trace_wait(traced->trace, until_ns, fd);
+	if (traced->trace)
+		trace_wait(traced->trace, until_ns, fd);
 }
 
 /* Are these the threads that are traced? */
