@@ -168,6 +168,7 @@ $(B)/tests/test_fdt: all_ldflags += -Wl,--wrap=fdt_finish
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
 unit_kernel := blk_threads console console_clients control_server disk fill fill_end fill_threads guardian loop loop_io loop_plain \
 	mem mem_plan net_threads tap tap_link tap_view thread tty virtio_pci_rng
+unit_kernel += errand place_live
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
 check-unit: $(unit_bin) ## unit tests only
@@ -178,6 +179,7 @@ check-unit: $(unit_bin) ## unit tests only
 # TSan makes its own.
 tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq lapic_threads limit loop loop_io loop_poll \
 	mmio_life msix net_threads pci profile serial tap_view thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
+tsan_tests += errand
 check-tsan: ## tests of threads with ThreadSanitizer
 	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory SAN=tsan tsan-run)
 

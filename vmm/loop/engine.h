@@ -41,6 +41,7 @@ struct loop_engine {
 	void (*dispatch)(struct loop *loop); /* callbacks for what wait() found, a bounded number */
 	void (*io)(struct loop *loop, struct loop_io *io);
 	void (*signal)(struct loop *loop, int fd);
+	int (*move_workers)(struct loop *loop, const void *cpus, unsigned size); /* NULL: the kernel makes none */
 };
 
 extern const struct loop_engine loop_uring, loop_plain;

@@ -120,6 +120,11 @@ void loop_poll(struct loop *loop, uint64_t max_ns, unsigned weight)
 	loop->price = patience_price(weight);
 }
 
+int loop_move_workers(struct loop *loop, const void *cpus, unsigned size)
+{
+	return loop->engine->move_workers ? loop->engine->move_workers(loop, cpus, size) : 0;
+}
+
 /* Watches */
 
 int loop_watch(struct loop *loop, struct loop_ev *ev, int fd, uint32_t events)

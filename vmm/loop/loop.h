@@ -82,6 +82,9 @@ int loop_create(struct loop **loop, const char *name, enum io_engine engine, uns
 /* Where the plain engine's worker is to stand; without: as the loop's thread. Before loop_own(). */
 struct placement;
 void loop_place_worker(struct loop *loop, struct placement *worker);
+/* Where the workers that the kernel makes for the ring are to stand from now on (cpu_set_t); no call moves those there are. Without
+ * a ring nothing happens. 0 or -errno. */
+int loop_move_workers(struct loop *loop, const void *cpus, unsigned size);
 /* By anyone once no thread runs the loop and no loop_io is in flight. NULL is fine. */
 void loop_destroy(struct loop *loop);
 const char *loop_name(const struct loop *loop);

@@ -138,6 +138,13 @@ static int uring_own(struct loop *loop)
 	return 0;
 }
 
+static int uring_move_workers(struct loop *loop, const void *cpus, unsigned size)
+{
+	struct uring *u = loop->state;
+
+	return io_uring_register_iowq_aff(&u->ring, size, cpus);
+}
+
 /* Watches */
 
 /* What has no poll of its own is "ready" for ever: epoll refuses it, and so do we, rather than run hot. */
@@ -388,4 +395,5 @@ const struct loop_engine loop_uring = {
 	.dispatch = uring_dispatch,
 	.io = uring_io,
 	.signal = uring_signal,
+	.move_workers = uring_move_workers,
 };
