@@ -13,6 +13,7 @@
 #include "vmm/bus.h"
 #include "vmm/config.h"
 #include "vmm/irq.h"
+#include "vmm/loop/errand.h"
 #include "vmm/loop/loop.h"
 #include "vmm/memory/mem.h"
 #include "vmm/memory/plan.h"
@@ -58,6 +59,8 @@ struct iothread {
 	struct guest *guest;
 	bool started;
 	_Atomic int err; /* what ended its loop */
+	struct errand move; /* of its ring's workers, to `cpus` */
+	cpu_set_t cpus;
 };
 
 struct guest {

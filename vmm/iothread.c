@@ -9,9 +9,11 @@
 
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define LOOP_DEPTH  256 /* file operations in flight at once */
 #define POLL_WEIGHT 4
+#define MOVE_NS	   2000000000ULL /* an iothread that gets no CPU for so long is not waited for */
 
 static void iothread_main(void *arg)
 {
@@ -32,6 +34,21 @@ static int iothread_settle(void *arg)
 	return loop_own(io->loop);
 }
 
+static int move_workers(struct errand *errand)
+{
+	struct iothread *io = container_of(errand, struct iothread, move);
+
+	return loop_move_workers(io->loop, &io->cpus, sizeof(io->cpus));
+}
+
+int iothread_move_workers(struct guest *guest, unsigned i, const cpu_set_t *cpus)
+{
+	struct iothread *io = &guest->iothread[i];
+
+	io->cpus = *cpus;
+	return errand_run(&io->move, io->loop, MOVE_NS, false);
+}
+
 static int iothread_open(struct guest *guest, const char *name, const struct iothread_config *cfg)
 {
 	struct iothread *io = &guest->iothread[guest->niothreads];
@@ -41,6 +58,7 @@ static int iothread_open(struct guest *guest, const char *name, const struct iot
 
 	io->name = name;
 	io->guest = guest;
+	errand_init(&io->move, move_workers);
 	snprintf(role, sizeof(role), "io:%s", name);
 	err = loop_create(&io->loop, role, guest->cfg->io_engine, LOOP_DEPTH);
 	if (err)

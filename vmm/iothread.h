@@ -6,6 +6,8 @@
 #ifndef PINVM_IOTHREAD_H
 #define PINVM_IOTHREAD_H
 
+#include <sched.h>
+
 struct guest;
 struct loop;
 
@@ -15,6 +17,9 @@ int iothreads_open(struct guest *guest);
 int iothreads_start(struct guest *guest);
 /* End the threads that run; the loops stay. */
 void iothreads_stop(struct guest *guest);
+
+/* Where the kernel makes the workers of iothread i's ring, from now on. 0, -ETIMEDOUT when it does not run, or another -errno. */
+int iothread_move_workers(struct guest *guest, unsigned i, const cpu_set_t *cpus);
 
 /* The loop of an iothread; name NULL: main. NULL when there is none of that name. */
 struct loop *iothread_loop(struct guest *guest, const char *name);

@@ -15,6 +15,7 @@
 static enum log_level max_level = LOG_NOTICE;
 static int log_fd = STDERR_FILENO;
 static char first_error[512]; /* main's, while a guest is being built */
+static _Thread_local struct log_catch *caught;
 
 void log_set_level(enum log_level level)
 {
@@ -55,6 +56,38 @@ const char *log_first_error(void)
 	return first_error;
 }
 
+void log_catch(struct log_catch *into)
+{
+	caught = into;
+	if (into)
+		into->error[0] = into->warnings[0] = '\0';
+}
+
+static void keep(enum log_level level, const char *text, int len)
+{
+	size_t have = strlen(caught->warnings);
+
+	if (level == LOG_WARN)
+		snprintf(caught->warnings + have, sizeof(caught->warnings) - have, "%s%.*s", have ? "\n" : "", len, text);
+	else if (!caught->error[0])
+		snprintf(caught->error, sizeof(caught->error), "%.*s", len, text);
+}
+
+/* A name from outside must not forge a second line, nor talk to the terminal: U+0080 to U+009F, in UTF-8, do that too. */
+static int harmless(char *line, int len)
+{
+	int n = 0;
+
+	for (int i = 0; i < len; i++) {
+		unsigned char c = line[i];
+		bool two = c == 0xc2 && i + 1 < len && (line[i + 1] & 0xe0) == 0x80;
+
+		line[n++] = two || iscntrl(c) ? '?' : line[i];
+		i += two;
+	}
+	return n;
+}
+
 /* One line, one write: a line of another thread can not end up inside it. */
 static void emit(enum log_level level, const char *fmt, va_list ap, int err)
 {
@@ -70,9 +103,13 @@ static void emit(enum log_level level, const char *fmt, va_list ap, int err)
 		len += snprintf(line + len, room - len, ": %s", strerror(-err));
 	if (len > room)
 		len = room;
-	for (int i = 0; i < len; i++)
-		if (iscntrl((unsigned char)line[i]))
-			line[i] = '?'; /* a name from outside must not forge a second line */
+	len = harmless(line, len);
+	if (caught && level <= LOG_WARN) {
+		int prefix_len = strlen("pinvm: ") + strlen(prefix[level]);
+
+		keep(level, line + prefix_len, len - prefix_len);
+		return;
+	}
 	if (level == LOG_ERROR && !first_error[0])
 		snprintf(first_error, sizeof(first_error), "%.*s", len - PREFIX_LEN, line + PREFIX_LEN);
 	line[len++] = '\n';

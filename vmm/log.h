@@ -33,6 +33,14 @@ const char *log_first_error(void);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Errors and warnings that somebody else is to be told. */
+struct log_catch {
+	char error[640];     /* the first error; "": none */
+	char warnings[1280]; /* one a line */
+};
+/* From here on those of the calling thread go there and not to the log; NULL: to the log again. */
+void log_catch(struct log_catch *into);
+
 /*
  * For what a guest can bring about as often as it likes, resets in between: true for the first LOG_FEW times, or it fills
  * the log's disk. *n counts them for as long as its owner lives. Any thread.

@@ -11,6 +11,7 @@
 #include "vmm/control/control.h"
 #include "vmm/control/names.h"
 #include "vmm/control/request.h"
+#include "vmm/control/show.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
@@ -21,60 +22,6 @@
 #define COLUMN	24
 
 /* ---- ctl ---- */
-
-/* A text that came over a socket, without what a terminal would act on. */
-static void print_text(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
-
-static void print_value(const json_t *value)
-{
-	char *text;
-
-	if (json_is_string(value)) {
-		print_text(json_string_value(value));
-		return;
-	}
-	text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-	fputs(text ? text : "?", stdout);
-	free(text);
-}
-
-static bool is_flat(json_t *object)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(object, name, value)
-	{
-		if (json_is_object(value) || json_is_array(value))
-			return false;
-	}
-	return true;
-}
-
-/* A line for each member, or JSON where there is more to it. */
-static void print_result(json_t *result, bool as_json)
-{
-	const char *name;
-	json_t *value;
-
-	if (as_json || (result && !is_flat(result))) {
-		if (result)
-			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-		puts(result ? "" : "{}");
-		return;
-	}
-	json_object_foreach(result, name, value)
-	{
-		print_text(name);
-		printf(" ");
-		print_value(value);
-		puts("");
-	}
-}
 
 static int perform(const char *name, const json_t *request, bool as_json)
 {
@@ -89,7 +36,7 @@ static int perform(const char *name, const json_t *request, bool as_json)
 	if (err)
 		return ask_no_answer(&ask, err);
 	if (json_is_true(json_object_get(reply, "ok"))) {
-		print_result(json_object_get(reply, "result"), as_json);
+		show_result(json_object_get(reply, "result"), as_json);
 	} else {
 		why = json_string_value(json_object_get(reply, "error"));
 		log_err("%s: %s", name, why ? why : "refused");
@@ -111,38 +58,57 @@ static int unknown_command(const char *name)
 	return END_USAGE;
 }
 
-/* The argument that word i is: NAME=VALUE, of those that are written so, or the i-th. */
-static int take_word(const struct control_command *cmd, json_t *args, int i, char *word)
+/* The argument that word i is: NAME=VALUE, of those that are written so, or the i-th, or more of the last. NULL: none. */
+static const struct control_arg *argument(const struct control_command *cmd, int i, const char *word, const char **value)
 {
-	const char *name = NULL, *value = word;
+	unsigned k = 0;
 
-	for (unsigned k = 0; k < CONTROL_ARGS && cmd->arg[k].value; k++) {
+	*value = word;
+	for (; k < CONTROL_ARGS && cmd->arg[k].value; k++) {
 		size_t len = strlen(cmd->arg[k].name);
 
 		if (!strncmp(word, cmd->arg[k].name, len) && word[len] == '=') {
-			name = cmd->arg[k].name;
-			value = word + len + 1;
+			*value = word + len + 1;
+			return &cmd->arg[k];
 		}
 	}
-	if (!name && cmd->arg[0].value) {
+	if (k)
+		return NULL;
+	while (k + 1 < (unsigned)i && k < CONTROL_ARGS && cmd->arg[k].name && !cmd->arg[k].rest)
+		k++;
+	return k < CONTROL_ARGS && cmd->arg[k].name ? &cmd->arg[k] : NULL;
+}
+
+/* Put a word, or one more of an argument that takes several, among the arguments. 0, or -1: it is not UTF-8. */
+static int put_word(json_t *args, const struct control_arg *arg, const char *value)
+{
+	const char *before = json_string_value(json_object_get(args, arg->name));
+	char *joined = NULL;
+	int err;
+
+	if (before && asprintf(&joined, "%s%c%s", before, arg->rest, value) < 0)
+		return -1;
+	err = json_object_set_new(args, arg->name, json_string(joined ? joined : value));
+	free(joined);
+	return err;
+}
+
+static int take_word(const struct control_command *cmd, json_t *args, int i, char *word)
+{
+	const char *value;
+	const struct control_arg *arg = argument(cmd, i, word, &value);
+
+	if (!arg && cmd->arg[0].value)
 		log_err("ctl: %s %.60s: it takes NAME=VALUE; `pinvm ctl --help` lists them", cmd->name, word);
-		return -EINVAL;
-	}
-	if (!name && (i > CONTROL_ARGS || !cmd->arg[i - 1].name)) {
+	else if (!arg)
 		log_err("ctl: %s %.60s: one argument too many", cmd->name, word);
-		return -EINVAL;
-	}
-	if (!name)
-		name = cmd->arg[i - 1].name;
-	if (json_object_get(args, name)) {
+	else if (json_object_get(args, arg->name) && !arg->rest)
 		log_err("ctl: %s %.60s: given twice", cmd->name, word);
-		return -EINVAL;
-	}
-	if (json_object_set_new(args, name, json_string(value))) {
+	else if (put_word(args, arg, value))
 		log_err("ctl: %s: argument %d is not UTF-8", cmd->name, i);
-		return -EINVAL;
-	}
-	return 0;
+	else
+		return 0;
+	return -EINVAL;
 }
 
 /* The request that the words of the command line make; NULL, with *status, when they do not. */
@@ -166,6 +132,14 @@ static json_t *request_of(int argc, char **argv, int *status)
 	return json_pack("{s:s, s:o}", "command", cmd->name, "arguments", args);
 }
 
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
 /* Take --json out of the words. -1: another option. */
 static int take_json(int *argc, char **argv)
 {
@@ -187,9 +161,14 @@ static int take_json(int *argc, char **argv)
 
 int control_ctl(int argc, char **argv)
 {
-	int status, as_json = take_json(&argc, argv);
+	int status, as_json;
 	json_t *request;
 
+	if (wants_help(argc, argv)) {
+		control_ctl_help(stdout);
+		return 0;
+	}
+	as_json = take_json(&argc, argv);
 	if (as_json < 0)
 		return END_USAGE;
 	if (argc < 3) {
@@ -251,8 +230,10 @@ static void print_row(const json_t *guest)
 		value_format_size(
 			json_integer_value(json_object_get(guest, "memory")), memory, sizeof(memory));
 	}
-	printf("%-*s %-8s %-9s %-6s %-8s %s\n", COLUMN, text_of(guest, "name"), pid, text_of(guest, "state"),
-		vcpus, memory, up);
+	show_column(text_of(guest, "name"), COLUMN);
+	printf("%-8s ", pid);
+	show_column(text_of(guest, "state"), 9);
+	printf("%-6s %-8s %s\n", vcpus, memory, up);
 }
 
 static int collect(json_t *list)
@@ -295,8 +276,7 @@ int control_list(int argc, char **argv)
 	list = json_array();
 	err = collect(list);
 	if (!err && as_json) {
-		json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-		puts("");
+		show_json(list);
 	} else if (!err) {
 		printf("%-*s %-8s %-9s %-6s %-8s %s\n", COLUMN, "NAME", "PID", "STATE", "VCPUS", "MEMORY",
 			"UP");
@@ -320,10 +300,10 @@ static void synopsis(const struct control_command *cmd, char *out, size_t n)
 			len += snprintf(out + len, n - len, " [%s=%s]", arg->name, arg->value);
 			continue;
 		}
-		len += snprintf(out + len, n - len, " [");
+		len += snprintf(out + len, n - len, arg->must ? " " : " [");
 		for (const char *p = arg->name; *p && len + 1 < n; p++)
 			out[len++] = *p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p;
-		len += snprintf(out + len, n - len, "]");
+		len += snprintf(out + len, n - len, "%s%s", arg->rest ? "..." : "", arg->must ? "" : "]");
 	}
 }
 

@@ -62,6 +62,7 @@ static int status(struct control_call *call)
 
 static int report(struct control_call *call)
 {
+	place_read(&call->guest->place);
 	call->result = report_now(call->guest);
 	return call->result ? 0 : fails(call, -ENOMEM, "no memory");
 }
@@ -126,7 +127,13 @@ const struct control_command control_table[] = {
 	{"reset", "power-on state, and on from there, whatever --on-reset says", .run = reset},
 	{"halt-poll", "halt polling as it is; with a spec, as it is from now on",
 		.arg = {{"spec", "as --halt-poll takes it"}}, .run = control_halt_poll},
-	{"report", "what --report would say of the guest now; where threads and memory are, as at the start", .run = report},
+	{"report", "what --report would say of the guest now; threads as they are now, memory as at the start", .run = report},
+	{"pin", "other CPUs for threads: checked, applied and read back as at the start, or nothing changes",
+		.arg = {{"rules", "as in --pin: vcpu=2-5/each, vcpu0=3, iothread:NAME=0; several at once", .rest = ' ', .must = true}},
+		.run = control_pin},
+	{"sched", "another scheduling policy for threads, likewise",
+		.arg = {{"rules", "as in --sched: vcpu=fifo:1, emulator=other:5; several at once", .rest = ' ', .must = true}},
+		.run = control_sched},
 	{"cgroup", "the weight and max of --cgroup, other ones where they are given, and the CPU time used",
 		.arg = {{"weight", "its share beside its siblings, 1 to 10000", "N"},
 			{"max", "the CPU time it may have: 50%, 50%/10ms, 50ms/100ms, off", "MAX"}},

@@ -11,7 +11,7 @@
 /* What a client typed may come back in `why`: only what every terminal and JSON take. */
 static json_t *plain_text(const char *text)
 {
-	char ascii[192];
+	char ascii[640];
 	size_t n = 0;
 
 	for (; n < sizeof(ascii) - 1 && text[n]; n++)

@@ -13,6 +13,7 @@
 #define PINVM_CONTROL_REQUEST_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CONTROL_ARGS 2 /* of a command, at most */
@@ -24,13 +25,15 @@ struct control_call {
 	struct guest *guest;
 	const char *arg[CONTROL_ARGS]; /* in the table's order; NULL: not given */
 	json_t *result;		       /* the command's to make; NULL: none */
-	char why[192];		       /* what went wrong, in words */
+	char why[640];		       /* what went wrong, in words */
 };
 
-/* All arguments are texts, and may be left out. */
+/* All arguments are texts. */
 struct control_arg {
 	const char *name, *help; /* name NULL: there is none */
 	const char *value;	 /* not NULL: `pinvm ctl` takes it as NAME=VALUE, in any order; what stands for the value */
+	char rest;		 /* `ctl` takes all further words as this one, joined by this; 0: one word */
+	bool must;		 /* the help shows that it is not to be left out; the command says so itself */
 };
 
 struct control_command {
@@ -45,6 +48,8 @@ extern const unsigned control_commands;
 
 /* Commands in files of their own. */
 int control_halt_poll(struct control_call *call); /* halt_poll.c */
+int control_pin(struct control_call *call);	  /* place.c */
+int control_sched(struct control_call *call);
 
 /* Nothing is asked of a guest whose end is decided: 0, or -ESHUTDOWN, in words. */
 int control_living(struct control_call *call);

@@ -18,7 +18,6 @@ struct check {
 	const struct place *place;
 	const struct guest_config *cfg;
 	const char *root;
-	int inherited, inherited_prio; /* what a thread starts with that is given no policy */
 };
 
 static int first_cpu(const cpu_set_t *set)
@@ -47,9 +46,9 @@ static int rt_priority(const struct placement *row)
 /* The policy of a thread whether it was asked for or is inherited: 0: none that is real-time. */
 static int rt_policy(const struct check *c, const struct placement *row, int *prio)
 {
-	int policy = row->sched_given ? row->sched.policy : c->inherited;
+	int policy = row->sched_given ? row->sched.policy : c->place->inherited;
 
-	*prio = row->sched_given ? row->sched.prio : c->inherited_prio;
+	*prio = row->sched_given ? row->sched.prio : c->place->inherited_prio;
 	return policy == SCHED_FIFO || policy == SCHED_RR ? policy : 0;
 }
 
@@ -80,7 +79,8 @@ static int __attribute__((format(printf, 2, 3))) refuse(const struct check *c, c
 	va_end(ap);
 	if (c->cfg->force)
 		return doubt(c, "%s", text);
-	log_err("%s; --force starts it all the same", text);
+	log_err("%s; %s", text,
+		c->place->live ? "a guest that was started with --force takes it" : "--force starts it all the same");
 	return -EINVAL;
 }
 
@@ -112,7 +112,12 @@ static int check_allowed(const struct check *c, const struct placement *row)
 
 static int check_row(const struct check *c, const struct placement *row)
 {
-	int err = row->pinned ? check_allowed(c, row) : 0;
+	int err = 0;
+
+	if (c->place->live && !row->touched)
+		return 0; /* it stands where it stands, and who changes that begins somewhere */
+	if (row->pinned)
+		err = check_allowed(c, row);
 
 	if (!err && row->pinned && row->sched.policy == SCHED_DEADLINE) {
 		log_err("--sched %s: the kernel refuses SCHED_DEADLINE together with a CPU list (--pin %s); leave one of them "
@@ -455,12 +460,9 @@ static int check_realtime(const struct check *c)
 
 int place_check(const struct place *place, const struct guest_config *cfg, const char *root)
 {
-	struct check c = {.place = place, .cfg = cfg, .root = root, .inherited = sched_getscheduler(0)};
-	struct sched_param param = {0};
+	struct check c = {.place = place, .cfg = cfg, .root = root};
 	int err = 0;
 
-	sched_getparam(0, &param);
-	c.inherited_prio = param.sched_priority;
 	for (unsigned i = 0; i < place->n && !err; i++)
 		err = check_row(&c, &place->row[i]);
 	if (!err)

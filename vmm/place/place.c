@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/place/priv.h"
 
-#define CPUS_TEXT 256
 #define SPARE_ROWS 8 /* for tasks that place/tasks.c finds */
 
 /* sched.h has no name for it: children of the thread start under SCHED_OTHER. */
@@ -38,6 +38,7 @@ static bool matches(const struct place_rule *rule, const struct placement *row)
 	return !rule->name[0] || !strcmp(rule->name, row->name + strlen("io:"));
 }
 
+/* The role of one thread, or of some. */
 static bool is_narrow(const struct place_rule *rule)
 {
 	return rule->index >= 0 || rule->name[0];
@@ -53,7 +54,7 @@ static int nth_cpu(const cpu_set_t *set, unsigned n)
 
 static int pin_row(struct placement *row, const struct place_rule *rule, const char *text)
 {
-	row->pinned = true;
+	row->pinned = row->touched = true;
 	row->cpus_why = text;
 	row->cpus = rule->cpus;
 	if (rule->each) {
@@ -70,10 +71,11 @@ static int pin_row(struct placement *row, const struct place_rule *rule, const c
 	return 0;
 }
 
-/* Apply one rule to every row it speaks of. Narrow rules come after the broad ones; of equals the last one stays. */
-static int apply_rule(struct place *place, const char *option, const char *text, bool narrow)
+/* Apply one rule to every row it speaks of, if its role is of that kind. */
+static int apply_rule(struct place *place, bool pin, const char *text, bool narrow)
 {
-	bool pin = option[2] == 'p', hit = false;
+	const char *option = pin ? "--pin" : "--sched";
+	bool hit = false;
 	struct place_rule rule;
 	const char *why = pin ? place_parse_pin(text, &rule) : place_parse_sched(text, &rule);
 	int err = 0;
@@ -94,7 +96,7 @@ static int apply_rule(struct place *place, const char *option, const char *text,
 			err = pin_row(row, &rule, text);
 		} else {
 			row->sched = rule.sched;
-			row->sched_given = true;
+			row->sched_given = row->touched = true;
 			row->sched_why = text;
 		}
 	}
@@ -105,13 +107,13 @@ static int apply_rule(struct place *place, const char *option, const char *text,
 	return err;
 }
 
-static int apply_rules(struct place *place, const char *option, char **text, unsigned n)
+int place_rules(struct place *place, bool pin, char *const *text, unsigned n)
 {
 	int err = 0;
 
 	for (int narrow = 0; narrow < 2; narrow++)
 		for (unsigned i = 0; i < n && !err; i++)
-			err = apply_rule(place, option, text[i], narrow);
+			err = apply_rule(place, pin, text[i], narrow);
 	return err;
 }
 
@@ -150,11 +152,11 @@ static int add_rows(struct place *place, const struct guest_config *cfg)
 	return 0;
 }
 
-/* A worker stands where its iothread stands, and under its policy; but the kernel lets no deadline be inherited. */
-static void follow_iothread(struct place *place, struct placement *row)
+void place_follow(struct place *place, struct placement *row)
 {
 	const struct placement *io = place_find(place, PLACE_IOTHREAD, row->index);
 
+	row->touched = io->touched;
 	row->cpus = io->cpus;
 	row->pinned = io->pinned;
 	row->cpus_why = io->cpus_why;
@@ -178,6 +180,15 @@ struct placement *place_worker(struct place *place, unsigned iothread, bool by_k
 	return row;
 }
 
+static void note_inherited(struct place *place)
+{
+	struct sched_param param = {0};
+
+	place->inherited = sched_getscheduler(0);
+	sched_getparam(0, &param);
+	place->inherited_prio = param.sched_priority;
+}
+
 int place_plan_at(struct place *place, const struct guest_config *cfg, const char *root)
 {
 	int err;
@@ -186,16 +197,17 @@ int place_plan_at(struct place *place, const struct guest_config *cfg, const cha
 	CPU_ZERO(&place->allowed);
 	if (sched_getaffinity(0, sizeof(place->allowed), &place->allowed) < 0)
 		return log_errno(-errno, "sched_getaffinity");
+	note_inherited(place);
 	err = place_foreign(place);
 	if (!err)
 		err = add_rows(place, cfg);
 	if (!err)
-		err = apply_rules(place, "--pin", cfg->pins, cfg->npins);
+		err = place_rules(place, true, cfg->pins, cfg->npins);
 	if (!err)
-		err = apply_rules(place, "--sched", cfg->scheds, cfg->nscheds);
+		err = place_rules(place, false, cfg->scheds, cfg->nscheds);
 	for (unsigned i = 0; i < place->n && !err; i++)
 		if (place->row[i].role == PLACE_WORKER)
-			follow_iothread(place, &place->row[i]);
+			place_follow(place, &place->row[i]);
 	if (!err)
 		err = place_check(place, cfg, root);
 	if (err)
@@ -210,6 +222,7 @@ int place_plan(struct place *place, const struct guest_config *cfg)
 
 void place_free(struct place *place)
 {
+	place_forget_texts(place);
 	free(place->row);
 	free(place->foreign);
 	memset(place, 0, sizeof(*place));
@@ -225,11 +238,6 @@ struct placement *place_find(struct place *place, enum place_role role, unsigned
 
 /* ---- the hands ---- */
 
-static bool is_realtime(int policy)
-{
-	return policy == SCHED_FIFO || policy == SCHED_RR;
-}
-
 static int sched_refused(const struct placement *p, int err)
 {
 	struct rlimit rt = {0};
@@ -237,7 +245,7 @@ static int sched_refused(const struct placement *p, int err)
 
 	getrlimit(RLIMIT_RTPRIO, &rt);
 	place_format_cpus(&p->cpus, cpus, sizeof(cpus));
-	if (err == -EPERM && is_realtime(p->sched.policy))
+	if (err == -EPERM && place_is_realtime(p->sched.policy))
 		log_err("--sched %s: not permitted: RLIMIT_RTPRIO is %lu; raise it to %d (ulimit -r, limits.conf) or give "
 			"CAP_SYS_NICE",
 			p->sched_why, (unsigned long)rt.rlim_cur, p->sched.prio);
@@ -259,25 +267,25 @@ static int sched_refused(const struct placement *p, int err)
  * guest: without the flag it would be real-time like a vCPU, and under SCHED_DEADLINE, which no child may have, KVM_RUN
  * would fail for ever. An iothread's workers are to have its policy, unless it is that one.
  */
-static bool resets_on_fork(const struct placement *p)
+static bool resets_on_fork(const struct placement *p, const struct place_sched *sched)
 {
-	return (p->role != PLACE_IOTHREAD && p->role != PLACE_WORKER) || p->sched.policy == SCHED_DEADLINE;
+	return (p->role != PLACE_IOTHREAD && p->role != PLACE_WORKER) || sched->policy == SCHED_DEADLINE;
 }
 
-static int set_sched(const struct placement *p)
+int place_set_sched(pid_t tid, const struct placement *p, const struct place_sched *sched)
 {
 	struct sched_attr attr = {
 		.size = sizeof(attr),
-		.policy = p->sched.policy,
-		.flags = resets_on_fork(p) ? FLAG_RESET_ON_FORK : 0,
-		.priority = is_realtime(p->sched.policy) ? p->sched.prio : 0,
-		.nice = p->sched.policy == SCHED_OTHER || p->sched.policy == SCHED_BATCH ? p->sched.prio : 0,
-		.runtime = p->sched.runtime,
-		.deadline = p->sched.deadline,
-		.period = p->sched.period,
+		.policy = sched->policy,
+		.flags = resets_on_fork(p, sched) ? FLAG_RESET_ON_FORK : 0,
+		.priority = place_is_realtime(sched->policy) ? sched->prio : 0,
+		.nice = sched->policy == SCHED_OTHER || sched->policy == SCHED_BATCH ? sched->prio : 0,
+		.runtime = sched->runtime,
+		.deadline = sched->deadline,
+		.period = sched->period,
 	};
 
-	return syscall(SYS_sched_setattr, 0, &attr, 0) < 0 ? sched_refused(p, -errno) : 0;
+	return syscall(SYS_sched_setattr, tid, &attr, 0) < 0 ? -errno : 0;
 }
 
 int place_ask(pid_t tid, cpu_set_t *cpus, struct place_sched *sched)
@@ -289,7 +297,7 @@ int place_ask(pid_t tid, cpu_set_t *cpus, struct place_sched *sched)
 		return -errno;
 	*sched = (struct place_sched){
 		.policy = attr.policy,
-		.prio = is_realtime(attr.policy) ? (int)attr.priority : attr.nice,
+		.prio = place_is_realtime(attr.policy) ? (int)attr.priority : attr.nice,
 		.runtime = attr.runtime, /* of other policies it is the time slice */
 		.deadline = attr.deadline,
 		.period = attr.period,
@@ -309,7 +317,7 @@ static int read_back(struct placement *p)
 	return 0;
 }
 
-static bool same_sched(const struct place_sched *a, const struct place_sched *b)
+bool place_same_sched(const struct place_sched *a, const struct place_sched *b)
 {
 	if (a->policy != b->policy || a->prio != b->prio)
 		return false;
@@ -327,7 +335,7 @@ static int mismatch(const struct placement *p)
 		log_err("%s: wanted on CPUs %s, the kernel says %s", p->name, wanted, actual);
 		return -EXDEV;
 	}
-	if (p->sched_given && !same_sched(&p->sched, &p->actual_sched)) {
+	if (p->sched_given && !place_same_sched(&p->sched, &p->actual_sched)) {
 		place_format_sched(&p->sched, wanted, sizeof(wanted));
 		place_format_sched(&p->actual_sched, actual, sizeof(actual));
 		log_err("%s: wanted under %s, the kernel says %s", p->name, wanted, actual);
@@ -358,9 +366,8 @@ int place_apply(struct placement *p)
 	if (p->pinned && sched_setaffinity(0, sizeof(p->cpus), &p->cpus) < 0)
 		return log_errno(-errno, "%s: sched_setaffinity, --pin %s", p->name, p->cpus_why);
 	if (p->sched_given)
-		err = set_sched(p);
-	if (!err)
-		err = read_back(p);
+		err = place_set_sched(0, p, &p->sched);
+	err = err ? sched_refused(p, err) : read_back(p);
 	if (!err && !p->pinned)
 		err = spread(p);
 	return err ? err : mismatch(p);

@@ -53,11 +53,14 @@ struct placement {
 	bool by_kernel; /* tasks the kernel makes when it needs them, at the CPUs it was told (IORING_REGISTER_IOWQ_AFF) */
 
 	bool applied;	/* read back; by_kernel: registered */
+	bool touched;	/* by the rule at hand (place/live.h) */
 	pid_t tid;	/* 0: none yet */
 	unsigned tasks; /* by_kernel: how many there were at the last look */
 	cpu_set_t actual_cpus;
 	struct place_sched actual_sched;
 };
+
+struct place_text;
 
 struct place {
 	cpu_set_t allowed;     /* this process's CPUs when the plan was made */
@@ -67,7 +70,10 @@ struct place {
 	unsigned n, planned, room; /* rows in use, of them planned ones, and allocated ones */
 	pid_t *foreign;		   /* tasks that were there before the plan: an embedder's own */
 	unsigned nforeign;
-	unsigned misplaced; /* what place_look() found */
+	unsigned misplaced;		/* what place_look() found */
+	int inherited, inherited_prio;	/* the policy a thread starts with that is given none */
+	bool live;			/* the guest runs: this is another plan for it */
+	struct place_text *texts;	/* rules that were given later than the configuration's (place/live.c) */
 };
 
 /*
@@ -96,9 +102,11 @@ int place_apply(struct placement *p);
  * entered the guest: place_helpers() moves it to the emulator's CPUs and reads back; before the guest runs, 0 or -errno,
  * logged. place_look() is for the end: each row gets the kernel's latest answer, one error line for each task outside its
  * row's CPUs (without a pin: outside what this process may use by then) or without a row (which gets one), and returns how many those were. Main.
+ * place_read() does the same as often as somebody asks, and logs nothing.
  */
 int place_helpers(struct place *place);
 unsigned place_look(struct place *place);
+unsigned place_read(struct place *place);
 /* Note which tasks are there already. 0 or -errno, logged. */
 int place_foreign(struct place *place);
 /* What the kernel says of a task (0: the calling one). 0 or -errno, not logged. */

@@ -17,6 +17,7 @@
 
 #include "vmm/hostfile.h"
 #include "vmm/log.h"
+#include "vmm/place/priv.h"
 
 #define TASKS	   "/proc/self/task"
 #define IOU_WORKER "iou-wrk-"
@@ -30,7 +31,7 @@ struct task {
 };
 
 /* Calls fn for the id of every task, until one returns other than 0. */
-static int each_task(struct place *place, int (*fn)(struct place *place, pid_t tid))
+static int each_task(int (*fn)(void *arg, pid_t tid), void *arg)
 {
 	struct dirent *entry;
 	DIR *dir = opendir(TASKS);
@@ -40,13 +41,14 @@ static int each_task(struct place *place, int (*fn)(struct place *place, pid_t t
 		return log_errno(-errno, TASKS);
 	while (!err && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			err = fn(place, (pid_t)strtol(entry->d_name, NULL, 10));
+			err = fn(arg, (pid_t)strtol(entry->d_name, NULL, 10));
 	closedir(dir);
 	return err;
 }
 
-static int note_foreign(struct place *place, pid_t tid)
+static int note_foreign(void *arg, pid_t tid)
 {
+	struct place *place = arg;
 	pid_t *more;
 
 	if (tid == gettid())
@@ -90,7 +92,7 @@ int place_foreign(struct place *place)
 	wake_sanitizer();
 	if (!stat(TASKS, &st) && st.st_nlink == 3) /* ., .. and the calling thread */
 		return 0;
-	return each_task(place, note_foreign);
+	return each_task(note_foreign, place);
 }
 
 static bool is_foreign(const struct place *place, pid_t tid)
@@ -186,11 +188,6 @@ static void take_answer(struct placement *row, const struct task *task)
 
 /* ---- before the guest runs ---- */
 
-static bool is_realtime(const struct place_sched *sched)
-{
-	return sched->policy == SCHED_FIFO || sched->policy == SCHED_RR;
-}
-
 /*
  * It inherits from the vCPU what reset-on-fork does not reset (batch, idle, a nice value), and all when pinvm itself was
  * started so. The kernel's housekeeping is to be neither urgent nor put off. Who may not give it nice 0 gives it the
@@ -223,14 +220,15 @@ static int move_helper(struct place *place, struct task *task)
 	if (err)
 		return err == -ESRCH ? 0 : log_errno(err, "%s: what the kernel says of its place", task->name);
 	take_answer(row, task);
-	if ((!row->pinned || CPU_EQUAL(&row->cpus, &task->cpus)) && !is_realtime(&task->sched))
+	if ((!row->pinned || CPU_EQUAL(&row->cpus, &task->cpus)) && !place_is_realtime(task->sched.policy))
 		return 0;
 	log_err("%s, a task that KVM made, does not go to the emulator's CPUs", task->name);
 	return -EXDEV;
 }
 
-static int settle_task(struct place *place, pid_t tid)
+static int settle_task(void *arg, pid_t tid)
 {
+	struct place *place = arg;
 	struct task task = {.tid = tid};
 
 	if (row_of(place, tid) || is_foreign(place, tid) || !read_name(&task))
@@ -242,43 +240,61 @@ int place_helpers(struct place *place)
 {
 	place->n = place->planned; /* a new VM has new ones */
 	place_find(place, PLACE_EMULATOR, 0)->tid = gettid();
-	return each_task(place, settle_task);
+	return each_task(settle_task, place);
 }
 
-/* ---- at the end ---- */
+/* ---- later, and at the end ---- */
+
+/* One answer of the kernel, and who wants to hear of a wrong one. */
+struct look {
+	struct place *place;
+	bool quiet;
+};
+
+static unsigned found_stray(const struct look *look, const struct task *task)
+{
+	struct placement *row = add_found(look->place, PLACE_STRAY, task);
+	char is[CPUS_TEXT];
+
+	if (row)
+		take_answer(row, task);
+	if (look->quiet)
+		return 1;
+	place_format_cpus(&task->cpus, is, sizeof(is));
+	log_err("%s (task %d, CPUs %s): a thread of this process that nobody planned", task->name, task->tid, is);
+	return 1;
+}
 
 /* How many tasks are not where they should be: 0 or 1. */
-static unsigned look_at(struct place *place, struct task *task)
+static unsigned look_at(const struct look *look, struct task *task)
 {
-	char is[256], planned[256];
-	struct placement *row = row_of(place, task->tid);
+	char is[CPUS_TEXT], planned[CPUS_TEXT];
+	struct placement *row = row_of(look->place, task->tid);
 
 	if (!row && !strncmp(task->name, IOU_WORKER, strlen(IOU_WORKER)))
-		row = row_of_worker(place, task);
+		row = row_of_worker(look->place, task);
 	else if (!row && !strncmp(task->name, KVM_HELPER, strlen(KVM_HELPER)))
-		row = add_found(place, PLACE_HELPER, task);
-	place_format_cpus(&task->cpus, is, sizeof(is));
-	if (!row) {
-		log_err("%s (task %d, CPUs %s): a thread of this process that nobody planned", task->name, task->tid, is);
-		row = add_found(place, PLACE_STRAY, task);
-		if (row)
-			take_answer(row, task);
-		return 1;
-	}
+		row = add_found(look->place, PLACE_HELPER, task);
+	if (!row)
+		return found_stray(look, task);
 	take_answer(row, task);
-	if (stands_right(place, row, &task->cpus))
+	if (stands_right(look->place, row, &task->cpus))
 		return 0;
+	if (look->quiet)
+		return 1;
+	place_format_cpus(&task->cpus, is, sizeof(is));
 	place_format_cpus(&row->cpus, planned, sizeof(planned));
 	log_err("%s (task %d): planned on CPUs %s, at the end the kernel says %s", row->name, task->tid, planned, is);
 	return 1;
 }
 
-static int look_task(struct place *place, pid_t tid)
+static int look_task(void *arg, pid_t tid)
 {
+	const struct look *look = arg;
 	struct task task = {.tid = tid};
 
-	if (!is_foreign(place, tid) && read_name(&task) && !place_ask(tid, &task.cpus, &task.sched))
-		place->misplaced += look_at(place, &task);
+	if (!is_foreign(look->place, tid) && read_name(&task) && !place_ask(tid, &task.cpus, &task.sched))
+		look->place->misplaced += look_at(look, &task);
 	return 0;
 }
 
@@ -297,14 +313,79 @@ static void see_allowed(struct place *place)
 	}
 }
 
-unsigned place_look(struct place *place)
+static unsigned look_around(struct place *place, bool quiet)
 {
+	struct look look = {.place = place, .quiet = quiet};
+
+	place->n = place->planned; /* what else there is, is found anew */
 	for (unsigned i = 0; i < place->n; i++)
 		place->row[i].tasks = 0;
 	place->misplaced = 0;
 	place_find(place, PLACE_EMULATOR, 0)->tid = gettid();
 	see_allowed(place);
-	if (each_task(place, look_task))
+	if (each_task(look_task, &look))
 		place->misplaced++;
 	return place->misplaced;
+}
+
+unsigned place_look(struct place *place)
+{
+	return look_around(place, false);
+}
+
+unsigned place_read(struct place *place)
+{
+	if (!place->planned)
+		return 0;
+	return look_around(place, true);
+}
+
+/* ---- moving what the kernel made ---- */
+
+#define MOVE_ROUNDS 16
+
+struct move {
+	struct place *place;
+	const struct placement *row;
+	const cpu_set_t *cpus;
+	const struct place_sched *sched;
+	unsigned moved;
+};
+
+static int move_task(void *arg, pid_t tid)
+{
+	struct move *m = arg;
+	struct task task = {.tid = tid};
+	int err = 0;
+
+	if (is_foreign(m->place, tid) || !read_name(&task) || strncmp(task.name, IOU_WORKER, strlen(IOU_WORKER)) != 0 ||
+		place_ask(tid, &task.cpus, &task.sched) || row_of_worker(m->place, &task) != m->row)
+		return 0;
+	if (m->cpus && !CPU_EQUAL(&task.cpus, m->cpus)) {
+		m->moved++;
+		err = sched_setaffinity(tid, sizeof(*m->cpus), m->cpus) < 0 ? -errno : 0;
+	}
+	if (!err && m->sched && !place_same_sched(&task.sched, m->sched)) {
+		m->moved++;
+		err = place_set_sched(tid, m->row, m->sched);
+	}
+	return err == -ESRCH ? 0 : err;
+}
+
+/*
+ * A worker may have a child while its CPUs are changed: again, until all were right before anything was done. What does not
+ * become right is seen by who reads it back.
+ */
+int place_move_tasks(struct place *place, const struct placement *row, const cpu_set_t *cpus, const struct place_sched *sched)
+{
+	struct move m = {.place = place, .row = row, .cpus = cpus, .sched = sched};
+	int err = 0;
+
+	for (unsigned round = 0; round < MOVE_ROUNDS && !err; round++) {
+		m.moved = 0;
+		err = each_task(move_task, &m);
+		if (!m.moved)
+			break;
+	}
+	return err;
 }

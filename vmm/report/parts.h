@@ -11,6 +11,7 @@
 
 struct guest;
 struct mem_plan;
+struct place_sched;
 
 /* Text that may hold a file's name, which need not be UTF-8 as JSON must: then other bytes than ASCII are
  * `?`. */
@@ -18,6 +19,10 @@ json_t *report_text(const char *text);
 /* A set of CPUs as a list like 0-3,5. */
 json_t *report_cpulist(const cpu_set_t *set);
 
+struct placement;
+/* What was asked for a thread (null: nothing) and what the kernel answered at the last look (null: no such task yet). */
+json_t *report_placement(const struct placement *p);
+json_t *report_sched(const struct place_sched *sched);
 /* threads.c: vCPUs, and threads that run no guest. */
 json_t *report_vcpus(const struct guest *guest);
 json_t *report_threads(const struct guest *guest);

@@ -17,7 +17,7 @@ json_t *report_cpulist(const cpu_set_t *set)
 	return json_string(text);
 }
 
-static json_t *sched_json(const struct place_sched *sched)
+json_t *report_sched(const struct place_sched *sched)
 {
 	char text[96];
 
@@ -25,17 +25,15 @@ static json_t *sched_json(const struct place_sched *sched)
 	return json_string(text);
 }
 
-/* What was asked for (null: nothing) and what the kernel answered at the end (null: there was no such task
- * yet). */
-static json_t *placement_json(const struct placement *p)
+json_t *report_placement(const struct placement *p)
 {
 	bool none = p->by_kernel && !p->tasks;
 	json_t *wanted = p->pinned ? report_cpulist(&p->cpus) : json_null();
-	json_t *policy = p->sched_given ? sched_json(&p->sched) : json_null();
+	json_t *policy = p->sched_given ? report_sched(&p->sched) : json_null();
 
 	return json_pack("{s:o, s:o, s:o, s:o}", "wanted", wanted, "actual",
 		none ? json_null() : report_cpulist(&p->actual_cpus), "wanted_policy", policy,
-		"actual_policy", none ? json_null() : sched_json(&p->actual_sched));
+		"actual_policy", none ? json_null() : report_sched(&p->actual_sched));
 }
 
 /* null: the kernel makes such tasks when it needs them. */
@@ -61,7 +59,7 @@ static void loop_json(json_t *thread, const struct loop *loop, const struct ioth
 static json_t *thread_json(const struct guest *guest, const struct placement *row)
 {
 	json_t *thread = json_pack(
-		"{s:s, s:o, s:o}", "name", row->name, "tid", tid_json(row), "placement", placement_json(row));
+		"{s:s, s:o, s:o}", "name", row->name, "tid", tid_json(row), "placement", report_placement(row));
 
 	if (row->by_kernel)
 		json_object_set_new(thread, "tasks", json_integer(row->tasks));
@@ -104,7 +102,7 @@ json_t *report_vcpus(const struct guest *guest)
 			list, json_pack("{s:i, s:o, s:I, s:o, s:o}", "index", i, "tid",
 				      tid_json(vcpu->thread.place), "user_exits",
 				      (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", reasons,
-				      "placement", placement_json(vcpu->thread.place)));
+				      "placement", report_placement(vcpu->thread.place)));
 		json_object_set_new(json_array_get(list, i), "kvm_stats",
 			kvmstats_json(guest->kvmstats, KVMSTATS_VCPU + i));
 		json_object_set_new(

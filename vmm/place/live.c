@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Another plan for threads that run; see live.h. Main. */
+#include "vmm/place/live.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "vmm/hostfile.h"
+#include "vmm/log.h"
+#include "vmm/place/priv.h"
+
+#define RULES 64 /* of one change */
+
+/* A rule that rows refer to as their reason. */
+struct place_text {
+	struct place_text *next;
+	char text[];
+};
+
+struct live {
+	struct place *place; /* as it is */
+	struct place trial;  /* as it is to be: the same rows, in the same order */
+	const struct place_env *env;
+	bool pin;
+	struct place_move *move; /* those that were begun */
+	unsigned n;
+	char why[512];
+};
+
+static int __attribute__((format(printf, 3, 4))) fails(struct live *l, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(l->why, sizeof(l->why), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* ---- texts ---- */
+
+void place_forget_texts(struct place *place)
+{
+	struct place_text *t;
+
+	while ((t = place->texts)) {
+		place->texts = t->next;
+		free(t);
+	}
+}
+
+static bool is_used(const struct place *place, const char *text)
+{
+	for (unsigned i = 0; i < place->n; i++)
+		if (place->row[i].cpus_why == text || place->row[i].sched_why == text)
+			return true;
+	return false;
+}
+
+/* Those that no row gives as its reason any more. */
+static void drop_texts(struct place *place)
+{
+	for (struct place_text **at = &place->texts, *t; (t = *at);) {
+		if (is_used(place, t->text)) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		free(t);
+	}
+}
+
+/* The rules, cut apart, each kept for as long as a row refers to it. Returns how many, or -errno, logged. */
+static int keep_rules(struct place *place, const char *rules, char **rule, bool pin)
+{
+	const char *const name = pin ? "--pin" : "--sched";
+	int n = 0;
+
+	for (size_t len; *(rules += strspn(rules, " ")); rules += len) {
+		struct place_text *t;
+
+		len = strcspn(rules, " ");
+		if (n == RULES) {
+			log_err("%s: more than %d assignments at once", name, RULES);
+			return -EINVAL;
+		}
+		t = malloc(sizeof(*t) + len + 1);
+		if (!t)
+			return log_errno(-ENOMEM, "%s", name);
+		memcpy(t->text, rules, len);
+		t->text[len] = '\0';
+		t->next = place->texts;
+		place->texts = t;
+		rule[n++] = t->text;
+	}
+	if (!n)
+		log_err("%s: give a role and %s", name, pin ? "CPUs, as in vcpu0=3" : "a policy, as in vcpu=fifo:1");
+	return n ? n : -EINVAL;
+}
+
+/* ---- the new plan ---- */
+
+/* CPUs that were allowed at the start, or that a thread has which was never given any; of those, the ones on line. */
+static void see_allowed(struct live *l)
+{
+	cpu_set_t online;
+
+	l->trial.allowed = l->place->allowed_now;
+	if (!hostfile_list(l->env->root, "/sys/devices/system/cpu/online", &online))
+		CPU_AND(&l->trial.allowed, &l->trial.allowed, &online);
+}
+
+static void follow(struct place *trial)
+{
+	const struct placement *emulator = place_find(trial, PLACE_EMULATOR, 0);
+
+	for (unsigned i = 0; i < trial->n; i++) {
+		struct placement *row = &trial->row[i];
+
+		if (row->role == PLACE_WORKER) {
+			place_follow(trial, row);
+		} else if (row->role == PLACE_HELPER) {
+			row->touched = emulator->touched;
+			row->cpus = emulator->cpus;
+			row->pinned = emulator->pinned;
+		}
+	}
+}
+
+static int plan(struct live *l, const char *rules)
+{
+	char *rule[RULES];
+	int n, err;
+
+	place_read(l->place);
+	n = keep_rules(l->place, rules, rule, l->pin);
+	if (n < 0)
+		return n;
+	l->trial = *l->place;
+	l->trial.live = true;
+	l->trial.row = calloc(l->place->n, sizeof(*l->trial.row));
+	l->move = calloc(l->place->n, sizeof(*l->move));
+	if (!l->trial.row || !l->move)
+		return log_errno(-ENOMEM, "placement");
+	memcpy(l->trial.row, l->place->row, l->place->n * sizeof(*l->trial.row));
+	for (unsigned i = 0; i < l->trial.n; i++)
+		l->trial.row[i].touched = false;
+	see_allowed(l);
+	err = place_rules(&l->trial, l->pin, rule, n);
+	if (err)
+		return err;
+	follow(&l->trial);
+	return place_check(&l->trial, l->env->cfg, l->env->root);
+}
+
+/* ---- hands ---- */
+
+/* A helper of KVM's goes to the emulator's CPUs, and is nobody's to give a policy. A loop without files has no worker. */
+static bool concerned(const struct live *l, const struct placement *row)
+{
+	return row->touched && (l->pin || row->role != PLACE_HELPER) && (row->by_kernel || row->tid);
+}
+
+/* The kernel's answer to whether it may be: what is missing, and what would give it. */
+static int sched_refused(struct live *l, const struct placement *row, const struct place_sched *was, int err)
+{
+	const char *const gave = "pinvm gave up its capabilities when the guest started";
+	struct rlimit rt = {0}, nice = {0};
+
+	getrlimit(RLIMIT_RTPRIO, &rt);
+	getrlimit(RLIMIT_NICE, &nice);
+	if (err == -EBUSY)
+		return fails(l, err, "--sched %s: the CPUs have no bandwidth left for it (sched_rt_runtime_us)", row->sched_why);
+	if (err != -EPERM && err != -EACCES)
+		return fails(l, err, "--sched %s: %s: %s", row->sched_why, row->name, strerror(-err));
+	if (row->sched.policy == SCHED_DEADLINE || was->policy == SCHED_DEADLINE)
+		return fails(l, err, "--sched %s: not permitted: %s, and to take or leave a deadline needs CAP_SYS_NICE; give it at the start",
+			row->sched_why, gave);
+	if (place_is_realtime(row->sched.policy))
+		return fails(l, err,
+			"--sched %s: not permitted: %s, and RLIMIT_RTPRIO is %lu; as root: prlimit --pid %d --rtprio=%d, then again, or "
+			"start it with that limit (ulimit -r %d)",
+			row->sched_why, gave, (unsigned long)rt.rlim_cur, getpid(), row->sched.prio, row->sched.prio);
+	return fails(l, err,
+		"--sched %s: not permitted: %s, and RLIMIT_NICE is %lu; as root: prlimit --pid %d --nice=%d, then again, or start it "
+		"with that limit",
+		row->sched_why, gave, (unsigned long)nice.rlim_cur, getpid(), 20 - row->sched.prio);
+}
+
+/* What the limits of this process allow in the end, it may give itself. */
+static void raise_limit(int which, rlim_t need)
+{
+	struct rlimit limit;
+
+	if (getrlimit(which, &limit) || limit.rlim_cur >= need || limit.rlim_max < need)
+		return;
+	limit.rlim_cur = need;
+	setrlimit(which, &limit);
+}
+
+static int give_sched(struct live *l, const struct placement *row, const struct place_sched *was)
+{
+	int err;
+
+	if (place_is_realtime(row->sched.policy))
+		raise_limit(RLIMIT_RTPRIO, row->sched.prio);
+	else if (row->sched.policy != SCHED_DEADLINE)
+		raise_limit(RLIMIT_NICE, 20 - row->sched.prio);
+	err = row->by_kernel ? place_move_tasks(l->place, &l->place->row[row - l->trial.row], NULL, &row->sched) : place_set_sched(row->tid, row, &row->sched);
+	return err ? sched_refused(l, row, was, err) : 0;
+}
+
+/* Of a row of the kernel's: first the ring, so that what it makes from now on is right, then what it has made. */
+static int set_cpus(struct live *l, unsigned i, const cpu_set_t *cpus)
+{
+	const struct placement *row = &l->place->row[i];
+	int err;
+
+	if (!row->by_kernel)
+		return sched_setaffinity(row->tid, sizeof(*cpus), cpus) < 0 ? -errno : 0;
+	err = l->env->workers(l->env->arg, row->index, cpus);
+	return err ? err : place_move_tasks(l->place, row, cpus, NULL);
+}
+
+static int give_cpus(struct live *l, unsigned i)
+{
+	const struct placement *row = &l->trial.row[i];
+	int err = set_cpus(l, i, &row->cpus);
+
+	if (err == -EINVAL && row->by_kernel)
+		return fails(l, err, "--pin %s: %s: this kernel does not move them (Linux 6.3 does); end the guest, and start it so",
+			row->cpus_why, row->name);
+	if (err == -ETIMEDOUT)
+		return fails(l, err, "--pin %s: its loop gets no CPU to hear of it: %s", row->cpus_why, row->name);
+	return err ? fails(l, err, "--pin %s: %s: %s", row->cpus_why, row->name, strerror(-err)) : 0;
+}
+
+static int apply(struct live *l)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < l->trial.n && !err; i++) {
+		struct place_move *m = &l->move[l->n];
+
+		if (!concerned(l, &l->trial.row[i]))
+			continue;
+		m->row = &l->place->row[i];
+		m->cpus = m->row->by_kernel ? m->row->cpus : m->row->actual_cpus;
+		m->sched = m->row->by_kernel && !m->row->tasks ? m->row->sched : m->row->actual_sched;
+		err = l->pin ? give_cpus(l, i) : give_sched(l, &l->trial.row[i], &m->sched);
+		if (!err || m->row->by_kernel) /* a call that was refused did nothing; one of several may have */
+			l->n++;
+	}
+	return err;
+}
+
+/* The kernel's own answer for every row that was given something. */
+static int read_back(struct live *l)
+{
+	char wanted[CPUS_TEXT], is[CPUS_TEXT];
+
+	place_read(l->place);
+	for (unsigned i = 0; i < l->trial.n; i++) {
+		const struct placement *want = &l->trial.row[i], *row = &l->place->row[i];
+
+		if (!concerned(l, want) || (row->by_kernel ? !row->tasks : row->tid != want->tid))
+			continue; /* there is none now, or it ended */
+		if (l->pin && !CPU_EQUAL(&want->cpus, &row->actual_cpus)) {
+			place_format_cpus(&want->cpus, wanted, sizeof(wanted));
+			place_format_cpus(&row->actual_cpus, is, sizeof(is));
+			return fails(l, -EXDEV, "--pin %s: %s: wanted on CPUs %s, the kernel says %s", want->cpus_why, row->name, wanted, is);
+		}
+		if (!l->pin && !place_same_sched(&want->sched, &row->actual_sched)) {
+			place_format_sched(&want->sched, wanted, sizeof(wanted));
+			place_format_sched(&row->actual_sched, is, sizeof(is));
+			return fails(l, -EXDEV, "--sched %s: %s: wanted under %s, the kernel says %s", want->sched_why, row->name, wanted, is);
+		}
+	}
+	return 0;
+}
+
+/* ---- back ---- */
+
+static int undo_one(struct live *l, const struct place_move *m)
+{
+	unsigned i = m->row - l->place->row;
+
+	if (l->pin)
+		return set_cpus(l, i, &m->cpus);
+	if (m->row->by_kernel)
+		return place_move_tasks(l->place, m->row, NULL, &m->sched);
+	return place_set_sched(m->row->tid, m->row, &m->sched);
+}
+
+static void undo(struct live *l)
+{
+	size_t len = strlen(l->why);
+	unsigned lost = 0;
+
+	while (l->n) {
+		const struct place_move *m = &l->move[--l->n];
+		int err = undo_one(l, m);
+
+		if (err && err != -ESRCH && len < sizeof(l->why) && !lost++)
+			len += snprintf(l->why + len, sizeof(l->why) - len, "; %s can not go back to where it was (%s)", m->row->name,
+				strerror(-err));
+	}
+	if (!lost && len < sizeof(l->why))
+		snprintf(l->why + len, sizeof(l->why) - len, "; every thread is where it was");
+}
+
+/* ---- all of it ---- */
+
+static void commit(struct live *l)
+{
+	for (unsigned i = 0; i < l->trial.n; i++) {
+		struct placement *row = &l->place->row[i];
+		const struct placement *want = &l->trial.row[i];
+
+		row->cpus = want->cpus;
+		row->pinned = want->pinned;
+		row->cpus_why = want->cpus_why;
+		row->sched = want->sched;
+		row->sched_given = want->sched_given;
+		row->sched_why = want->sched_why;
+	}
+	place_read(l->place); /* what is misplaced by the new plan */
+}
+
+int place_again(struct place *place, const struct place_env *env, bool pin, const char *rules, struct place_change *change)
+{
+	struct live l = {.place = place, .env = env, .pin = pin};
+	int err = plan(&l, rules);
+
+	*change = (struct place_change){.n = 0};
+	if (!err) {
+		err = apply(&l);
+		if (!err)
+			err = read_back(&l);
+		if (err) {
+			undo(&l);
+			place_read(place);
+			log_err("%s", l.why);
+		}
+	}
+	if (!err) {
+		commit(&l);
+		*change = (struct place_change){.move = l.move, .n = l.n};
+		l.move = NULL;
+	}
+	free(l.move);
+	free(l.trial.row);
+	drop_texts(place);
+	return err;
+}

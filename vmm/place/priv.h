@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of vmm/place/, for nobody else. Main, unless said otherwise. */
+#ifndef PINVM_PLACE_PRIV_H
+#define PINVM_PLACE_PRIV_H
+
+#include "vmm/place/place.h"
+
+#define CPUS_TEXT 256
+
+static inline bool place_is_realtime(int policy)
+{
+	return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+bool place_same_sched(const struct place_sched *a, const struct place_sched *b);
+
+/* Give the rows what n rules of --pin, or else of --sched, say, and mark them as touched. 0, or -EINVAL, logged. The texts stay. */
+int place_rules(struct place *place, bool pin, char *const *text, unsigned n);
+/* A worker stands where its iothread stands, and under its policy; but the kernel lets no deadline be inherited. */
+void place_follow(struct place *place, struct placement *row);
+
+/* Put a task (0: the calling one) under a policy, as the role of its row asks for. 0 or -errno, not logged. Any thread. */
+int place_set_sched(pid_t tid, const struct placement *p, const struct place_sched *sched);
+
+/*
+ * Put the tasks that stand for a row of the kernel's now on these CPUs, and under this policy; NULL: as they are. 0 or
+ * -errno, not logged; -EINVAL: a kernel that does not let such tasks be moved.
+ */
+int place_move_tasks(struct place *place, const struct placement *row, const cpu_set_t *cpus, const struct place_sched *sched);
+
+/* Release the rules that live.c keeps. */
+void place_forget_texts(struct place *place);
+
+#endif
