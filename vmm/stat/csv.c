@@ -12,12 +12,15 @@ struct writer {
 	double time;
 };
 
-void export_number(FILE *out, double n)
+const char *export_number(double n, char out[EXPORT_NUMBER])
 {
-	if (n >= -9e15 && n <= 9e15 && n == (double)(long long)n)
-		fprintf(out, "%lld\n", (long long)n);
+	const double whole = 1LL << 53; /* beyond that, not every whole number is a double */
+
+	if (n >= -whole && n <= whole && n == (double)(long long)n)
+		snprintf(out, EXPORT_NUMBER, "%lld", (long long)n);
 	else
-		fprintf(out, "%.15g\n", n);
+		snprintf(out, EXPORT_NUMBER, "%.15g", n);
+	return out;
 }
 
 static void field(FILE *out, const char *text)
@@ -40,7 +43,7 @@ static void row(const struct writer *w, const struct sample *s, const char *suff
 	bool has_rate, double rate)
 {
 	const struct subject *subject = s->subject;
-	char name[METRIC_NAME], full[METRIC_NAME + 8];
+	char name[METRIC_NAME], full[METRIC_NAME + 8], number[EXPORT_NUMBER];
 
 	fprintf(w->out, "%.3f,", w->time);
 	field(w->out, json_text_at(w->subjects->now, "name"));
@@ -50,7 +53,7 @@ static void row(const struct writer *w, const struct sample *s, const char *suff
 	snprintf(full, sizeof(full), "%s%s", metric_name(s->m, name), suffix);
 	field(w->out, full);
 	field(w->out, s->member);
-	fprintf(w->out, "%.15g,", value);
+	fprintf(w->out, "%s,", export_number(value, number));
 	if (has_rate)
 		fprintf(w->out, "%.9g", rate);
 	fputs("\n", w->out);

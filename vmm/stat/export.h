@@ -21,7 +21,8 @@ void prometheus_write(const struct subjects *s, FILE *out);
 void csv_header(FILE *out);
 void csv_write(const struct subjects *s, FILE *out);
 
-/* A number with all of its digits, and whole ones without any behind the point. */
-void export_number(FILE *out, double n);
+/* A number with all of its digits, a whole one without any behind the point; returns out. */
+#define EXPORT_NUMBER 32
+const char *export_number(double n, char out[EXPORT_NUMBER]);
 
 #endif

@@ -70,7 +70,7 @@ static void bucket(const struct writer *w, const struct sample *s, const char *l
 
 static void histogram(const struct writer *w, const struct sample *s)
 {
-	char le[32];
+	char le[32], number[EXPORT_NUMBER];
 
 	for (unsigned k = LEAST_BITS; k <= MOST_BITS; k += STEP_BITS) {
 		snprintf(le, sizeof(le), "%.10g", (double)(1ULL << k) * 1e-9);
@@ -78,7 +78,7 @@ static void histogram(const struct writer *w, const struct sample *s)
 	}
 	bucket(w, s, "+Inf", histogram_count(&s->histogram));
 	series(w, s, "_sum", NULL);
-	export_number(w->out, s->histogram.sum_s);
+	fprintf(w->out, "%s\n", export_number(s->histogram.sum_s, number));
 	series(w, s, "_count", NULL);
 	fprintf(w->out, "%llu\n", (unsigned long long)histogram_count(&s->histogram));
 }
@@ -86,6 +86,7 @@ static void histogram(const struct writer *w, const struct sample *s)
 static void write_sample(void *arg, const struct sample *s)
 {
 	struct writer *w = arg;
+	char number[EXPORT_NUMBER];
 
 	/* One whose values nobody summed would not be a histogram there. */
 	if (s->m->type == HISTOGRAM && s->histogram.sum_s < 0)
@@ -96,7 +97,7 @@ static void write_sample(void *arg, const struct sample *s)
 		return;
 	}
 	series(w, s, "", NULL);
-	export_number(w->out, s->value);
+	fprintf(w->out, "%s\n", export_number(s->value, number));
 }
 
 static void info(const struct writer *w, const json_t *doc)

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pinvm stat for people: text that is safe, tables that fit, and what the screen says. */
+#include "tests/unit/stat_unit.h"
+#include "vmm/stat/grid.h"
+
+static char number[TEXT_NUMBER];
+
+START_TEST(numbers)
+{
+	ck_assert_str_eq(text_count(0, number), "0");
+	ck_assert_str_eq(text_count(0.04, number), "0.0");
+	ck_assert_str_eq(text_count(1.26, number), "1.3");
+	ck_assert_str_eq(text_count(9.96, number), "10");
+	ck_assert_str_eq(text_count(42.4, number), "42");
+	ck_assert_str_eq(text_count(999.4, number), "999");
+	ck_assert_str_eq(text_count(999.6, number), "1.0k");
+	ck_assert_str_eq(text_count(123456, number), "123k");
+	ck_assert_str_eq(text_count(1e30, number), "99999T");
+	ck_assert_str_eq(text_count(-1, number), "-");
+	ck_assert_str_eq(text_count(__builtin_nan(""), number), "-");
+	ck_assert_str_eq(text_count(__builtin_inf(), number), "-");
+	ck_assert_str_eq(text_bytes(1536, number), "1.5K");
+	ck_assert_str_eq(text_bytes(1073741824, number), "1G");
+	ck_assert_str_eq(text_seconds(0, number), "0ns");
+	ck_assert_str_eq(text_seconds(3.4e-7, number), "340ns");
+	ck_assert_str_eq(text_seconds(0.0015, number), "1.5ms");
+	ck_assert_str_eq(text_seconds(90, number), "90s");
+	ck_assert_str_eq(text_percent(100, number), "100.0");
+	ck_assert_str_eq(text_percent(-3, number), "0.0");
+}
+END_TEST
+
+static void is_safe(const char *text, const char *safe)
+{
+	char *got = text_safe(text);
+
+	ck_assert_str_eq(got, safe);
+	free(got);
+}
+
+START_TEST(foreign_text)
+{
+	is_safe("", "");
+	is_safe("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+	is_safe("a\x1b[2J\r\n\t\x7f", "a?[2J????");
+	is_safe("\xc2\x80\xc2\x9f\xc2\xa0", "??\xc2\xa0"); /* C1, and what follows it */
+	is_safe("\x9b"
+		"1m\xff\xc2",
+		"?1m??");				    /* no UTF-8, and cut off */
+	is_safe("\xc0\x9b\xe0\x80\x9b", "?????");	    /* overlong */
+	is_safe("\xed\xa0\x80\xf4\x90\x80\x80", "???????"); /* a surrogate, and beyond the last one */
+	is_safe("\xe2\x80\xa8\xe2\x80\xae\xef\xbb\xbf",
+		"???"); /* line separator, right to left, zero width */
+	ck_assert_uint_eq(text_columns("a\xc3\xa9\xe2\x82\xac"), 3);
+	ck_assert_uint_eq(text_cut("a\xc3\xa9\xe2\x82\xac", 2), 3);
+	ck_assert_uint_eq(text_cut("ab", 5), 2);
+}
+END_TEST
+
+static char *grid(unsigned width)
+{
+	static const struct grid_column column[] = {
+		{"NAME", GRID_LEFT}, {"N", GRID_RIGHT, 4}, {"WORDS", GRID_CUT}, {"END", GRID_RIGHT}, {NULL}};
+	struct grid g;
+
+	grid_begin(&g, column);
+	for (unsigned row = 0; row < 2; row++) {
+		grid_cell(&g, row ? "longer" : "a");
+		grid_cell(&g, row ? "12345" : NULL);
+		grid_cell(&g, row ? "" : "many words");
+		grid_cell(&g, "x");
+	}
+	return WRITTEN(grid_end(&g, out, width));
+}
+
+START_TEST(grids)
+{
+	static const struct {
+		unsigned width;
+		const char *text;
+	} is[] = {
+		{0, "NAME       N WORDS      END\na          - many words   x\nlonger 12345 -            "
+		    "x\n"},
+		{27, "NAME       N WORDS      END\na          - many words   x\nlonger 12345 -            "
+		     "x\n"},
+		{26, "NAME       N WORDS\na          - many words\nlonger 12345 -\n"},
+		{20, "NAME       N WORDS\na          - many w~\nlonger 12345 -\n"},
+		{17, "NAME       N\na          -\nlonger 12345\n"},
+		{6, "NAME\na\nlonger\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++) {
+		char *text = grid(is[i].width);
+
+		ck_assert_str_eq(text, is[i].text);
+		free(text);
+	}
+	free(grid(3)); /* nothing fits */
+}
+END_TEST
+
+static const char before[] = "{'name': 'vm', 'pid': 7, 'duration_s': 10, 'vcpus': [{'index': 0, "
+			     "'exits_by_kvm_reason': {'io': 0, 'mmio': 0, 'hlt': 0},"
+			     "'exits_by_target': {'pio serial': 0, 'pio debug': 0, 'mmio rng': 0}, "
+			     "'kvm_stats': {'halt_exits': 0, 'io_exits': 0},"
+			     "'profile': {'times': {'handlers': {'io': {'ns': 0, 'histogram': {}}}}}}],"
+			     "'devices': [{'name': 'disk0', 'errors': 0, 'queues': [{'requests': 0, "
+			     "'batches': 0, 'bytes': {'to_guest': 0,"
+			     "'from_guest': 0}, 'latency_ns': {'sum': 0, 'histogram': []}}]}, {'name': "
+			     "'rng', 'queues': [{'requests': 0}]}]}";
+static const char now[] =
+	"{'name': 'vm', 'pid': 7, 'duration_s': 12, 'state': 'paused', 'restarts': 3, 'misplaced': 1, "
+	"'vcpus': [{'index': 0,"
+	"'exits_by_kvm_reason': {'io': 3000, 'mmio': 20, 'hlt': 0}, 'exits_by_target': {'pio serial': 2900, "
+	"'pio debug': 100,"
+	"'mmio rng': 20}, 'kvm_stats': {'halt_exits': 200, 'io_exits': 99999},"
+	"'profile': {'times': {'handlers': {'io': {'ns': 3000000, 'histogram': {'512': 3000}}}}}, "
+	"'placement': {'wanted': '3',"
+	"'wanted_policy': 'fifo:1'}}],"
+	"'devices': [{'name': 'disk0', 'errors': 4, 'queues': [{'requests': 80, 'batches': 10, 'iothread': "
+	"'io:main',"
+	"'bytes': {'to_guest': 8192, 'from_guest': 0}, 'latency_ns': {'sum': 0, 'histogram': [0, 0, 8, "
+	"0]}}]},"
+	"{'name': 'rng', 'queues': [{'requests': 2}]}],"
+	"'memory': [{'gpa': 4294967296, 'size': 1073741824, 'guest_node': 1, 'backing': 'hugetlb', 'wanted': "
+	"{'page_size': 2097152},"
+	"'actual': {'page_size': 2097152, 'bytes_on_node': {'0': 536870912, '1': 536870912}}}],"
+	"'kvm_stats': {'pages_4k': 256, 'pages_2m': 4}, 'threads': [{'name': 'emulator', 'tid': 7}]}";
+
+/* The line of the screen that begins like this, blanks of any number as one. */
+static void shows(const char *text, const char *line)
+{
+	for (const char *p = text; *p; p += strcspn(p, "\n") + 1) {
+		const char *l = line;
+		const char *q = p + strspn(p, " ");
+
+		for (; *l && (*l == *q || (*l == ' ' && *q == ' ')); l++, q++)
+			q += *q == ' ' ? strspn(q, " ") - 1 : 0;
+		if (!*l)
+			return;
+	}
+	fputs(text, stderr); /* more than Check takes */
+	ck_abort_msg("no line %s", line);
+}
+
+START_TEST(screen)
+{
+	json_t *doc = rated(before, now);
+	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+
+	shows(text, "vm: paused, pid 7, up 12 s, restarts: 3, tasks misplaced: 1; the last 2.00 s:");
+	shows(text, "0 - 3 fifo:1 - - - - - - - - -");
+	shows(text, "0 1.5k 1us pinvm io: serial 1.4k, debug 50");
+	shows(text, "0 100 - KVM halt_exits");
+	shows(text, "0 10 - pinvm mmio: rng 10");
+	ck_assert_ptr_null(strstr(text, "io_exits"));
+	ck_assert_ptr_null(strstr(text, "hlt"));
+	shows(text, "disk0 0 40 4K 0 - - 8 8ns 8ns 4 - io:main");
+	shows(text, "rng 0 1 - - - - - - - - - -");
+	shows(text, "0x100000000 1G 1 hugetlb 2M - - - 0 512M, 1 512M");
+	shows(text, "mapped by KVM: 1M in pages of 4K, 8M in pages of 2M");
+	shows(text, "emulator - any - - - - - - 7");
+	free(text);
+	json_decref(doc);
+}
+END_TEST
+
+START_TEST(screen_fits)
+{
+	json_t *doc = rated(before, now);
+
+	for (unsigned width = 1; width <= 200; width++) {
+		char *text = WRITTEN(screen_write(doc, out, width));
+
+		for (char *save, *line = strtok_r(text, "\n", &save); line;
+			line = strtok_r(NULL, "\n", &save))
+			ck_assert_uint_le(text_columns(line), width);
+		free(text);
+	}
+	json_decref(doc);
+}
+END_TEST
+
+START_TEST(screen_is_harmless)
+{
+	json_t *doc = rated("{'duration_s': 1, 'vcpus': [{'index': 0, 'exits_by_kvm_reason': {'" NASTY
+			    "': 0}}]}",
+		"{'name': '" NASTY "', 'duration_s': 2, 'state': '" NASTY
+		"', 'vcpus': [{'index': 0, 'exits_by_kvm_reason':"
+		"{'" NASTY "': 5}, 'placement': {'wanted': '" NASTY "', 'actual_policy': '" NASTY "'}}],"
+		"'devices': [{'name': '" NASTY "', 'queues': [{'iothread': '" NASTY
+		"'}]}], 'threads': [{'name': '" NASTY "'}],"
+		"'memory': [{'backing': '" NASTY "', 'actual': {'bytes_on_node': {'" NASTY "': 1}}}]}");
+	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+
+	harmless(text);
+	ck_assert_ptr_nonnull(strstr(text, NASTY_SAFE));
+	free(text);
+	json_decref(doc);
+}
+END_TEST
+
+UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless)
