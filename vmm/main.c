@@ -196,6 +196,8 @@ static void command_names(FILE *out);
 
 static const struct command commands[] = {
 	{"run", "[KERNEL] [OPTIONS]", "run a guest to its end", cmd_run, options_help, options_man},
+	{"stat", "NAME [OPTIONS]", "what a running guest does: exits, times, devices", stat_command, stat_help, stat_man, true,
+		.flags = stat_flags},
 	{"ctl", "NAME COMMAND [...]", "pause, resume, stop, reset a running guest, and the like", control_ctl, control_ctl_help,
 		control_man, true, control_words, json_flag},
 	{"list", "", "the running guests", control_list, control_list_help, .flags = json_flag},

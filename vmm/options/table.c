@@ -264,7 +264,7 @@ static const struct opt_key exits_keys[] = {
 };
 
 static const struct opt_key profile_keys[] = {
-	{"times", ONOFF, "read the clock twice an exit, and a batch of disk requests: times and histograms",
+	{"times", ONOFF, "read the clock twice an exit and a batch of disk requests: times, histograms",
 		BOOL(G, profile_times)},
 };
 

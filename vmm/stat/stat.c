@@ -291,7 +291,7 @@ void stat_man(FILE *out)
 	command_man(out, &options);
 }
 
-void stat_words(FILE *out)
+void stat_flags(FILE *out)
 {
 	command_words(out, &options);
 }
