@@ -5,7 +5,7 @@
 # the host has, and what it was told is safe is safe.
 
 # shellcheck disable=SC2034
-tests='basic ro direct engines fio_uring fio_plain discard files sigkill powercut many'
+tests='basic ro direct engines fio_uring fio_plain fio_polled discard files sigkill powercut many'
 # shellcheck disable=SC2034
 quick='basic ro fio_quick sigkill_once'
 
@@ -135,14 +135,16 @@ fio_does()	# MIB
 	END
 }
 
-fio_case()	# ENGINE MIB CPUS [DISK-B-WORDS]
+fio_case()	# ENGINE MIB CPUS [DISK-B-WORDS [OPTIONS...]]
 {
+	engine=$1 cpus=$3 words_b=${4:-}
 	fio_does "$2"
 	truncate -s "$2M" "$work/a" "$work/b"
 	limit=900
-	boot 0 -c "$3" -m 1G --io-engine "$1" -d "$work/a,queues=4,queue-size=32" -d "$work/b,queues=2${4:-}"
+	shift "$(($# < 4 ? $# : 4))"
+	boot 0 -c "$cpus" -m 1G --io-engine "$engine" -d "$work/a,queues=4,queue-size=32" -d "$work/b,queues=2$words_b" "$@"
 	fact_is fio 0
-	report_is '.devices[0].io_engine' "$1"
+	report_is '.devices[0].io_engine' "$engine"
 	for d in a b; do
 		fact_is "sum vd$d" "$(sum_of "$work/$d")"
 	done
@@ -151,6 +153,16 @@ fio_case()	# ENGINE MIB CPUS [DISK-B-WORDS]
 case_fio_quick()
 {
 	fio_case io_uring 8 2
+}
+
+# Both engines, by iothreads that poll: nothing is lost. The plain one's worker may take longer than it is worth.
+case_fio_polled()
+{
+	for e in io_uring plain; do
+		fio_case $e 8 2 ,iothread=p --iothread main,poll-max=500us,poll-weight=100 --iothread p,poll-max=100us
+		report_is '[.threads[].poll // empty | .hits <= .polls] | length == 2 and all' true
+		[ $e = plain ] || report_is '.threads[] | select(.name == "io:main") | .poll.hits > 0' true
+	done
 }
 
 case_fio_uring()

@@ -9,8 +9,9 @@
 
 tests=
 by_each ping tcp tcp_plain udp udp_plain jumbo pairs packets rate
+tests="$tests polled"
 quick='ping_pci traffic'
-also=
+also= options=
 
 net_ping()
 {
@@ -88,7 +89,8 @@ iperf()	# NET-OPTIONS MIB IPERF-OPTIONS
 	host_bg iperf3 -s >"$work/iperf" 2>&1
 	[ -z "$also" ] || host_bg "$packets" serve 7000 >"$work/packets"
 	limit=900
-	net_start -N "tap=tap0$1"
+	# shellcheck disable=SC2086 # words
+	net_start -N "tap=tap0$1" $options
 	finish 0
 	is "trouble of iperf3" '' "$(fact iperf)"
 	for way in up down; do
@@ -140,6 +142,14 @@ case_traffic()
 	arrived "the guest" $host_packets "$(fact packets)"
 	arrived "the host" $host_packets "$(cat "$work/packets")"
 	large in || fail "packets are not larger than the MTU"
+}
+
+# The same by an iothread that polls.
+case_polled()
+{
+	options='--iothread main,poll-max=200us,poll-weight=100'
+	case_traffic
+	report_is '.threads[] | select(.name == "io:main") | .poll | .hits > 0 and .hits <= .polls' true
 }
 
 udp()	# NET-OPTIONS
