@@ -31,10 +31,7 @@ static const struct command_option option[] = {
 		      OPT_STRING, offsetof(struct perf_record, output), .min = 1, .max = PATH_MAX - 16}},
 	{'d', {"duration", "TIME", "end after that; without it at the guest's end or by Ctrl-C", OPT_DURATION,
 		      offsetof(struct perf_record, duration_ns), .min = 1000000, .max = 86400 * SECOND}},
-	{'e', {"event", "EVENT",
-		      "as perf writes it; without it intel_pt//, arm_spe_0//, cs_etm//, cycles:GH or "
-		      "cpu-clock, the first "
-		      "that this host has",
+	{'e', {"event", "EVENT", "as perf(1) writes it; without it the best that this host has, see below",
 		      OPT_STRING, offsetof(struct perf_record, event), .min = 1, .max = 512}},
 	{'F', {"frequency", "N", "samples a second; without it perf's choice", OPT_UINT,
 		      offsetof(struct perf_record, frequency), .min = 1, .max = 1000000}},
@@ -288,9 +285,12 @@ out:
 
 static void record_more(FILE *out)
 {
-	fprintf(out, "\nIt ends at the guest's end, or by Ctrl-C. Options of perf record stand behind --, as "
-		     "in `-- -g`. Symbols of the\n"
-		     "guest come from the guest: there, as root, copy /proc/kallsyms and /proc/modules.\n");
+	fputs("\nWithout -e the first of these that this host has: intel_pt// (Intel PT), arm_spe_0//, "
+	      "cs_etm//, cycles:GH, "
+	      "cpu-clock.\nOptions of perf record stand behind --, as in `-- -g`. Symbols of the guest come "
+	      "from the guest: "
+	      "there, as\nroot, copy /proc/kallsyms and /proc/modules.\n",
+		out);
 }
 
 const struct perf_action perf_record_action = {"record", "[OPTIONS] [-- PERF-RECORD-OPTIONS]",

@@ -29,9 +29,8 @@ static const struct command_option option[] = {
 		      OPT_STRING, offsetof(struct options, events), .min = 1, .max = 512}},
 	{'i', {"interval", "TIME", "time of one table, at least 10ms; without it 1s", OPT_DURATION,
 		      offsetof(struct options, interval_ns), .min = SECOND / 100, .max = DAY}},
-	{'c', {"count", "N",
-		      "number of tables; without it one, with --interval until the guest's end or Ctrl-C",
-		      OPT_UINT, offsetof(struct options, count), .min = 1, .max = 1000000000}},
+	{'c', {"count", "N", "tables; without it one, or with --interval those until Ctrl-C", OPT_UINT,
+		      offsetof(struct options, count), .min = 1, .max = 1000000000}},
 	{'a', {"all", NULL, "the threads that run no guest, too", OPT_BOOL, offsetof(struct options, all)}},
 	{0, {"json", NULL, "JSON, a line for each table", OPT_BOOL, offsetof(struct options, json)}},
 };
