@@ -110,12 +110,13 @@ $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
 
 # The program prints its own option list: what the man page and the completion say is what the parser knows.
+# PLACE.command: where the lists of a command stand in the page.
+man_lists := OPTIONS.run CONTROL.ctl PERF.perf
+man_put = -e '/^@$(1)@$$/{' -e 'r $(B)/gen/$(2).man' -e d -e '}'
 $(B)/pinvm.1: docs/pinvm.1.in tools/man-table README.md $(B)/pinvm
-	$(call say,MAN,$@)$(RUN) $(B)/pinvm man > $(B)/gen/options.man
+	$(call say,MAN,$@)for c in $(patsubst .%,%,$(suffix $(man_lists))); do $(RUN) $(B)/pinvm man $$c > $(B)/gen/$$c.man || exit 1; done
 	@tools/man-table arm64 README.md > $(B)/gen/arm64.man
-	@$(RUN) $(B)/pinvm man ctl > $(B)/gen/control.man
-	@sed -e '/^@OPTIONS@$$/{' -e 'r $(B)/gen/options.man' -e 'd' -e '}' -e '/^@CONTROL@$$/{' -e 'r $(B)/gen/control.man' -e 'd' -e '}' \
-		-e '/^@ARM64@$$/{' -e 'r $(B)/gen/arm64.man' -e 'd' -e '}' \
+	@sed $(foreach l,$(man_lists),$(call man_put,$(basename $l),$(patsubst .%,%,$(suffix $l)))) $(call man_put,ARM64,arm64) \
 		-e 's/@VERSION@/$(VERSION)/' $< > $@
 
 $(B)/completion/pinvm: $(B)/pinvm

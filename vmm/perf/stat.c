@@ -25,8 +25,8 @@ struct options {
 };
 
 static const struct command_option option[] = {
-	{'e', {"event", "LIST", "events, names with commas between; without it those marked * below",
-		      OPT_STRING, offsetof(struct options, events), .min = 1, .max = 512}},
+	{'e', {"event", "LIST", "events, names with commas between; without it the usual ones", OPT_STRING,
+		      offsetof(struct options, events), .min = 1, .max = 512}},
 	{'i', {"interval", "TIME", "time of one table, at least 10ms; without it 1s", OPT_DURATION,
 		      offsetof(struct options, interval_ns), .min = SECOND / 100, .max = DAY}},
 	{'c', {"count", "N", "tables; without it one, or with --interval those until Ctrl-C", OPT_UINT,
@@ -230,7 +230,7 @@ static int stat_run(const char *name, int argc, char **argv)
 
 static void stat_more(FILE *out)
 {
-	fprintf(out, "\nEvents; a raw one of the CPU is rNNN, hexadecimal\n");
+	fprintf(out, "\nEvents (* the usual ones); rNNN, hexadecimal, is one of the CPU by its number\n");
 	perf_events_help(out);
 }
 
