@@ -155,13 +155,13 @@ case_fio_quick()
 	fio_case io_uring 8 2
 }
 
-# Both engines, by iothreads that poll: nothing is lost. The plain one's worker may take longer than it is worth.
+# Both engines, by iothreads that poll: nothing is lost. Delays weigh much here, or an emulated CPU would always be too slow.
 case_fio_polled()
 {
 	for e in io_uring plain; do
-		fio_case $e 8 2 ,iothread=p --iothread main,poll-max=500us,poll-weight=100 --iothread p,poll-max=100us
+		fio_case $e 8 2 ,iothread=p --iothread main,poll-max=10ms,poll-weight=1000 --iothread p,poll-max=100us
 		report_is '[.threads[].poll // empty | .hits <= .polls] | length == 2 and all' true
-		[ $e = plain ] || report_is '.threads[] | select(.name == "io:main") | .poll.hits > 0' true
+		report_is '.threads[] | select(.name == "io:main") | .poll.polls > 0' true
 	done
 }
 
