@@ -79,6 +79,7 @@ static void child(const char *path, char **argv, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGINT);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGINT, SIG_DFL); /* ignored in what a shell started in the background */
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
 	if (getppid() == parent)
