@@ -109,6 +109,12 @@ struct iothread_config {
 	unsigned poll_weight; /* vmm/loop/patience.h */
 };
 
+/* --stats: series/series.h. */
+struct series_config {
+	char *path; /* NULL: none */
+	uint64_t interval_ns, max; /* max: bytes */
+};
+
 struct guest_config {
 	char *name;
 	char *kernel, *initrd, *append;
@@ -139,6 +145,7 @@ struct guest_config {
 	enum io_engine io_engine;
 	char *control; /* a path, or "off"; NULL: by the guest's name */
 	char *report, *log;
+	struct series_config stats;
 	bool profile_times; /* read the clock at each exit */
 	unsigned verbose;
 	uint64_t timeout_ns; /* 0: none */

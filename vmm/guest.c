@@ -31,6 +31,7 @@
 #include "vmm/profile/kvmstats.h"
 #include "vmm/profile/profile.h"
 #include "vmm/sandbox.h"
+#include "vmm/series/series.h"
 #include "vmm/util.h"
 
 #define MEMORY_LOOK_NS 1000000000ULL /* nobody waits longer for the end because of it */
@@ -238,6 +239,9 @@ static int build(struct guest *guest)
 	err = signals_open(guest);
 	if (err)
 		return err;
+	err = series_open(&guest->series, guest);
+	if (err)
+		return err;
 	err = vm_init(&guest->vm, guest->cfg, &guest->mem);
 	if (err)
 		return err;
@@ -432,6 +436,9 @@ int guest_run(struct guest *guest)
 	int err;
 
 	timeout_start(guest);
+	err = series_begin(guest->series);
+	if (err)
+		guest_end(guest, END_HOST_FAILURE, "--stats %s: %s", guest->cfg->stats.path, strerror(-err));
 	for (;;) {
 		vcpus_go(guest);
 		err = loop_run(guest->loop);
@@ -449,6 +456,7 @@ int guest_run(struct guest *guest)
 	}
 	console_flush(guest->console); /* the verdict comes behind the guest's last word */
 	settle(guest);
+	series_end(guest->series);
 	place_look(&guest->place);
 	memory_look(guest);
 	return guest->status;
@@ -474,6 +482,7 @@ void guest_destroy(struct guest *guest)
 	for (unsigned i = guest->niothreads; drained && i-- > 0;)
 		loop_destroy(guest->iothread[i].loop);
 	control_close(guest->control);
+	series_close(guest->series);
 	if (guest->signal_fd >= 0)
 		close(guest->signal_fd);
 	loop_destroy(guest->loop);

@@ -48,6 +48,7 @@ struct kvmstats;
 struct pci_bus;
 struct power;
 struct serial;
+struct series;
 struct tap;
 struct virtio_dev;
 struct virtio_transport;
@@ -78,6 +79,7 @@ struct guest {
 	unsigned niothreads;
 	struct vcpu *vcpu;
 	struct profiles profiles;
+	struct series *series; /* NULL: none */
 	struct kvmstats *kvmstats;
 	struct haltpoll *haltpoll;
 

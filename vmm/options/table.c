@@ -16,6 +16,7 @@
 #include "vmm/memory/plan.h"
 #include "vmm/options/values.h"
 #include "vmm/place/place.h"
+#include "vmm/series/series.h"
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define DAYS(n)	   ((n)*86400ULL * 1000000000)
@@ -263,6 +264,13 @@ static const struct opt_key exits_keys[] = {
 	{"cstate", ONOFF, "C-state changes leave the guest", TRI(G, exits.cstate)},
 };
 
+static const struct opt_key stats_keys[] = {
+	{"interval", "TIME", "between two lines",
+		DURATION(G, stats.interval_ns, DAYS(365), SECONDS(1)), .min = SERIES_INTERVAL_MIN},
+	{"max", "SIZE", "of FILE and FILE.1, its older half, together",
+		SIZE(G, stats.max, SERIES_MAX_MIN, 1ULL << 50, SERIES_MAX_DEFAULT)},
+};
+
 static const struct opt_key profile_keys[] = {
 	{"times", ONOFF, "read the clock twice an exit and a batch of disk requests: times, histograms",
 		BOOL(G, profile_times)},
@@ -428,6 +436,10 @@ const struct opt_row opt_table[] = {
 	{.name = "report",
 		.value = {NULL, "FILE.json", "write how it ended, as JSON",
 			STRING(G, report, 1, PATH_MAX - 1), .check = check_output}},
+	{.name = "stats",
+		.value = {NULL, "FILE", "write the guest's counters from time to time, each time a line of JSON",
+			STRING(G, stats.path, 1, PATH_MAX - 3), .check = check_output},
+		KEYS(stats_keys)},
 	{.name = "profile",
 		.value = {NULL, NULL, "what the report says of exits, beside their counts", .type = OPT_NONE},
 		KEYS(profile_keys)},

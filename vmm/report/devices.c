@@ -25,7 +25,7 @@ static json_t *latency_json(const struct virtio_times *times)
 	return json_pack("{s:o, s:I}", "histogram", histogram, "sum", (json_int_t)times->sum);
 }
 
-static json_t *queues_json(const struct virtio_dev *dev)
+json_t *report_queues(const struct virtio_dev *dev)
 {
 	json_t *list = json_array();
 
@@ -86,7 +86,7 @@ static json_t *device_json(const struct guest *guest, unsigned i)
 	json_t *device = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
 		dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors", (json_int_t)dev->errors,
 		"dropped", (json_int_t)dev->dropped, "limited", limited_json(dev), "queues",
-		queues_json(dev));
+		report_queues(dev));
 
 	if (guest->disk[i])
 		json_object_set_new(

@@ -26,6 +26,11 @@ json_t *report_sched(const struct place_sched *sched);
 /* threads.c: vCPUs, and threads that run no guest. */
 json_t *report_vcpus(const struct guest *guest);
 json_t *report_threads(const struct guest *guest);
+/* A vCPU's exits by reason, and a device's queues: of time series, too. */
+struct vcpu;
+struct virtio_dev;
+json_t *report_exits(const struct vcpu *vcpu);
+json_t *report_queues(const struct virtio_dev *dev);
 /* memory.c: RAM, and how it was filled before the start (JSON null: it was not). */
 json_t *report_memory(const struct guest *guest);
 json_t *report_prealloc(const struct mem_plan *plan);

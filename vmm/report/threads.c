@@ -81,27 +81,32 @@ json_t *report_threads(const struct guest *guest)
 	return list;
 }
 
+json_t *report_exits(const struct vcpu *vcpu)
+{
+	json_t *reasons = json_object();
+
+	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
+		const char *name = vcpu_exit_name(r);
+		char number[16];
+
+		snprintf(number, sizeof(number), "%u", r);
+		if (vcpu->exits[r])
+			json_object_set_new(reasons, name ? name : number, json_integer(vcpu->exits[r]));
+	}
+	return reasons;
+}
+
 json_t *report_vcpus(const struct guest *guest)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < guest->cfg->cpus.count; i++) {
 		const struct vcpu *vcpu = &guest->vcpu[i];
-		json_t *reasons = json_object();
 
-		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
-			const char *name = vcpu_exit_name(r);
-			char number[16];
-
-			snprintf(number, sizeof(number), "%u", r);
-			if (vcpu->exits[r])
-				json_object_set_new(
-					reasons, name ? name : number, json_integer(vcpu->exits[r]));
-		}
 		json_array_append_new(
 			list, json_pack("{s:i, s:o, s:I, s:o, s:o}", "index", i, "tid",
 				      tid_json(vcpu->thread.place), "user_exits",
-				      (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", reasons,
+				      (json_int_t)vcpu->user_exits, "exits_by_kvm_reason", report_exits(vcpu),
 				      "placement", report_placement(vcpu->thread.place)));
 		json_object_set_new(json_array_get(list, i), "kvm_stats",
 			kvmstats_json(guest->kvmstats, KVMSTATS_VCPU + i));
