@@ -365,6 +365,11 @@ static json_int_t others(const json_t *json, const char *kind)
 	return json_integer_value(json_object_get(json_object_get(json_object_get(json, "others"), "exits"), kind));
 }
 
+static json_int_t target(const json_t *json, const char *name)
+{
+	return json_integer_value(json_object_get(json_object_get(json, "targets"), name));
+}
+
 /* Of a full table the busiest addresses are listed, and of the others the sums: hundreds of vCPUs make a report that
  * somebody waits for. */
 START_TEST(json_of_a_full_table)
@@ -393,6 +398,11 @@ START_TEST(json_of_a_full_table)
 	ck_assert_int_eq(others(json, "mmio") + others(json, "msr"), all);
 	ck_assert_int_le(others(json, "msr"), 1);
 	ck_assert_int_eq(others(json, "pio"), 0);
+	/* By device, nothing is left out. */
+	ck_assert_int_eq(target(json, "mmio nobody") + target(json, "mmio unknown"), 9999);
+	ck_assert_int_gt(target(json, "mmio unknown"), 0);
+	ck_assert_int_eq(target(json, "msr"), 101);
+	ck_assert_uint_eq(json_object_size(json_object_get(json, "targets")), 3);
 	text = json_dumps(json, JSON_COMPACT);
 	ck_assert_uint_lt(strlen(text), 10000);
 	free(text);
@@ -453,6 +463,8 @@ START_TEST(json_of_other_kinds)
 	a = one_access(json, 1, "hypercall", 5, 1);
 	ck_assert_ptr_null(json_object_get(a, "op"));
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "other"), "msr")), 9);
+	ck_assert_int_eq(target(json, "msr"), 11);
+	ck_assert_int_eq(target(json, "hypercall"), 1);
 	a = json_object_get(json, "times");
 	ck_assert_int_eq(json_integer_value(json_object_get(a, "guest_and_kernel_ns")), 1LL << 40);
 	ck_assert_int_eq(json_integer_value(json_object_get(a, "vmm_ns")), 77);

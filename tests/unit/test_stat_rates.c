@@ -282,26 +282,6 @@ START_TEST(time_that_nobody_tells)
 }
 END_TEST
 
-START_TEST(targets_are_summed)
-{
-	json_t *vcpu = made("{'profile': {'accesses': ["
-			    "{'kind': 'pio', 'address': 1016, 'op': 'write', 'device': 'serial', 'exits': 8},"
-			    "{'kind': 'pio', 'address': 1021, 'op': 'read', 'device': 'serial', 'exits': 4},"
-			    "{'kind': 'mmio', 'address': 4096, 'device': null, 'exits': 2},"
-			    "{'kind': 'msr', 'address': 1760, 'exits': 1}, {'kind': 'hypercall', 'address': "
-			    "5, 'exits': 3}, 7, {}]}}");
-	json_t *sums = document_targets(vcpu);
-
-	ck_assert_uint_eq(json_object_size(sums), 5);
-	ck_assert_double_eq(json_number_value(json_object_get(sums, "pio serial")), 12);
-	ck_assert_double_eq(json_number_value(json_object_get(sums, "mmio nobody")), 2);
-	ck_assert_double_eq(json_number_value(json_object_get(sums, "msr 0x6e0")), 1);
-	ck_assert_double_eq(json_number_value(json_object_get(sums, "hypercall 5")), 3);
-	json_decref(sums);
-	json_decref(vcpu);
-}
-END_TEST
-
 UNIT_MAIN("stat_rates", counters_grow, units_are_base_units, resets_and_gaps_have_no_rate, no_time_no_rates,
 	odd_documents_do_no_harm, many_vcpus, threads_of_one_name, histograms, time_of_vcpus,
-	time_that_nobody_tells, targets_are_summed)
+	time_that_nobody_tells)

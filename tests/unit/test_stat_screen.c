@@ -101,9 +101,10 @@ END_TEST
 
 static const char before[] = "{'name': 'vm', 'pid': 7, 'duration_s': 10, 'vcpus': [{'index': 0, "
 			     "'exits_by_kvm_reason': {'io': 0, 'mmio': 0, 'hlt': 0},"
-			     "'exits_by_target': {'pio serial': 0, 'pio debug': 0, 'mmio rng': 0}, "
+			     
 			     "'kvm_stats': {'halt_exits': 0, 'io_exits': 0},"
-			     "'profile': {'times': {'handlers': {'io': {'ns': 0, 'histogram': {}}}}}}],"
+			     "'profile': {'targets': {'pio serial': 0, 'pio debug': 0, 'mmio rng': 0}, "
+			     "'times': {'handlers': {'io': {'ns': 0, 'histogram': {}}}}}}],"
 			     "'devices': [{'name': 'disk0', 'errors': 0, 'queues': [{'requests': 0, "
 			     "'batches': 0, 'bytes': {'to_guest': 0,"
 			     "'from_guest': 0}, 'latency_ns': {'sum': 0, 'histogram': []}}]}, {'name': "
@@ -111,10 +112,9 @@ static const char before[] = "{'name': 'vm', 'pid': 7, 'duration_s': 10, 'vcpus'
 static const char now[] =
 	"{'name': 'vm', 'pid': 7, 'duration_s': 12, 'state': 'paused', 'restarts': 3, 'misplaced': 1, "
 	"'vcpus': [{'index': 0,"
-	"'exits_by_kvm_reason': {'io': 3000, 'mmio': 20, 'hlt': 0}, 'exits_by_target': {'pio serial': 2900, "
-	"'pio debug': 100,"
-	"'mmio rng': 20}, 'kvm_stats': {'halt_exits': 200, 'io_exits': 99999},"
-	"'profile': {'times': {'handlers': {'io': {'ns': 3000000, 'histogram': {'512': 3000}}}}}, "
+	"'exits_by_kvm_reason': {'io': 3000, 'mmio': 20, 'hlt': 0}, 'kvm_stats': {'halt_exits': 200, 'io_exits': 99999},"
+	"'profile': {'targets': {'pio serial': 2900, 'pio debug': 100, 'mmio rng': 20}, "
+	"'times': {'handlers': {'io': {'ns': 3000000, 'histogram': {'512': 3000}}}}}, "
 	"'placement': {'wanted': '3',"
 	"'wanted_policy': 'fifo:1'}}],"
 	"'devices': [{'name': 'disk0', 'errors': 4, 'queues': [{'requests': 80, 'batches': 10, 'iothread': "

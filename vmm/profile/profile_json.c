@@ -75,8 +75,8 @@ static json_t *kinds_json(const uint64_t exits[PROFILE_KINDS])
 	return json;
 }
 
-/* A table may be full in each of hundreds of vCPUs, and who asks for a live report waits: so those that are not
- * among the busiest are summed up. */
+/* A table may be full in each of hundreds of vCPUs, and who asks for a live report waits: so those that are
+ * not among the busiest are summed up. */
 static json_t *others_json(const struct profile_access *list, unsigned n)
 {
 	uint64_t exits[PROFILE_KINDS] = {0};
@@ -84,6 +84,47 @@ static json_t *others_json(const struct profile_access *list, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		exits[list[i].kind] += list[i].exits;
 	return json_pack("{s:i, s:o}", "addresses", (int)n, "exits", kinds_json(exits));
+}
+
+static void add(json_t *sums, const char *name, uint64_t n)
+{
+	json_int_t before = json_integer_value(json_object_get(sums, name));
+
+	if (n)
+		json_object_set_new(sums, name, json_integer(before + (json_int_t)n));
+}
+
+/*
+ * All exits, by kind and device: sums that only grow, however many addresses there are. An address outside of
+ * devices is nobody's; of one that found no slot nobody knows whose it was.
+ */
+static json_t *targets_json(
+	const struct profile *profile, const struct profile_access *list, unsigned n, const struct bus *bus)
+{
+	json_t *sums = json_object();
+	char name[96];
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct profile_access *a = &list[i];
+		bool is_bus = a->kind == PROFILE_PIO || a->kind == PROFILE_MMIO;
+		const char *device = NULL;
+		uint64_t off;
+
+		if (is_bus)
+			device =
+				bus_owner(bus, a->kind == PROFILE_PIO ? BUS_PIO : BUS_MMIO, a->address, &off);
+		snprintf(name, sizeof(name), "%s%s%s", kinds[a->kind], is_bus ? " " : "",
+			!is_bus	 ? ""
+			: device ? device
+				 : "nobody");
+		add(sums, name, a->exits);
+	}
+	for (unsigned k = 0; k < PROFILE_KINDS; k++) {
+		snprintf(name, sizeof(name), "%s%s", kinds[k],
+			k == PROFILE_PIO || k == PROFILE_MMIO ? " unknown" : "");
+		add(sums, name, get(&profile->other[k]));
+	}
+	return sums;
 }
 
 static json_t *histogram_json(const _Atomic uint64_t histogram[PROFILE_BUCKETS])
@@ -141,9 +182,9 @@ json_t *profile_json(const struct profile *profile, const struct bus *bus)
 	listed = n < PROFILE_LISTED ? n : PROFILE_LISTED;
 	for (unsigned k = 0; k < PROFILE_KINDS; k++)
 		other[k] = get(&profile->other[k]);
-	json = json_pack("{s:o, s:o, s:o, s:o}", "accesses", accesses_json(list, listed, bus), "others",
-		others_json(list + listed, n - listed), "other", kinds_json(other), "times",
-		times_json(profile->times));
+	json = json_pack("{s:o, s:o, s:o, s:o, s:o}", "accesses", accesses_json(list, listed, bus), "others",
+		others_json(list + listed, n - listed), "other", kinds_json(other), "targets",
+		targets_json(profile, list, n, bus), "times", times_json(profile->times));
 	free(list);
 	return json;
 }

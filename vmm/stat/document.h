@@ -11,14 +11,10 @@
 #include "vmm/control/ask.h"
 
 /*
- * Take one: the report, with `state` and `time` (of day, seconds) besides, `exits_by_target` of each vCPU and
- * `task` (task.h) of each thread. 0 with the document, the caller's, or -errno as ask_send() has it.
+ * Take one: the report, with `state` and `time` (of day, seconds) besides, and `task` (task.h) of each
+ * thread. 0 with the document, the caller's, or -errno as ask_send() has it.
  */
 int document_take(struct ask *ask, json_t **doc);
-
-/* Pure: sum a vCPU's profile by device: {"pio serial": 16, "mmio rng": 3, "msr 0x10": 1, "mmio nobody": 2}.
- */
-json_t *document_targets(const json_t *vcpu);
 
 struct subjects;
 

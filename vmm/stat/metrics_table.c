@@ -89,7 +89,7 @@ const struct metric metric_table[] = {
 	{OF_VCPU, COUNTER, "user_exits_by_reason", NULL, "Returns from KVM_RUN by KVM's reason.",
 		"exits_by_kvm_reason", .label = "reason"},
 	{OF_VCPU, COUNTER, "user_exits_by_target", NULL,
-		"Returns from KVM_RUN by what the guest reached for.", "exits_by_target", .label = "target"},
+		"Returns from KVM_RUN by what the guest reached for.", "profile.targets", .label = "target"},
 	{OF_VCPU, COUNTER, "kvm_exits", NULL, "Exits from the guest, most of which KVM handles itself.",
 		"kvm_stats.exits"},
 	{OF_VCPU, COUNTER, "kvm_events", NULL, "KVM's own counts of the vCPU, under the kernel's names.",

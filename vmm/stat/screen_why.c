@@ -51,18 +51,12 @@ static unsigned collect(
 	return n;
 }
 
-/* Reasons of KVM's and what the guest reached for with them. */
-static bool is_reached(const char *reason, const char *target)
+/* Of a target "pio serial" the name, if that is what the guest reached for with such a reason; else NULL. */
+static const char *reached(const char *reason, const char *target)
 {
-	static const struct {
-		const char *reason, *kind;
-	} kind[] = {{"io", "pio "}, {"mmio", "mmio "}, {"rdmsr", "msr "}, {"wrmsr", "msr "},
-		{"hypercall", "hypercall "}};
+	const char *kind = !strcmp(reason, "io") ? "pio " : !strcmp(reason, "mmio") ? "mmio " : NULL;
 
-	for (unsigned i = 0; i < sizeof(kind) / sizeof(kind[0]); i++)
-		if (!strcmp(reason, kind[i].reason))
-			return !strncmp(target, kind[i].kind, strlen(kind[i].kind));
-	return false;
+	return kind && !strncmp(target, kind, strlen(kind)) ? target + strlen(kind) : NULL;
 }
 
 /* "serial 1.2k, rng 30": targets with their rates, the busiest first. */
@@ -75,12 +69,10 @@ static void targets(const json_t *vcpu, const char *reason, char *out, size_t n)
 
 	qsort(all, found, sizeof(all[0]), busier);
 	for (unsigned i = 0; i < found && shown < TARGETS; i++) {
-		const char *name = all[i].name;
+		const char *name = reached(reason, all[i].name);
 
-		if (!is_reached(reason, name) || len >= n)
+		if (!name || len >= n)
 			continue;
-		if (!strncmp(name, "pio ", 4) || !strncmp(name, "mmio ", 5))
-			name = strchr(name, ' ') + 1;
 		len += snprintf(out + len, n - len, "%s%.40s %s", shown++ ? ", " : ": ", name,
 			text_count(all[i].rate, rate));
 	}

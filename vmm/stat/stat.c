@@ -30,7 +30,8 @@ static const struct command_option option[] = {
 		      offsetof(struct settings, interval_ns), .min = 10000000, .max = 86400000000000,
 		      .def = 1000000000}},
 	{'t', {"trace", NULL,
-		      "exits inside the kernel, what caused them, and interrupts, by the kernel's tracepoints; "
+		      "exits inside the kernel, what caused them, and interrupts, by the kernel's "
+		      "tracepoints; "
 		      "needs CAP_PERFMON and a readable tracefs",
 		      OPT_BOOL, offsetof(struct settings, trace)}},
 	{0, {"json", NULL, "one JSON object: the report, and rates; with --watch one a line", OPT_BOOL,
@@ -136,8 +137,8 @@ static bool has_ended(const struct look *look, int err)
 }
 
 /*
- * Wait until then, and draw again where the window changed. The rings of --trace are emptied meanwhile: nothing
- * else of --watch takes long.
+ * Wait until then, and draw again where the window changed. The rings of --trace are emptied meanwhile:
+ * nothing else of --watch takes long.
  */
 static enum terminal_event pass(struct look *look, uint64_t until_ns)
 {
