@@ -164,6 +164,7 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/$(ARCH)/test_%.o $(unit_common) $(B)/libp
 # A test that makes calls fail stands between pinvm and the C library.
 wrapped := malloc calloc realloc reallocarray aligned_alloc mmap eventfd epoll_create1 pthread_create ioctl
 $(B)/tests/test_guest_faults: all_ldflags += $(wrapped:%=-Wl,--wrap=%)
+$(B)/tests/test_perf_counters: all_ldflags += -Wl,--wrap=syscall,--wrap=read,--wrap=ioctl,--wrap=close
 $(B)/tests/test_fdt: all_ldflags += -Wl,--wrap=fdt_finish
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.

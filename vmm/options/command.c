@@ -21,11 +21,11 @@ struct walk {
 /* Typed by somebody: short, and without what would break the line or the terminal. */
 static const char *shown(const char *text, char out[64])
 {
-	size_t i;
+	size_t len = strnlen(text, 61), i;
 
-	for (i = 0; i < 60 && text[i]; i++)
+	for (i = 0; i < len && i < 60; i++)
 		out[i] = iscntrl((unsigned char)text[i]) ? '?' : text[i];
-	strcpy(out + i, text[i] ? "..." : "");
+	snprintf(out + i, 64 - i, "%s", len > 60 ? "..." : "");
 	return out;
 }
 

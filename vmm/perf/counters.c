@@ -210,8 +210,7 @@ int perf_counters_open(
 	c->count = calloc(n + 1, sizeof(*c->count));
 	if (!c->fd || !c->count)
 		return log_errno(-ENOMEM, "perf: counters");
-	for (size_t i = 0; i < n; i++)
-		c->fd[i] = -1;
+	memset(c->fd, 0xff, (n + 1) * sizeof(*c->fd));
 	c->threads = guest->n;
 	for (unsigned t = 0; t < guest->n; t++) {
 		err = open_thread(c, t, guest->thread[t].tid);

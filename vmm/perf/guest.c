@@ -46,14 +46,15 @@ int perf_guest_threads(struct perf_guest *guest, const json_t *report, bool all)
 {
 	const json_t *vcpus = json_object_get(report, "vcpus");
 	const json_t *others = all ? json_object_get(report, "threads") : NULL;
-	size_t n = json_array_size(vcpus) + json_array_size(others), i;
-	json_t *row;
+	size_t n = json_array_size(vcpus) + json_array_size(others);
 
 	guest->thread = calloc(n ? n : 1, sizeof(*guest->thread));
 	if (!guest->thread)
 		return -ENOMEM;
-	json_array_foreach(vcpus, i, row) add(guest, row, i);
-	json_array_foreach(others, i, row) add(guest, row, -1);
+	for (size_t i = 0; i < json_array_size(vcpus); i++)
+		add(guest, json_array_get(vcpus, i), i);
+	for (size_t i = 0; i < json_array_size(others); i++)
+		add(guest, json_array_get(others, i), -1);
 	return guest->n ? 0 : -EPROTO;
 }
 
