@@ -23,11 +23,25 @@ struct irq_msg {
 
 struct irq_src {
 	struct vm *vm;
-	int fd;  /* eventfd; its counter is the pending bit while the irqfd is not bound */
+	int fd;  /* eventfd; its counter is the pending bit while the irqfd is not bound; -1: vm->direct */
 	int gsi; /* entry in the routing table */
 	bool routed, masked, bound, dirty; /* dirty: the table does not hold msg yet */
 	struct irq_msg msg;
 	_Atomic uint64_t raised; /* count of raises */
+	/* Without an irqfd (struct irq_direct): msg in a word while it may go, else 0; and a raise that waits for that. */
+	_Atomic uint64_t direct;
+	_Atomic bool pending;
+};
+
+/*
+ * Who takes interrupts where no controller in KVM does: vm->direct. A message is packed when it is routed, and delivered by
+ * the raising thread itself. As with a device's write that is on its way, one that is being raised while its source is
+ * masked may still arrive.
+ */
+struct irq_direct {
+	uint64_t (*pack)(const struct irq_msg *msg); /* 0: it would reach nobody. Any thread. */
+	void (*deliver)(void *arg, uint64_t word);   /* any thread, lock-free */
+	void *arg;
 };
 
 /* Is this source's message an entry of the routing table? irq_lock held. */

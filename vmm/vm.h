@@ -18,6 +18,7 @@
 
 struct kvm_irq_routing;
 struct arch_vm;
+struct irq_direct;
 struct irq_src;
 
 struct vm {
@@ -27,6 +28,7 @@ struct vm {
 	const struct guest_config *cfg;
 	const struct guest_mem *mem;
 	struct arch_vm *arch; /* the architecture's own */
+	const struct irq_direct *direct; /* set by arch_vm_init(), for good; NULL: irqfds */
 
 	pthread_mutex_t irq_lock;          /* routing table below; never held while waiting for a loop */
 	struct irq_src *gsi[VM_MAX_GSI];   /* NULL: free */

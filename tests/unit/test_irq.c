@@ -5,6 +5,9 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -201,4 +204,109 @@ START_TEST(one_that_failed_to_open_is_closed)
 }
 END_TEST
 
-UNIT_MAIN("irq", one_that_failed_to_open_is_closed, a_refused_message_harms_nobody_else, keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)
+/* ---- without irqfds: struct irq_direct ---- */
+
+static _Atomic uint64_t direct_word, direct_count;
+
+static uint64_t pack(const struct irq_msg *msg)
+{
+	return msg->addr == 0xfee00000 || msg->addr == 0xfee01000 ? msg->data : 0;
+}
+
+static void deliver(void *arg, uint64_t word)
+{
+	ck_assert_ptr_eq(arg, &direct_count);
+	atomic_store(&direct_word, word);
+	atomic_fetch_add(&direct_count, 1);
+}
+
+static const struct irq_direct direct = {.pack = pack, .deliver = deliver, .arg = &direct_count};
+static struct vm direct_vm = {.irq_lock = PTHREAD_MUTEX_INITIALIZER, .direct = &direct};
+
+START_TEST(direct_delivers_like_an_irqfd)
+{
+	struct irq_src src;
+
+	ck_assert_int_eq(irq_open(&src, &direct_vm, -1), 0);
+	irq_raise(&src, NULL);
+	irq_raise(&src, NULL);
+	ck_assert(irq_pending(&src));
+	irq_route(&src, &msg_a);
+	ck_assert_uint_eq(direct_count, 0);
+	irq_mask(&src, false);
+	ck_assert_msg(direct_count == 1 && direct_word == 0x41, "edges that came while masked are one");
+	ck_assert(!irq_pending(&src));
+	irq_raise(&src, NULL);
+	ck_assert_uint_eq(direct_count, 2);
+	irq_route(&src, &msg_b);
+	irq_raise(&src, NULL);
+	ck_assert(direct_count == 3 && direct_word == 0x42);
+	irq_mask(&src, true);
+	irq_raise(&src, NULL);
+	ck_assert_uint_eq(direct_count, 3);
+	irq_reset(&src);
+	ck_assert(!irq_pending(&src));
+	irq_mask(&src, false);
+	irq_raise(&src, NULL);
+	ck_assert_msg(direct_count == 3 && irq_pending(&src), "no route");
+	ck_assert_uint_eq(src.raised, 6);
+	ck_assert(binds == 0 && writes == 0);
+	irq_close(&src);
+	irq_close(&src);
+	ck_assert_int_eq(gsi_frees, 1);
+}
+END_TEST
+
+START_TEST(direct_refuses_what_reaches_nobody)
+{
+	struct irq_src src;
+
+	irq_open(&src, &direct_vm, 4);
+	irq_mask(&src, false);
+	ck_assert_int_eq(irq_route(&src, &(struct irq_msg){.addr = 0xdead}), -EINVAL);
+	irq_raise(&src, NULL);
+	ck_assert(direct_count == 0 && irq_pending(&src));
+	ck_assert_int_eq(irq_route(&src, &msg_a), 0);
+	ck_assert_uint_eq(direct_count, 1);
+	irq_close(&src);
+}
+END_TEST
+
+#define ROUNDS 20000
+
+static void *masker(void *arg)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		irq_mask(arg, true);
+		irq_route(arg, i & 1 ? &msg_a : &msg_b);
+		irq_mask(arg, false);
+	}
+	return NULL;
+}
+
+/* A driver waits for each interrupt before the device raises the next one: if one is lost, it waits for ever. */
+START_TEST(direct_loses_none_while_masked_and_routed)
+{
+	struct irq_src src;
+	pthread_t thread;
+
+	irq_open(&src, &direct_vm, -1);
+	irq_route(&src, &msg_a);
+	irq_mask(&src, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, masker, &src), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t before = atomic_load(&direct_count);
+
+		irq_raise(&src, NULL);
+		while (atomic_load(&direct_count) == before)
+			sched_yield();
+	}
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(direct_count, ROUNDS);
+	ck_assert(!irq_pending(&src));
+	irq_close(&src);
+}
+END_TEST
+
+UNIT_MAIN("irq", direct_delivers_like_an_irqfd, direct_refuses_what_reaches_nobody, direct_loses_none_while_masked_and_routed,
+	one_that_failed_to_open_is_closed, a_refused_message_harms_nobody_else, keeps_what_is_raised_while_masked, writes_routes_only_on_change, reset_forgets, reports_what_kvm_refused)
