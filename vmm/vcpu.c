@@ -151,7 +151,7 @@ static void exited(struct vcpu *vcpu)
 	handle_exit(vcpu);
 }
 
-static bool wanted(struct vcpu *vcpu)
+bool vcpu_is_wanted(struct vcpu *vcpu)
 {
 	return atomic_load_explicit(&vcpu->want, memory_order_acquire) == VCPU_RUNNING && !guest_is_ending(vcpu->guest);
 }
@@ -179,12 +179,16 @@ static void run_guest(struct vcpu *vcpu)
 
 	my_run = run;
 	profile_begin(vcpu->profile);
-	while (run->immediate_exit = 0, atomic_signal_fence(memory_order_seq_cst), wanted(vcpu)) {
+	while (run->immediate_exit = 0, atomic_signal_fence(memory_order_seq_cst), vcpu_is_wanted(vcpu)) {
 		int err;
 
+		if (vcpu->hooks && !vcpu->hooks->enter(vcpu))
+			continue;
 		profile_enter(vcpu->profile);
 		err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 		profile_leave(vcpu->profile);
+		if (vcpu->hooks)
+			vcpu->hooks->left(vcpu);
 		count_add(&vcpu->user_exits, 1);
 		incomplete = false;
 		if (err == EINTR || err == EAGAIN)
@@ -210,7 +214,7 @@ static void vcpu_thread(void *arg)
 
 	pthread_mutex_lock(&vcpu->lock);
 	while (vcpu->want != VCPU_ENDED) {
-		if (wanted(vcpu)) {
+		if (vcpu_is_wanted(vcpu)) {
 			vcpu->is = VCPU_RUNNING;
 			pthread_mutex_unlock(&vcpu->lock);
 			run_guest(vcpu);
@@ -218,7 +222,7 @@ static void vcpu_thread(void *arg)
 		}
 		vcpu->is = VCPU_PAUSED;
 		pthread_cond_broadcast(&vcpu->changed);
-		if (vcpu->want != VCPU_ENDED && !wanted(vcpu))
+		if (vcpu->want != VCPU_ENDED && !vcpu_is_wanted(vcpu))
 			pthread_cond_wait(&vcpu->changed, &vcpu->lock);
 	}
 	pthread_mutex_unlock(&vcpu->lock);
@@ -288,6 +292,9 @@ void vcpu_join(struct vcpu *vcpu)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-	if (vcpu->started)
-		pthread_kill(vcpu->thread.id, THREAD_KICK_SIGNAL);
+	if (!vcpu->started)
+		return;
+	if (vcpu->hooks)
+		vcpu->hooks->wake(vcpu);
+	pthread_kill(vcpu->thread.id, THREAD_KICK_SIGNAL);
 }

@@ -19,6 +19,18 @@ struct profile;
 
 #define VCPU_EXIT_REASONS 64
 
+struct vcpu;
+
+/*
+ * What an interrupt controller in this process does around KVM_RUN. enter and left: the vCPU's thread; enter false: do not
+ * run the guest, look again whether that is wanted (it slept, or something came). wake: any thread; end that sleep.
+ */
+struct vcpu_hooks {
+	bool (*enter)(struct vcpu *vcpu);
+	void (*left)(struct vcpu *vcpu);
+	void (*wake)(struct vcpu *vcpu);
+};
+
 enum vcpu_state { VCPU_PAUSED, VCPU_RUNNING, VCPU_ENDED };
 
 struct vcpu {
@@ -27,6 +39,8 @@ struct vcpu {
 	struct kvm_run *run;
 	struct guest *guest;
 	struct profile *profile;
+	const struct vcpu_hooks *hooks; /* set by arch_vcpu_init(); NULL: the controller is KVM's */
+	void *arch;                     /* the hooks' own */
 	struct thread thread;
 	bool started;
 	_Atomic unsigned want; /* enum vcpu_state; main writes it under lock */
@@ -64,6 +78,9 @@ void vcpu_was_paused(struct vcpu *vcpu);
 
 /* vcpu_exit.c: KVM's name of an exit reason in lower case (io, mmio, ...), NULL: not known here. Any thread. */
 const char *vcpu_exit_name(unsigned reason);
+
+/* Is it to run the guest? The vCPU's thread. */
+bool vcpu_is_wanted(struct vcpu *vcpu);
 
 /* Make the vCPU leave the guest soon. Any thread. */
 void vcpu_kick(struct vcpu *vcpu);

@@ -138,5 +138,7 @@ bool lapic_timer_run(struct lapic *lapic);
  */
 uint64_t lapic_timer_ns(struct lapic *lapic);
 uint64_t lapic_timer_tsc(struct lapic *lapic);
+/* Was it programmed, or has it fired, since this was last asked? If not, what the two above said still holds. */
+bool lapic_timer_moved(struct lapic *lapic);
 
 #endif

@@ -87,6 +87,7 @@ struct lapic {
 	uint32_t initial, divide;
 	uint64_t due;	   /* ns, of the counter; LAPIC_NEVER: it stands */
 	uint64_t deadline; /* TSC; 0: none */
+	bool moved;	   /* since lapic_timer_moved() was asked */
 };
 
 struct lapics {

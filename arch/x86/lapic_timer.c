@@ -47,6 +47,7 @@ static void stop(struct lapic *lapic)
 {
 	lapic->due = LAPIC_NEVER;
 	lapic->deadline = 0;
+	lapic->moved = true;
 }
 
 /* The counter came to zero. Periods that nobody looked at are one interrupt, and none of them is made up for. */
@@ -75,6 +76,7 @@ bool lapic_timer_run(struct lapic *lapic)
 	} else {
 		return false;
 	}
+	lapic->moved = true;
 	lapic_lvt_fire(lapic, LVT_TIMER);
 	return true;
 }
@@ -94,6 +96,7 @@ void lapic_timer_lvt(struct lapic *lapic, uint32_t value)
 	if (old != new && (old | new) & TIMER_DEADLINE)
 		stop(lapic);
 	lapic->lvt[LVT_TIMER] = value;
+	lapic->moved = true;
 }
 
 void lapic_timer_initial(struct lapic *lapic, uint32_t value)
@@ -102,6 +105,7 @@ void lapic_timer_initial(struct lapic *lapic, uint32_t value)
 		return;
 	lapic_timer_run(lapic);
 	lapic->initial = value;
+	lapic->moved = true;
 	if (!value)
 		stop(lapic);
 	else
@@ -128,6 +132,7 @@ void lapic_timer_divide(struct lapic *lapic, uint32_t value)
 	uint32_t left = lapic_timer_current(lapic);
 
 	lapic->divide = value;
+	lapic->moved = true;
 	if (lapic->due != LAPIC_NEVER)
 		lapic->due = now(lapic) + ticks_ns(lapic, left);
 }
@@ -138,6 +143,7 @@ void lapic_timer_deadline(struct lapic *lapic, uint64_t value)
 		return;
 	lapic_timer_run(lapic);
 	lapic->deadline = value;
+	lapic->moved = true;
 }
 
 /* a * mul / div, rounded up, or LAPIC_NEVER when it does not fit behind `from`. */
@@ -158,6 +164,14 @@ uint64_t lapic_timer_ns(struct lapic *lapic)
 		return lapic->due;
 	at = tsc(lapic);
 	return later(now(lapic), lapic->deadline > at ? lapic->deadline - at : 0, 1000000, lapic->set->cfg.tsc_khz);
+}
+
+bool lapic_timer_moved(struct lapic *lapic)
+{
+	bool moved = lapic->moved;
+
+	lapic->moved = false;
+	return moved;
 }
 
 uint64_t lapic_timer_tsc(struct lapic *lapic)
