@@ -289,9 +289,32 @@ static int check_net(const struct guest_config *cfg, const struct net_config *ne
 	return ret ? ret : check_burst("--net", which, "pps", net->pps, net->pps_burst);
 }
 
+/* A vCPU that halts in this process halts neither in the guest nor in KVM. */
+static int check_user_irqchip(const struct guest_config *cfg)
+{
+	const char *poll = cfg->halt_poll.mode;
+
+	if (cfg->exits.hlt == TRI_OFF) {
+		log_err("--irqchip user: not with --exits hlt=off, which lets the guest halt where nothing but an interrupt of "
+			"KVM's own ends it");
+		return -EINVAL;
+	}
+	if (cfg->pmu) {
+		log_err("--irqchip user: not with --pmu on, whose interrupts need a local APIC in KVM");
+		return -EINVAL;
+	}
+	if (poll && strcmp(poll, "default") && strcmp(poll, "off")) {
+		log_err("--halt-poll %s: not with --irqchip user, whose vCPUs do not halt in KVM", poll);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* An ITS takes MSIs, and nothing else. */
 static int check_irqchip(const struct guest_config *cfg)
 {
+	if (cfg->irqchip == IRQCHIP_USER)
+		return check_user_irqchip(cfg);
 	if (cfg->irqchip != IRQCHIP_ITS || cfg->transport == TRANSPORT_PCI)
 		return 0;
 	log_err("--irqchip its: with --transport mmio no device sends MSIs, and an ITS is for nothing else; leave one of them "

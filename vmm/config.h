@@ -19,7 +19,7 @@
 /* A switch whose default is decided where it is used. */
 enum tristate { TRI_DEFAULT = 0, TRI_OFF, TRI_ON };
 
-enum irqchip_kind { IRQCHIP_SPLIT, IRQCHIP_ITS };
+enum irqchip_kind { IRQCHIP_SPLIT, IRQCHIP_ITS, IRQCHIP_USER };
 enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 enum serial_kind { SERIAL_STDIO, SERIAL_OFF, SERIAL_PTY, SERIAL_FILE, SERIAL_SOCKET };

@@ -8,6 +8,8 @@
 #include "arch/arch.h"
 #include "arch/x86/ioapic.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/userchip.h"
+#include "arch/x86/vm.h"
 #include "devices/debugexit.h"
 #include "devices/power.h"
 #include "devices/pvpanic.h"
@@ -27,10 +29,13 @@ void arch_irq_connect(struct guest *guest, int gsi, struct irq_src *src)
 static int add_devices(struct guest *guest)
 {
 	struct arch_board *board = guest->board;
+	struct userchip *userchip = guest->vm.arch->userchip;
 	struct bus *bus = &guest->bus;
 	int err;
 
-	err = bus_add(bus, BUS_MMIO, IOAPIC_BASE, IOAPIC_SIZE, &ioapic_bus_ops, board->ioapic, "IOAPIC");
+	err = userchip ? userchip_add(userchip, bus) : 0;
+	if (!err)
+		err = bus_add(bus, BUS_MMIO, IOAPIC_BASE, IOAPIC_SIZE, &ioapic_bus_ops, board->ioapic, "IOAPIC");
 	if (!err)
 		err = bus_add(bus, BUS_PIO, PIO_SERIAL, SERIAL_SIZE, &serial_bus_ops, guest->serial, "serial");
 	if (!err)

@@ -148,6 +148,31 @@ static bool tsc_frequency_known(struct kvm_cpuid2 *cpuid)
 	return ratio && ratio->eax && ratio->ebx && (ratio->ecx || (base && base->eax & 0xffff));
 }
 
+/* What KVM does for a guest only by a local APIC of its own. */
+static int hide_apic_pv(struct kvm_cpuid_entry2 *e, const struct kvm_config *kvm)
+{
+	const struct {
+		const char *name;
+		enum tristate want;
+		uint32_t bits;
+	} row[] = {
+		{"async-pf", kvm->async_pf,
+			1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_VMEXIT | 1u << KVM_FEATURE_ASYNC_PF_INT},
+		{"pv-eoi", kvm->pv_eoi, 1u << KVM_FEATURE_PV_EOI},
+		{"pv-unhalt", kvm->pv_unhalt, 1u << KVM_FEATURE_PV_UNHALT},
+		{"pv-ipi", kvm->pv_ipi, 1u << KVM_FEATURE_PV_SEND_IPI},
+	};
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		if (row[i].want == TRI_ON) {
+			log_err("--kvm %s=on: not with --irqchip user, it needs a local APIC in KVM", row[i].name);
+			return -EINVAL;
+		}
+		e->eax &= ~row[i].bits;
+	}
+	return 0;
+}
+
 static int apply_pv(struct kvm_cpuid2 *cpuid, const struct guest_config *cfg)
 {
 	const struct kvm_config *kvm = &cfg->kvm;
@@ -164,6 +189,8 @@ static int apply_pv(struct kvm_cpuid2 *cpuid, const struct guest_config *cfg)
 		}
 		e->eax &= ~(1u << KVM_FEATURE_PV_UNHALT);
 	}
+	if (cfg->irqchip == IRQCHIP_USER && hide_apic_pv(e, kvm))
+		return -EINVAL;
 	for (size_t i = 0; i < sizeof(pv) / sizeof(pv[0]); i++) {
 		enum tristate want = *(const enum tristate *)((const char *)kvm + pv[i].at);
 
@@ -205,7 +232,7 @@ static int apply_platform(struct kvm_cpuid2 *cpuid, const struct vm *vm)
 			log_err("/dev/kvm: KVM_GET_SUPPORTED_CPUID gives no usable list");
 		return one ? -ENOSPC : -ENOTSUP;
 	}
-	/* What any local APIC in the kernel has, whatever the host's CPU says. */
+	/* What any local APIC in the kernel has, whatever the host's CPU says, and those of lapic.h. */
 	one->ecx |= 1u << 31 /* hypervisor */ | 1u << 24 /* TSC deadline */ | 1u << 21 /* x2apic */;
 	six->eax |= LEAF6_EAX_ARAT; /* KVM's APIC timer never stops */
 	if (vm->cfg->exits.mwait != TRI_OFF)

@@ -12,6 +12,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/ioapic.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/userchip.h"
 #include "arch/x86/vm.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
@@ -79,6 +80,7 @@ static int enforce_pv(struct vcpu *vcpu)
 
 int arch_vcpu_init(struct vcpu *vcpu)
 {
+	const struct arch_vm *arch = vcpu->guest->vm.arch;
 	int err = x86_cpuid_set(vcpu);
 
 	if (!err)
@@ -86,7 +88,9 @@ int arch_vcpu_init(struct vcpu *vcpu)
 	if (err)
 		return err;
 	err = set_msrs(vcpu);
-	return err ? log_errno(err, "vCPU %u: KVM_SET_MSRS", vcpu->index) : 0;
+	if (err)
+		return log_errno(err, "vCPU %u: KVM_SET_MSRS", vcpu->index);
+	return arch->userchip ? userchip_vcpu(arch->userchip, vcpu) : 0;
 }
 
 static struct kvm_segment flat(uint16_t selector, uint8_t type, bool long_mode)
@@ -159,7 +163,7 @@ int arch_vcpu_exit(struct vcpu *vcpu)
 		ioapic_eoi(vcpu->guest->board->ioapic, vcpu->run->eoi.vector);
 		return 0;
 	default:
-		return -ENOTSUP;
+		return vcpu->guest->vm.arch->userchip ? userchip_exit(vcpu) : -ENOTSUP;
 	}
 }
 

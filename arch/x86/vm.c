@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The VM as x86 wants it: split irqchip, capabilities. Main only.
+ * The VM as x86 wants it: interrupt controllers, capabilities. Main only.
  * Kernel document: Documentation/virt/kvm/api.rst.
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/topology.h"
+#include "arch/x86/userchip.h"
 #include "arch/x86/vm.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
@@ -99,6 +100,16 @@ static int check_nodes(const struct guest_config *cfg)
 	return 0;
 }
 
+static int check_irqchip(const struct vm *vm, const struct guest_config *cfg)
+{
+	if (cfg->irqchip == IRQCHIP_USER)
+		return userchip_check(vm);
+	if (vm_cap(vm, KVM_CAP_SPLIT_IRQCHIP))
+		return 0;
+	log_err("/dev/kvm: this kernel lacks KVM_CAP_SPLIT_IRQCHIP");
+	return -ENOTSUP;
+}
+
 int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 {
 	int err = check_memory(cfg);
@@ -109,22 +120,24 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 		err = check_nodes(cfg);
 	if (err)
 		return err;
-	if (!vm_cap(vm, KVM_CAP_SPLIT_IRQCHIP)) {
-		log_err("/dev/kvm: this kernel lacks KVM_CAP_SPLIT_IRQCHIP");
-		return -ENOTSUP;
-	}
+	err = check_irqchip(vm, cfg);
+	if (err)
+		return err;
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return -ENOMEM;
 	vm->arch->enforce_pv =
-		x86_cpuid_pv_narrowed(&cfg->kvm) && vm_cap(vm, KVM_CAP_ENFORCE_PV_FEATURE_CPUID);
+		(cfg->irqchip == IRQCHIP_USER || x86_cpuid_pv_narrowed(&cfg->kvm)) && vm_cap(vm, KVM_CAP_ENFORCE_PV_FEATURE_CPUID);
 	return x86_cpuid_create(&vm->arch->cpuid, vm);
 }
 
 void arch_vm_exit(struct vm *vm)
 {
-	if (vm->arch)
+	if (vm->arch) {
+		userchip_destroy(vm->arch->userchip);
 		free(vm->arch->cpuid);
+	}
+	vm->direct = NULL;
 	free(vm->arch);
 	vm->arch = NULL;
 }
@@ -155,6 +168,21 @@ static int disable_exits(struct vm *vm)
 	return err ? log_errno(err, "--exits: KVM_CAP_X86_DISABLE_EXITS") : 0;
 }
 
+/* Split: the local APICs in KVM, the IOAPIC here. */
+static int init_irqchip(struct vm *vm)
+{
+	int err;
+
+	if (vm->cfg->irqchip == IRQCHIP_USER)
+		return userchip_open(&vm->arch->userchip, vm);
+	err = enable(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS);
+	if (err)
+		return log_errno(err, "--irqchip split: KVM_CAP_SPLIT_IRQCHIP");
+	/* Kernels before 4.7 do without. */
+	enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	return 0;
+}
+
 int arch_vm_init(struct vm *vm)
 {
 	uint64_t identity_map = IDENTITY_MAP_ADDR;
@@ -168,13 +196,11 @@ int arch_vm_init(struct vm *vm)
 	err = disable_exits(vm);
 	if (err)
 		return err;
-	err = enable(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS);
+	err = init_irqchip(vm);
 	if (err)
-		return log_errno(err, "--irqchip split: KVM_CAP_SPLIT_IRQCHIP");
+		return err;
 	if (!vm->cfg->pmu && (vm_cap(vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE))
 		enable(vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE);
-	/* Kernels before 4.7 do without. */
-	enable(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	return 0;
 }
 
@@ -186,7 +212,8 @@ int arch_vm_ready(struct vm *vm)
 struct irqchip_words arch_irqchip(const struct vm *vm)
 {
 	return (struct irqchip_words){
-		.controller = "local APICs in KVM, IOAPIC in pinvm",
+		.controller = vm->cfg->irqchip == IRQCHIP_USER ? "local APICs and IOAPIC in pinvm" :
+								 "local APICs in KVM, IOAPIC in pinvm",
 		.msi = vm->cfg->transport == TRANSPORT_PCI ? "local APICs" : NULL,
 	};
 }

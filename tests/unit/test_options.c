@@ -282,8 +282,14 @@ START_TEST(switches_and_choices)
 	refuse("--kvm pv-eoi=1: must be on or off", "K", "--kvm", "pv-eoi=1");
 	refuse("--pmu maybe: must be on or off", "K", "--pmu", "maybe");
 	refuse("--pmu: needs a value, on|off", "K", "--pmu");
-	refuse("--irqchip user: must be split", "K", "--irqchip", "user");
-	refuse("--irqchip: needs a value, split", "K", "--irqchip");
+	accept(&cfg, "K", "--irqchip", "user", "--halt-poll", "off");
+	ck_assert_int_eq(cfg.irqchip, IRQCHIP_USER);
+	config_free(&cfg);
+	refuse("--irqchip user: not with --exits hlt=off", "K", "--irqchip", "user", "--exits", "hlt=off");
+	refuse("--irqchip user: not with --pmu on", "K", "--irqchip", "user", "--pmu", "on");
+	refuse("--halt-poll 5ms: not with --irqchip user", "K", "--irqchip", "user", "--halt-poll", "5ms");
+	refuse("--irqchip x: must be split or user", "K", "--irqchip", "x");
+	refuse("--irqchip: needs a value, split|user", "K", "--irqchip");
 	ck_assert_ptr_null(strstr(said, "its"));
 	refuse("--irqchip its: does not exist on x86: an MSI goes to a local APIC", "K", "--irqchip", "its");
 	refuse("--transport usb: must be pci or mmio", "K", "--transport", "usb");
@@ -456,7 +462,8 @@ START_TEST(options_of_another_architecture)
 	accept(&cfg, "K", "--transport", "mmio");
 	ck_assert_int_eq(cfg.irqchip, IRQCHIP_SPLIT);
 	config_free(&cfg);
-	refuse("--irqchip user: must be split or its", "K", "--irqchip", "user");
+	refuse("--irqchip user: does not exist on arm64: KVM handles WFI itself", "K", "--irqchip", "user");
+	refuse("--irqchip x: must be split or its", "K", "--irqchip", "x");
 	refuse("--irqchip: needs a value, split|its", "K", "--irqchip");
 	refuse("--irqchip its: with --transport mmio no device sends MSIs", "K", "--irqchip", "its", "--transport", "mmio");
 }

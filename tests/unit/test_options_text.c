@@ -155,8 +155,10 @@ START_TEST(help_marks_what_is_not_here)
 
 	ck_assert_ptr_nonnull(strstr(text, "x86 only"));
 	ck_assert_ptr_nonnull(strstr(text, "paravirtual clock; x86 only\n"));
-	ck_assert_ptr_nonnull(strstr(text, "--irqchip split "));
+	ck_assert_ptr_nonnull(strstr(text, "--irqchip split|user "));
 	ck_assert_ptr_nonnull(strstr(text, " its  "));
+	ck_assert_ptr_nonnull(strstr(text, " user  "));
+	ck_assert_ptr_nonnull(strstr(text, "experimental; x86 only"));
 	ck_assert_ptr_nonnull(strstr(text, "arm64 only (x86: an MSI goes to a local APIC)"));
 	ck_assert_ptr_null(strstr(text, "CVE-2026-46316"));
 	free(text);
@@ -168,6 +170,7 @@ START_TEST(help_marks_what_is_not_here)
 	ck_assert_ptr_nonnull(strstr(text, "stolen time, shown in the guest's top\n"));
 	ck_assert_ptr_nonnull(strstr(text, "--irqchip split|its "));
 	ck_assert_ptr_nonnull(strstr(text, "(CVE-2026-46316); arm64 only"));
+	ck_assert_ptr_nonnull(strstr(text, "x86 only (arm64: KVM handles WFI itself)"));
 	free(text);
 	text = text_of(options_man);
 	ck_assert_ptr_nonnull(strstr(text, "\\fBits\\fR\nMSIs by KVM"));
@@ -263,7 +266,7 @@ START_TEST(bash_completes)
 	completes("pinvm run --io", "--iothread --io-engine");
 	completes("pinvm run --on-reset ", "exit restart");
 	completes("pinvm run --on-reset=r", "restart");
-	completes("pinvm run --irqchip ", "split");
+	completes("pinvm run --irqchip ", "split user");
 	completes("pinvm run --exits h", "hlt=on hlt=off");
 	completes("pinvm run --exits hlt=on,p", "on,pause=on on,pause=off");
 	completes("pinvm run -d x.img,que", "x.img,queues= x.img,queue-size=");

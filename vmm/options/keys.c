@@ -21,9 +21,20 @@ bool opt_key_here(const struct opt_key *key)
 	return !key->arch || !strcmp(key->arch, arch_name());
 }
 
+/* NULL: it is everywhere. */
+static const struct opt_only *only_of(const struct opt_key *key, unsigned i)
+{
+	for (const struct opt_only *only = key->only; only && only->name; only++)
+		if (!strcmp(key->names[i], only->name))
+			return only;
+	return NULL;
+}
+
 bool opt_choice_here(const struct opt_key *key, unsigned i)
 {
-	return !key->only || strcmp(key->names[i], key->only->name) || !strcmp(key->only->arch, arch_name());
+	const struct opt_only *only = only_of(key, i);
+
+	return !only || !strcmp(only->arch, arch_name());
 }
 
 static bool is_array(const struct opt_row *row)
@@ -206,7 +217,8 @@ static int set_choice(const struct opt_key *key, void *base, const char *text, c
 		if (strncmp(text, key->names[i], len))
 			continue;
 		if (!opt_choice_here(key, i))
-			return snprintf(why, n, "does not exist on %s: %s", arch_name(), key->only->why), -EINVAL;
+			return snprintf(why, n, "does not exist on %s: %s", arch_name(), only_of(key, i)->why),
+			       -EINVAL;
 		if (arg) {
 			struct opt_key path = {.type = OPT_STRING, .min = key->min, .max = key->max, .check = key->check};
 

@@ -63,10 +63,12 @@ static const char *check_control(const char *text)
 }
 
 static const char *const model_names[] = {"host", NULL};
-static const char *const irqchip_names[] = {"split", "its", NULL};
-static const struct opt_only irqchip_its = {"its", "arm64",
-	"MSIs by KVM's ITS, by which a guest could reach its host (CVE-2026-46316)",
-	"an MSI goes to a local APIC"};
+static const char *const irqchip_names[] = {"split", "its", "user", NULL};
+static const struct opt_only irqchip_only[] = {
+	{"its", "arm64", "MSIs by KVM's ITS, by which a guest could reach its host (CVE-2026-46316)", "an MSI goes to a local APIC"},
+	{"user", "x86", "local APICs in pinvm too, where vCPUs then halt; experimental", "KVM handles WFI itself"},
+	{NULL},
+};
 static const char *const transport_names[] = {"pci", "mmio", NULL};
 static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
@@ -369,7 +371,7 @@ const struct opt_row opt_table[] = {
 		KEYS(exits_keys)},
 	{.name = "irqchip",
 		.value = {NULL, "split|its", "local APICs or GIC in KVM; IOAPIC, or what takes MSIs, in pinvm",
-			CHOICE(G, irqchip, irqchip_names), .only = &irqchip_its}},
+			CHOICE(G, irqchip, irqchip_names), .only = irqchip_only}},
 	{.name = "pmu", .value = {NULL, ONOFF, "performance counters in the guest", BOOL(G, pmu)}},
 	{.name = "kvm",
 		.value = {NULL, NULL, "paravirtual features, each on or off", .type = OPT_NONE},

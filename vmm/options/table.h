@@ -28,7 +28,7 @@ enum opt_type {
 	OPT_FEATURES, /* char *: any number of items -NAME and +NAME */
 };
 
-/* One of an option's choices that only one architecture has. */
+/* One of an option's choices that only one architecture has. Arrays of them end with one without name. */
 struct opt_only {
 	const char *name, *arch, *help;
 	const char *why; /* reason why others lack it */
@@ -47,7 +47,7 @@ struct opt_key {
 	bool pow2;
 	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
 	const char *const *names;    /* NULL at the end */
-	const struct opt_only *only; /* of these names; NULL: all are everywhere */
+	const struct opt_only *only; /* of these names, up to one without name; NULL: all are everywhere */
 	const char *arch, *why;	     /* as of a row: which architecture has it, and why others lack it */
 };
 

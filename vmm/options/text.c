@@ -85,9 +85,9 @@ static void help_row(FILE *out, const struct opt_row *row)
 	snprintf(left, sizeof(left), "  %c%c%s --%s %s", row->letter ? '-' : ' ',
 		row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name, value);
 	options_help_line(out, left, text);
-	if (row->value.only) {
-		describe_only(row->value.only, text, sizeof(text));
-		snprintf(left, sizeof(left), "        %s", row->value.only->name);
+	for (const struct opt_only *only = row->value.only; only && only->name; only++) {
+		describe_only(only, text, sizeof(text));
+		snprintf(left, sizeof(left), "        %s", only->name);
 		options_help_line(out, left, text);
 	}
 	for (unsigned i = 0; i < row->nkeys; i++) {
@@ -145,9 +145,9 @@ static void man_row(FILE *out, const struct opt_row *row)
 	describe_row(row, text, sizeof(text));
 	options_man_text(out, text);
 	fputs("\n", out);
-	if (row->value.only) {
-		describe_only(row->value.only, text, sizeof(text));
-		fprintf(out, ".RS\n.TP\n\\fB%s\\fR\n", row->value.only->name);
+	for (const struct opt_only *only = row->value.only; only && only->name; only++) {
+		describe_only(only, text, sizeof(text));
+		fprintf(out, ".RS\n.TP\n\\fB%s\\fR\n", only->name);
 		options_man_text(out, text);
 		fputs("\n.RE\n", out);
 	}

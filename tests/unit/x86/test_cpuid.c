@@ -375,6 +375,22 @@ END_TEST
 
 /* ---- platform, PMU, AMX ---- */
 
+/* What KVM would do by a local APIC that it does not have. */
+START_TEST(no_apic_in_kvm_has_no_pv_of_it)
+{
+	const uint32_t gone = 1u << KVM_FEATURE_ASYNC_PF | 1u << KVM_FEATURE_ASYNC_PF_VMEXIT | 1u << KVM_FEATURE_ASYNC_PF_INT |
+			      1u << KVM_FEATURE_PV_EOI | 1u << KVM_FEATURE_PV_UNHALT | 1u << KVM_FEATURE_PV_SEND_IPI;
+
+	fresh();
+	cfg.irqchip = IRQCHIP_USER;
+	ck_assert_int_eq(edit(&intel), 0);
+	ck_assert_uint_eq(entry(KVM_CPUID_FEATURES, 0)->eax, PV_ALL & ~gone);
+	ck_assert_uint_eq(entry(1, 0)->ecx & (1u << 21 | 1u << 24), 1u << 21 | 1u << 24);
+	cfg.kvm.pv_eoi = TRI_ON;
+	ck_assert_int_eq(edit(&intel), -EINVAL);
+}
+END_TEST
+
 START_TEST(platform_bits)
 {
 	fresh();
@@ -551,6 +567,6 @@ UNIT_MAIN("cpuid", names_are_those_of_linux, names_are_unique_and_bits_in_range,
 	minus_hides_and_nothing_else, plus_is_refused_when_absent, amd_aliases_go_with_the_feature,
 	each_switch_moves_its_own_bits, made_leaves_ignore_ecx, hints,
 	extended_destinations_are_never_promised, kvmclock_off_needs_a_known_tsc,
-	halting_without_exits_has_no_pv_unhalt, platform_bits, mwait_comes_with_leaf_5, pmu,
+	halting_without_exits_has_no_pv_unhalt, no_apic_in_kvm_has_no_pv_of_it, platform_bits, mwait_comes_with_leaf_5, pmu,
 	amx_needs_its_state, a_full_list_is_refused_not_overrun, from_kvm_to_a_table,
 	exits_are_checked_by_what_kvm_can, pmu_on_needs_counters)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of --irqchip user: userchip.c (main, devices, MSRs) and userchip_run.c (the vCPU's thread around KVM_RUN). */
+#ifndef PINVM_X86_USERCHIP_PRIV_H
+#define PINVM_X86_USERCHIP_PRIV_H
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "arch/x86/lapic.h"
+#include "arch/x86/userchip.h"
+#include "vmm/irq.h"
+
+/*
+ * Where a vCPU's thread is. It says IN_GUEST before it looks for the last time at what came; whoever brings something sets
+ * the bits first and then takes the word: IN_GUEST is answered by a signal, ASLEEP by a wake-up. So none is lost, and only
+ * the first of many pays.
+ */
+enum { AWAY, IN_GUEST, ASLEEP };
+
+struct userchip_vcpu {
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic pid_t tid; /* for the signal; written by the thread */
+	/* The thread's own from here on. */
+	struct vcpu *vcpu;
+	struct lapic *lapic;
+	bool halted;
+	bool faulted;	  /* the last exit ends in #GP: no vector may go with it */
+	bool has_timer;
+	timer_t timer;	  /* ends guest mode */
+	uint64_t armed;	  /* when, CLOCK_MONOTONIC in ns */
+	uint64_t tsc_offset; /* of the guest's TSC to this host's: at most so much too small, never too large */
+	/* At power-up, for INIT. */
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_vcpu_events events;
+};
+
+struct userchip {
+	struct irq_direct direct;
+	struct vm *vm;
+	struct guest *guest;
+	struct lapics *lapics;
+	uint32_t *ids;
+	unsigned n;
+	struct userchip_vcpu vcpu[];
+};
+
+/* userchip_run.c */
+extern const struct vcpu_hooks userchip_hooks;
+void userchip_wake(struct userchip_vcpu *uv); /* any thread */
+struct userchip_vcpu *userchip_self(void);    /* of the thread that asks; NULL: it is no vCPU's */
+uint64_t userchip_tsc(const struct userchip_vcpu *uv);
+void userchip_learn_tsc(struct userchip_vcpu *uv); /* the vCPU's thread, or main while it does not run */
+
+#endif

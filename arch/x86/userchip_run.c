@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A vCPU whose local APIC is in this process: what its thread does before and after KVM_RUN. Waiting for a start-up IPI and
+ * HLT are sleep on a futex here; a timer's signal ends guest mode when the local APIC's timer is due.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arch/x86/userchip_priv.h"
+#include "vmm/guest.h"
+#include "vmm/log.h"
+#include "vmm/profile/profile.h"
+#include "vmm/util.h"
+
+#define MSR_TSC	       0x10
+#define MAX_FRAGMENTS  16 /* of an access that KVM takes apart */
+#define NS_PER_S       1000000000u
+
+static __thread struct userchip_vcpu *self;
+
+struct userchip_vcpu *userchip_self(void)
+{
+	return self;
+}
+
+static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *until)
+{
+	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+}
+
+void userchip_wake(struct userchip_vcpu *uv)
+{
+	switch (atomic_exchange(&uv->state, AWAY)) {
+	case IN_GUEST: /* a thread that has ended meanwhile is no harm */
+		syscall(SYS_tgkill, getpid(), atomic_load_explicit(&uv->tid, memory_order_relaxed), THREAD_KICK_SIGNAL);
+		break;
+	case ASLEEP:
+		futex(&uv->state, FUTEX_WAKE_BITSET, 1, NULL);
+		break;
+	}
+}
+
+/* ---- clocks ---- */
+
+static uint64_t host_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return low | (uint64_t)high << 32;
+}
+
+uint64_t userchip_tsc(const struct userchip_vcpu *uv)
+{
+	return host_tsc() + uv->tsc_offset;
+}
+
+/*
+ * The guest may have written its TSC, so this is asked again with each deadline. The offset lies between what the clock
+ * before and the one after the call make it; the smallest is taken, or a timer would be early, unless a better one is known.
+ */
+void userchip_learn_tsc(struct userchip_vcpu *uv)
+{
+	union {
+		struct kvm_msrs head;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} msrs = {.head.nmsrs = 1};
+	uint64_t before, least, most;
+
+	msrs.head.entries[0] = (struct kvm_msr_entry){.index = MSR_TSC};
+	before = host_tsc();
+	if (ioctl(uv->vcpu->fd, KVM_GET_MSRS, &msrs) != 1)
+		return;
+	least = msrs.head.entries[0].data - host_tsc();
+	most = msrs.head.entries[0].data - before;
+	if ((int64_t)(uv->tsc_offset - least) < 0 || (int64_t)(uv->tsc_offset - most) > 0)
+		uv->tsc_offset = least;
+}
+
+/* Have guest mode end when the timer is due. What is armed too early is only a kick too many. */
+static void arm(struct userchip_vcpu *uv)
+{
+	struct itimerspec at = {0};
+	uint64_t due;
+
+	if (!uv->has_timer)
+		return;
+	if (uv->armed != LAPIC_NEVER && now_ns() >= uv->armed)
+		uv->armed = LAPIC_NEVER;
+	else if (!lapic_timer_moved(uv->lapic))
+		return;
+	due = lapic_timer_ns(uv->lapic);
+	if (due >= uv->armed)
+		return;
+	at.it_value = timespec_of(due);
+	if (timer_settime(uv->timer, TIMER_ABSTIME, &at, NULL) == 0)
+		uv->armed = due;
+}
+
+/* ---- INIT, SIPI, NMI ---- */
+
+static void stuck(struct userchip_vcpu *uv, const char *what)
+{
+	int err = errno;
+
+	log_errno(-err, "vCPU %u: %s", uv->vcpu->index, what);
+	guest_end(uv->vcpu->guest, END_HOST_FAILURE, "vCPU %u: %s: %s", uv->vcpu->index, what, strerror(err));
+}
+
+/*
+ * SDM 3A, table 9-1: registers as INIT leaves them. An access that KVM has not completed yet would end in the new ones: it is
+ * completed first, without running the guest, and who it was for does not matter any more.
+ */
+static void reset_cpu(struct userchip_vcpu *uv)
+{
+	struct vcpu *vcpu = uv->vcpu;
+
+	vcpu->run->immediate_exit = 1; /* stays: the thread then looks again whether it is wanted */
+	for (unsigned i = 0; i < MAX_FRAGMENTS && ioctl(vcpu->fd, KVM_RUN, 0) == 0; i++)
+		count_add(&vcpu->user_exits, 1);
+	count_add(&vcpu->user_exits, 1);
+	uv->halted = uv->faulted = false;
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &uv->sregs) < 0 || ioctl(vcpu->fd, KVM_SET_REGS, &uv->regs) < 0 ||
+		ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &uv->events) < 0)
+		stuck(uv, "INIT");
+}
+
+/* SDM 3A, 9.4.3: real mode at the page that the vector names. */
+static void start_cpu(struct userchip_vcpu *uv, uint8_t page)
+{
+	struct kvm_sregs sregs = uv->sregs;
+	struct kvm_regs regs = uv->regs;
+
+	sregs.cs.selector = (uint16_t)page << 8;
+	sregs.cs.base = (uint64_t)page << 12;
+	regs.rip = 0;
+	if (ioctl(uv->vcpu->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(uv->vcpu->fd, KVM_SET_REGS, &regs) < 0)
+		stuck(uv, "SIPI");
+}
+
+static void take_events(struct userchip_vcpu *uv)
+{
+	struct lapic_events ev;
+
+	if (!lapic_take(uv->lapic, &ev))
+		return;
+	if (ev.init)
+		reset_cpu(uv);
+	if (ev.sipi)
+		start_cpu(uv, ev.page);
+	if (!ev.nmi)
+		return;
+	uv->halted = false;
+	if (ioctl(uv->vcpu->fd, KVM_NMI, 0) < 0)
+		stuck(uv, "KVM_NMI");
+}
+
+/* ---- before and after KVM_RUN ---- */
+
+/* HLT ends with an interrupt the CPU would take; NMI and INIT have ended it before this is asked. */
+static bool stays(const struct userchip_vcpu *uv)
+{
+	if (lapic_waits(uv->lapic))
+		return true;
+	return uv->halted && !(uv->vcpu->run->if_flag && lapic_pending(uv->lapic) >= 0);
+}
+
+/*
+ * Until something is brought, or the timer is due. Whatever came since `state` was IN_GUEST has changed it; a main thread
+ * that wants this vCPU to do something else has said so before it did.
+ */
+static void sleep_on(struct userchip_vcpu *uv)
+{
+	uint64_t due = lapic_waits(uv->lapic) ? LAPIC_NEVER : lapic_timer_ns(uv->lapic);
+	struct timespec until = timespec_of(due);
+	uint32_t was = IN_GUEST;
+
+	if (!atomic_compare_exchange_strong(&uv->state, &was, ASLEEP) || !vcpu_is_wanted(uv->vcpu)) {
+		atomic_store(&uv->state, AWAY);
+		return;
+	}
+	profile_enter(uv->vcpu->profile);
+	futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due == LAPIC_NEVER ? NULL : &until);
+	profile_leave(uv->vcpu->profile);
+	atomic_store(&uv->state, AWAY);
+}
+
+static void inject(struct userchip_vcpu *uv)
+{
+	struct kvm_run *run = uv->vcpu->run;
+	struct kvm_interrupt irq;
+	uint8_t vector;
+
+	switch (lapic_inject(uv->lapic, run->ready_for_interrupt_injection && !uv->faulted, &vector)) {
+	case LAPIC_NOTHING:
+		run->request_interrupt_window = 0;
+		break;
+	case LAPIC_WINDOW:
+		run->request_interrupt_window = 1;
+		break;
+	case LAPIC_INJECT:
+		irq.irq = vector;
+		if (ioctl(uv->vcpu->fd, KVM_INTERRUPT, &irq) < 0)
+			stuck(uv, "KVM_INTERRUPT");
+		run->ready_for_interrupt_injection = 0; /* until KVM_RUN says so again */
+		run->request_interrupt_window = lapic_pending(uv->lapic) >= 0;
+	}
+	uv->faulted = false;
+}
+
+/* Once a thread: who to signal, and the timer that signals it. Sleep shall end on time, not when it suits the host. */
+static void settle(struct userchip_vcpu *uv)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = THREAD_KICK_SIGNAL};
+
+	self = uv;
+	atomic_store_explicit(&uv->tid, gettid(), memory_order_relaxed);
+	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+	ev._sigev_un._tid = gettid();
+	if (timer_create(CLOCK_MONOTONIC, &ev, &uv->timer) < 0)
+		stuck(uv, "timer_create");
+	else
+		uv->has_timer = true;
+}
+
+static bool enter(struct vcpu *vcpu)
+{
+	struct userchip_vcpu *uv = vcpu->arch;
+
+	if (!self)
+		settle(uv);
+	atomic_store(&uv->state, IN_GUEST);
+	take_events(uv);
+	lapic_timer_run(uv->lapic);
+	if (stays(uv)) {
+		sleep_on(uv);
+		return false;
+	}
+	uv->halted = false;
+	inject(uv);
+	arm(uv);
+	vcpu->run->cr8 = lapic_cr8(uv->lapic);
+	return true;
+}
+
+static void left(struct vcpu *vcpu)
+{
+	struct userchip_vcpu *uv = vcpu->arch;
+
+	atomic_store_explicit(&uv->state, AWAY, memory_order_relaxed);
+	lapic_set_cr8(uv->lapic, vcpu->run->cr8);
+}
+
+static void wake(struct vcpu *vcpu)
+{
+	userchip_wake(vcpu->arch);
+}
+
+const struct vcpu_hooks userchip_hooks = {.enter = enter, .left = left, .wake = wake};
