@@ -98,6 +98,12 @@ int arch_vcpu_exit(struct vcpu *vcpu);
 void arch_vcpu_dump(struct vcpu *vcpu);
 
 /*
+ * haltpoll.c: did the guest turn the host's halt polling off, since it polls by itself? 1, 0, -1: not known. It waits for
+ * KVM_RUN to end, so by the vCPU's thread, or while that is parked.
+ */
+int arch_vcpu_guest_polls(const struct vcpu *vcpu);
+
+/*
  * boot.c
  * The kernel image is opened and recognised once (arch_boot_open), and laid into RAM at each start or restart
  * (arch_boot_load), always from the same open file. Errors are one logged line that names --kernel / --initrd / --append.

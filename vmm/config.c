@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/haltpoll/haltpoll.h"
 #include "vmm/log.h"
 #include "vmm/memory/nodes.h"
 #include "vmm/options/table.h"
@@ -342,6 +343,17 @@ static int check_room(const struct guest_config *cfg)
 	return 0;
 }
 
+static int check_halt_poll(const struct guest_config *cfg)
+{
+	struct haltpoll_spec spec;
+	const char *why = haltpoll_spec(&cfg->halt_poll, &spec);
+
+	if (!why)
+		return 0;
+	log_err("--halt-poll %s: %s", cfg->halt_poll.mode ? cfg->halt_poll.mode : "", why);
+	return -EINVAL;
+}
+
 int config_check(struct guest_config *cfg)
 {
 	struct guest_nodes nodes;
@@ -357,6 +369,8 @@ int config_check(struct guest_config *cfg)
 	ret = check_room(cfg);
 	if (!ret)
 		ret = check_irqchip(cfg);
+	if (!ret)
+		ret = check_halt_poll(cfg);
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < cfg->ndisks; i++) {

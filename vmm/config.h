@@ -83,7 +83,11 @@ struct net_config {
 
 /* --halt-poll; vmm/haltpoll/spec.c reads it. */
 struct haltpoll_config {
-	char *mode; /* as typed: default, off, a duration; NULL: default */
+	char *mode; /* as typed: default, off, a duration, auto; NULL: default */
+	/* With auto; 0 and NULL: not given. */
+	uint64_t max_ns;
+	unsigned budget, weight;
+	char *trace;
 };
 
 struct exits_config {

@@ -287,6 +287,8 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	err = place_helpers(&guest->place);
+	if (!err)
+		err = haltpoll_start(guest->haltpoll);
 	return err ? err : sandbox_drop();
 }
 
@@ -458,6 +460,7 @@ int guest_run(struct guest *guest)
 	settle(guest);
 	series_end(guest->series);
 	place_look(&guest->place);
+	haltpoll_look(guest->haltpoll);
 	memory_look(guest);
 	return guest->status;
 }
@@ -483,11 +486,11 @@ void guest_destroy(struct guest *guest)
 		loop_destroy(guest->iothread[i].loop);
 	control_close(guest->control);
 	series_close(guest->series);
+	haltpoll_destroy(guest->haltpoll);
 	if (guest->signal_fd >= 0)
 		close(guest->signal_fd);
 	loop_destroy(guest->loop);
 	machine_close(guest);
-	haltpoll_destroy(guest->haltpoll);
 	kvmstats_destroy(guest->kvmstats);
 	vcpus_free(guest);
 	vm_exit(&guest->vm);

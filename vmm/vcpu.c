@@ -172,6 +172,14 @@ static void complete_exit(struct vcpu *vcpu)
 	vcpu->run->immediate_exit = 0;
 }
 
+/* What main wants to know and only this thread can ask KVM without waiting; after a kick. */
+static void answer(struct vcpu *vcpu)
+{
+	if (!atomic_exchange_explicit(&vcpu->polls_asked, false, memory_order_acquire))
+		return;
+	atomic_store_explicit(&vcpu->guest_polls, arch_vcpu_guest_polls(vcpu), memory_order_relaxed);
+}
+
 static void run_guest(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -191,8 +199,10 @@ static void run_guest(struct vcpu *vcpu)
 			vcpu->hooks->left(vcpu);
 		count_add(&vcpu->user_exits, 1);
 		incomplete = false;
-		if (err == EINTR || err == EAGAIN)
+		if (err == EINTR || err == EAGAIN) {
+			answer(vcpu);
 			continue;
+		}
 		if (err) {
 			log_errno(-err, "vCPU %u: KVM_RUN", vcpu->index);
 			arch_vcpu_dump(vcpu);

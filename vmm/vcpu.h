@@ -47,6 +47,8 @@ struct vcpu {
 	unsigned is;           /* the same, written by the thread under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	_Atomic bool polls_asked; /* by main, which kicks then: the thread is to say in guest_polls whether the guest */
+	_Atomic int guest_polls;  /* polls by itself before it halts; as arch_vcpu_guest_polls() */
 	/* On cache lines of the vCPU's own, to the end of the struct. */
 	_Alignas(64) _Atomic uint64_t user_exits;  /* returns from KVM_RUN, EINTR included */
 	_Atomic uint64_t exits[VCPU_EXIT_REASONS]; /* by KVM_EXIT_*; the last entry counts the ones above it */

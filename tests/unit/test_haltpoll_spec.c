@@ -43,7 +43,22 @@ START_TEST(one_parser)
 	ck_assert_ptr_null(haltpoll_spec(&cfg.halt_poll, &spec));
 	ck_assert_uint_eq(spec.ceiling_ns, 1000000);
 	ck_assert_int_eq(options_parse_one("halt-poll", "often", &cfg, why, sizeof(why)), -EINVAL);
-	ck_assert_msg(strstr(why, "halt-poll often: must be default, off or") == why, "%s", why);
+	ck_assert_msg(strstr(why, "halt-poll often: must be default, off, auto or") == why, "%s", why);
+	/* Keys are of auto. */
+	ck_assert_int_eq(options_parse_one("halt-poll", "1ms,budget=10", &cfg, why, sizeof(why)), 0);
+	ck_assert_ptr_nonnull(haltpoll_spec(&cfg.halt_poll, &spec));
+	ck_assert_int_eq(options_parse_one("halt-poll", "auto,max=50us,weight=9", &cfg, why, sizeof(why)), 0);
+	ck_assert_ptr_null(haltpoll_spec(&cfg.halt_poll, &spec));
+	ck_assert(spec.mode == HALTPOLL_AUTO && spec.limits.max_ns == 50000 && spec.limits.budget == 10 &&
+		  spec.limits.weight == 9 && !spec.trace);
+	config_free(&cfg);
+	config_defaults(&cfg);
+	ck_assert_int_eq(options_parse_one("halt-poll", "auto", &cfg, why, sizeof(why)), 0);
+	ck_assert_ptr_null(haltpoll_spec(&cfg.halt_poll, &spec));
+	ck_assert(spec.limits.max_ns == 1000000 && spec.limits.budget == 100 && spec.limits.weight == 4);
+	ck_assert_int_eq(options_parse_one("halt-poll", "auto,budget=101", &cfg, why, sizeof(why)), -EINVAL);
+	ck_assert_msg(strstr(why, "halt-poll budget=101: must be 1 to 100") == why, "%s", why);
+	ck_assert_int_eq(options_parse_one("halt-poll", "auto,max=1ns", &cfg, why, sizeof(why)), -EINVAL);
 	config_free(&cfg);
 }
 END_TEST

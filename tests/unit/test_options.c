@@ -506,6 +506,7 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 			    : of_net			  ? "tap=t,"
 			    : of_nodes			  ? "64,host-node=0,"
 			    : of_poll			  ? "64,poll-max=1us,"
+			    : !strcmp(row->name, "halt-poll") ? "auto,"
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"
 							  : "64,";

@@ -9,29 +9,53 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "arch/arch.h"
 #include "vmm/guest.h"
 #include "vmm/haltpoll/kernel.h"
 #include "vmm/haltpoll/priv.h"
 #include "vmm/log.h"
 
+/* The trace of a controller that is to begin; none is fine. */
+static int open_trace(const struct haltpoll_spec *spec, FILE **trace, char *why, size_t n)
+{
+	int err = 0;
+
+	*trace = spec->trace ? fopen(spec->trace, "we") : NULL;
+	if (spec->trace && !*trace) {
+		err = -errno;
+		snprintf(why, n, "trace=%.80s: %s", spec->trace, strerror(-err));
+	}
+	return err;
+}
+
 int haltpoll_create(struct haltpoll **out, struct guest *guest)
 {
 	struct haltpoll *hp = calloc(1, sizeof(*hp));
+	char why[192];
+	int err;
 
 	*out = hp;
 	if (!hp)
 		return -ENOMEM;
 	hp->guest = guest;
 	haltpoll_spec(&guest->cfg->halt_poll, &hp->spec); /* config_check() found nothing wrong */
-	return 0;
+	err = open_trace(&hp->spec, &hp->trace, why, sizeof(why));
+	if (err)
+		log_err("--halt-poll %s", why);
+	return err;
 }
 
 void haltpoll_destroy(struct haltpoll *hp)
 {
+	if (!hp)
+		return;
+	haltpoll_auto_stop(hp);
+	if (hp->trace)
+		fclose(hp->trace);
 	free(hp);
 }
 
-static int give(struct haltpoll *hp, uint64_t ns)
+int haltpoll_give(struct haltpoll *hp, uint64_t ns)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_HALT_POLL, .args[0] = ns};
 
@@ -65,10 +89,16 @@ static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *w
 		snprintf(why, n, "this kernel lacks KVM_CAP_HALT_POLL; Linux 5.10 or later has it");
 		return -ENOTSUP;
 	}
-	err = give(hp, ns);
+	err = haltpoll_give(hp, ns);
 	if (err)
 		snprintf(why, n, "KVM_CAP_HALT_POLL: %s", strerror(-err));
 	return err;
+}
+
+static void forget_answers(struct haltpoll *hp)
+{
+	for (unsigned i = 0; i < hp->guest->cfg->cpus.count; i++)
+		atomic_store_explicit(&hp->guest->vcpu[i].guest_polls, -1, memory_order_relaxed);
 }
 
 int haltpoll_apply(struct haltpoll *hp)
@@ -76,18 +106,62 @@ int haltpoll_apply(struct haltpoll *hp)
 	char why[96];
 	int err;
 
+	forget_answers(hp);
 	hp->given = false;
+	if (hp->ctl) { /* what was learned of the guest holds on */
+		err = haltpoll_give(hp, hp->ceiling_ns);
+		return err ? log_errno(err, "KVM_CAP_HALT_POLL") : 0;
+	}
 	err = change(hp, &hp->spec, why, sizeof(why));
 	if (err)
 		log_err("--halt-poll %s: %s", hp->guest->cfg->halt_poll.mode, why);
 	return err;
 }
 
+int haltpoll_start(struct haltpoll *hp)
+{
+	FILE *trace = hp->trace;
+	char why[192];
+	int err;
+
+	if (hp->spec.mode != HALTPOLL_AUTO)
+		return 0;
+	hp->trace = NULL;
+	err = haltpoll_auto_start(hp, &hp->spec.limits, trace, why, sizeof(why));
+	if (err)
+		log_err("--halt-poll auto: %s", why);
+	return err;
+}
+
+void haltpoll_look(struct haltpoll *hp)
+{
+	for (unsigned i = 0; i < hp->guest->cfg->cpus.count; i++) {
+		struct vcpu *vcpu = &hp->guest->vcpu[i];
+
+		atomic_store_explicit(&vcpu->guest_polls, arch_vcpu_guest_polls(vcpu), memory_order_relaxed);
+	}
+}
+
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
-	int err = change(hp, spec, why, n);
+	FILE *trace;
+	int err = open_trace(spec, &trace, why, n);
 
-	if (!err)
-		hp->spec = *spec;
+	if (err)
+		return err;
+	err = change(hp, spec, why, n);
+	if (err) {
+		if (trace)
+			fclose(trace);
+		return err;
+	}
+	haltpoll_auto_stop(hp);
+	hp->spec = *spec;
+	hp->spec.trace = NULL; /* the caller's */
+	if (spec->mode != HALTPOLL_AUTO)
+		return 0;
+	err = haltpoll_auto_start(hp, &spec->limits, trace, why, n);
+	if (err) /* it is off now, and says so */
+		hp->spec.mode = HALTPOLL_OFF;
 	return err;
 }

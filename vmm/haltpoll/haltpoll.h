@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/haltpoll/decide.h"
+
 struct guest;
 struct haltpoll;
 struct haltpoll_config;
@@ -21,12 +23,15 @@ enum haltpoll_mode {
 	HALTPOLL_DEFAULT, /* the kernel's, untouched */
 	HALTPOLL_OFF,
 	HALTPOLL_FIXED,
+	HALTPOLL_AUTO, /* by the controller (decide.h) */
 };
 
 /* What --halt-poll or `ctl halt-poll` says. */
 struct haltpoll_spec {
 	enum haltpoll_mode mode;
 	uint64_t ceiling_ns; /* FIXED */
+	struct halt_limits limits; /* AUTO */
+	const char *trace;	   /* AUTO: the file, the option's; NULL: none */
 };
 
 /* spec.c: the plain value, as typed. NULL, or why it is refused; *spec may be NULL. */
@@ -35,14 +40,18 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *spec);
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec);
 const char *haltpoll_mode_name(enum haltpoll_mode mode);
 
-/* From guest->cfg; before the VM exists. 0 or -errno. */
+/* From guest->cfg; before the VM exists, and with the privileges it takes to open a trace. 0 or -errno, logged. */
 int haltpoll_create(struct haltpoll **hp, struct guest *guest);
 void haltpoll_destroy(struct haltpoll *hp); /* NULL: nothing happens */
+/* All threads exist and have their places: the controller begins, if there is to be one. 0 or -errno, logged. */
+int haltpoll_start(struct haltpoll *hp);
 /*
  * The VM is new: give it what it is to have. No system call with `default`. 0, or -errno, logged; -ENOTSUP where
  * this kernel has no such capability.
  */
 int haltpoll_apply(struct haltpoll *hp);
+/* Ask each vCPU, which is parked, whether the guest polls by itself, for the report. */
+void haltpoll_look(struct haltpoll *hp);
 /* While the guest runs. 0, or -errno with the reason in `why`; then all is as it was. */
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n);
 /* haltpoll_json.c: for the report, and as the answer to `ctl halt-poll`. NULL: JSON null. */

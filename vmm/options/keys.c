@@ -347,7 +347,7 @@ static void format_number(const struct opt_key *key, uint64_t v, char *out, size
 /* A number below all that may be typed: nothing was. */
 static bool unset(const struct opt_key *key, const void *base)
 {
-	return (key->type == OPT_UINT || key->type == OPT_SIZE) && key->min && !get_number(key, base);
+	return (key->type == OPT_UINT || key->type == OPT_SIZE || key->type == OPT_DURATION) && key->min && !get_number(key, base);
 }
 
 void opt_key_format(const struct opt_key *key, const void *base, char *out, size_t n)

@@ -259,6 +259,17 @@ static const struct opt_key iothread_keys[] = {
 		UINT(I, poll_weight, 1, 1000, 0)},
 };
 
+static const struct opt_key halt_poll_keys[] = {
+	{"max", "DURATION", "auto: the longest it may become; without: 1ms", .type = OPT_DURATION,
+		.at = AT(G, halt_poll.max_ns, uint64_t), .min = 1000, .max = HALTPOLL_MAX_NS},
+	{"budget", "PCT", "auto: percent of its time that a vCPU may poll; without: 100",
+		UINT(G, halt_poll.budget, 1, 100, 0)},
+	{"weight", "N", "auto: the CPU time that as much latency is worth; without: 4",
+		UINT(G, halt_poll.weight, 1, 1000, 0)},
+	{"trace", "FILE", "auto: what it saw and decided, as text that can be replayed",
+		STRING(G, halt_poll.trace, 1, PATH_MAX - 1), .check = check_output},
+};
+
 static const struct opt_key exits_keys[] = {
 	{"hlt", ONOFF, "HLT leaves the guest", TRI(G, exits.hlt)},
 	{"pause", ONOFF, "PAUSE loops leave the guest", TRI(G, exits.pause)},
@@ -358,9 +369,10 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, NULL, "refuse where a placement would only be warned of", BOOL(G, strict_placement)}},
 
 	{.name = "halt-poll",
-		.value = {NULL, "default|off|DURATION",
+		.value = {NULL, "default|off|DURATION|auto",
 			"the longest a vCPU that halts polls before it blocks; default: the kernel's own",
-			STRING(G, halt_poll.mode, 1, 32), .check = check_halt_poll}},
+			STRING(G, halt_poll.mode, 1, 32), .check = check_halt_poll},
+		KEYS(halt_poll_keys)},
 
 	{.name = "exits",
 		.group = "CPU features",

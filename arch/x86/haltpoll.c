@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Does the guest poll by itself before it halts? vCPU thread, or main while that is parked. */
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include "arch/arch.h"
+#include "vmm/vcpu.h"
+
+#define MSR_KVM_POLL_CONTROL 0x4b564d05 /* Documentation/virt/kvm/x86/msr.rst; bit 0: the host is to poll */
+
+int arch_vcpu_guest_polls(const struct vcpu *vcpu)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {.head.nmsrs = 1, .entry.index = MSR_KVM_POLL_CONTROL};
+
+	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msrs) != 1)
+		return -1;
+	return !(msrs.entry.data & 1);
+}
