@@ -272,6 +272,12 @@ check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
 check-model: ## the sleep and the kick of a queue, by spin
 	$(Q)tests/model/run $(B)/model
 
+# The simulator of halt polling is several files, and a unit test has them, too.
+haltpoll_sim := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/haltpoll/*.c))
+$(B)/bench/haltpoll: $(haltpoll_sim)
+$(B)/tests/test_haltpoll_sim: $(haltpoll_sim)
+$(B)/bench/haltpoll $(B)/tests/test_haltpoll_sim: pkglibs := $(B)/libpinvm.a $(pkglibs) -lm
+
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpinvm.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(all_ldflags) -o $@ $^ $(pkglibs)
@@ -291,7 +297,7 @@ $(B)/lab/fio.cpio: $(lab_init)
 	$(call say,INIT,$@)$(lab_base) --add-exec fio
 
 # Programs of the lab's tests; those of guests have no libraries.
-lab_programs := packets tapfd cpu-load
+lab_programs := packets tapfd
 $(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c tests/lab/program.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
@@ -320,14 +326,14 @@ lab-x86: lab-files
 	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"
 	$(Q)tests/lab/hosts $(B)/lab/out $(LAB_LIMIT) $(TESTS)
 	$(Q)$(if $(TESTS),:,LAB_HOST=--nested-paging tests/lab/hosts $(B)/lab/out-npt 900 pages.truth)
-
-LOOKS ?=
-study-exits: $(if $(x86_only),,lab-files) ## why a stock guest leaves the guest, at four loads: docs/exits.md; LOOKS="net_base ..." picks some
-	$(Q)$(or $(x86_only),tools/study-exits $(LOOKS))
-.PHONY: lab-files check-lab lab lab-x86 study-exits
+.PHONY: lab-files check-lab lab lab-x86
 
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<
+
+bench-haltpoll: $(B)/bench/haltpoll ## regret of halt polling in simulation; status 1: a limit was missed
+	$(Q)$(RUN) $< --svg $(B)/bench/haltpoll.svg $(TRACES) && echo "plot: $(B)/bench/haltpoll.svg"
+.PHONY: bench-haltpoll
 
 bench_programs := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 bench: all guests $(bench_programs) $(B)/lab/packets ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one
