@@ -13,6 +13,9 @@
 
 #define ASK_NS 10000000000ULL /* how long an answer may take: a guest that restarts gives none meanwhile */
 
+/* In the help of whoever asks. */
+#define ASK_NAME_HELP "NAME is what --name says, or the path of its control socket, with a /.\n"
+
 struct ask {
 	const char *name;	   /* as the user typed it */
 	char path[PATH_MAX + 512]; /* of its socket */

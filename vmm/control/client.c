@@ -20,6 +20,7 @@
 
 #define LIST_NS 1000000000ULL
 #define COLUMN	24
+#define JSON_HELP "what there is to say, as JSON"
 
 /* ---- ctl ---- */
 
@@ -312,25 +313,30 @@ static void synopsis(const struct control_command *cmd, char *out, size_t n)
 
 void control_ctl_help(FILE *out)
 {
-	char left[64];
+	char left[96], name[64];
 
-	fprintf(out, "Usage: pinvm ctl NAME COMMAND [ARGUMENTS] [--json]\n\nHave a running guest do "
-		     "something. NAME is what --name says, "
-		     "or the path of its\ncontrol socket, with a /.\n\nCommands\n");
+	fprintf(out, "Usage: pinvm ctl NAME COMMAND [ARGUMENTS] [--json]\n\nHave a running guest do something.\n" ASK_NAME_HELP
+		     "\nCommands\n");
 	for_each_command(cmd)
 	{
-		synopsis(cmd, left, sizeof(left));
-		fprintf(out, "  %-*s %s\n", COLUMN, left, cmd->help);
-		for (unsigned i = 0; i < CONTROL_ARGS && cmd->arg[i].name; i++)
-			fprintf(out, "    %-*s %s\n", COLUMN - 2, cmd->arg[i].name, cmd->arg[i].help);
+		synopsis(cmd, name, sizeof(name));
+		snprintf(left, sizeof(left), "  %s", name);
+		options_help_line(out, left, cmd->help);
+		for (unsigned i = 0; i < CONTROL_ARGS && cmd->arg[i].name; i++) {
+			snprintf(left, sizeof(left), "    %s", cmd->arg[i].name);
+			options_help_line(out, left, cmd->arg[i].help);
+		}
 	}
+	fprintf(out, "\nOptions\n");
+	options_help_line(out, "      --json", JSON_HELP);
 	fprintf(out, "\nStatus: 0 done, 2 the command line is wrong, 4 no such guest, or it refused.\n");
 }
 
 void control_list_help(FILE *out)
 {
-	fprintf(out, "Usage: pinvm list [--json]\n\nShow this user's running guests that have a name to be "
-		     "found by.\n");
+	fprintf(out, "Usage: pinvm list [--json]\n\nShow this user's running guests that have a name to be found by.\n\nOptions\n");
+	options_help_line(out, "      --json", JSON_HELP);
+	fprintf(out, "\nStatus: 0 shown, 2 the command line is wrong, 4 the directory of names cannot be read.\n");
 }
 
 void control_man(FILE *out)

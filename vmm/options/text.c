@@ -100,7 +100,7 @@ static void help_row(FILE *out, const struct opt_row *row)
 
 void options_help(FILE *out)
 {
-	fprintf(out, "Usage: pinvm run [KERNEL] [options]\n\nBoot a guest and wait for its end.\n");
+	fprintf(out, "Usage: pinvm run [KERNEL] [OPTIONS]\n\nBoot a guest and wait for its end.\n");
 	for_each_row(row)
 	{
 		if (row->group)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "vmm/control/ask.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
@@ -57,9 +58,9 @@ int perf_main(int argc, char **argv)
 
 void perf_help(FILE *out)
 {
-	fprintf(out, "Usage: pinvm perf NAME ACTION [OPTIONS]\n\nLook at a running guest's vCPUs with the "
-		     "kernel's performance "
-		     "events. NAME is what --name says,\nor the path of its control socket, with a /.\n");
+	fputs("Usage: pinvm perf NAME ACTION [OPTIONS]\n\nLook at a running guest's vCPUs with the kernel's "
+	      "performance events.\n" ASK_NAME_HELP,
+		out);
 	for (size_t i = 0; i < ACTIONS; i++) {
 		fprintf(out, "\n%s %s: %s\n", actions[i]->name, actions[i]->args, actions[i]->help);
 		command_help(out, actions[i]->options);

@@ -30,9 +30,7 @@ static const struct command_option option[] = {
 		      offsetof(struct settings, interval_ns), .min = 10000000, .max = 86400000000000,
 		      .def = 1000000000}},
 	{'t', {"trace", NULL,
-		      "exits inside the kernel, what caused them, and interrupts, by the kernel's "
-		      "tracepoints; "
-		      "needs CAP_PERFMON and a readable tracefs",
+		      "exits in the kernel and interrupts by cause, from tracepoints (CAP_PERFMON, tracefs)",
 		      OPT_BOOL, offsetof(struct settings, trace)}},
 	{0, {"json", NULL, "one JSON object: the report, and rates; with --watch one a line", OPT_BOOL,
 		    offsetof(struct settings, json)}},
@@ -266,7 +264,7 @@ void stat_help(FILE *out)
 	fputs("Usage: pinvm stat NAME [OPTIONS]\n\n"
 	      "Show what a running guest does: its vCPUs, why they leave the guest, its devices, memory and "
 	      "threads.\n"
-	      "NAME is what --name says, or the path of its control socket, with a /.\n\nOptions\n",
+	      ASK_NAME_HELP "\nOptions\n",
 		out);
 	command_help(out, &options);
 	fputs("\nColumns\n"
