@@ -8,10 +8,14 @@
 #define swap(p, old, new) \
 	atomic_compare_exchange_weak_explicit(p, old, new, memory_order_relaxed, memory_order_relaxed)
 
+uint64_t limit_burst(uint64_t rate, uint64_t burst)
+{
+	return burst ? burst : rate / 10 ? rate / 10 : 1;
+}
+
 void limit_init(struct limit *l, uint64_t rate, uint64_t burst)
 {
-	if (!burst)
-		burst = rate / 10 ? rate / 10 : 1;
+	burst = limit_burst(rate, burst);
 	atomic_store_explicit(&l->burst, burst, memory_order_relaxed);
 	atomic_store_explicit(&l->tat, 0, memory_order_relaxed);
 	atomic_store_explicit(&l->rest, 0, memory_order_relaxed);
@@ -31,6 +35,42 @@ static uint64_t time_of(uint64_t units, uint64_t rate, uint64_t *rest)
 	ns = all / rate;
 	*rest = all % rate;
 	return ns > UINT64_MAX ? UINT64_MAX : ns;
+}
+
+uint64_t limit_close(struct limit *l)
+{
+	return atomic_exchange_explicit(&l->tat, UINT64_MAX, memory_order_relaxed);
+}
+
+/* Units below the brim: what is not there to be used at once, and what is owed beside that. */
+static unsigned __int128 missing(const struct limit *l, uint64_t tat, uint64_t now_ns)
+{
+	return tat > now_ns ? ((unsigned __int128)(tat - now_ns) * load(&l->rate) + SECOND - 1) / SECOND : 0;
+}
+
+void limit_follow(
+	struct limit *to, const struct limit *from, uint64_t tat, uint64_t now_ns, uint64_t rate, uint64_t burst)
+{
+	unsigned __int128 lacks, had, ns;
+
+	limit_init(to, rate, burst);
+	if (!rate)
+		return;
+	burst = load(&to->burst);
+	lacks = burst;
+	if (load(&from->rate)) {
+		had = load(&from->burst);
+		lacks = missing(from, tat, now_ns);
+		if (lacks + burst > had) /* that much less, or more, fits into the new one */
+			lacks = lacks + burst - had;
+		else
+			lacks = 0;
+	}
+	ns = lacks * SECOND / rate;
+	if (ns > UINT64_MAX - now_ns)
+		ns = UINT64_MAX - now_ns;
+	atomic_store_explicit(&to->tat, now_ns + (uint64_t)ns, memory_order_relaxed);
+	atomic_store_explicit(&to->rest, (uint64_t)(lacks * SECOND % rate), memory_order_relaxed);
 }
 
 uint64_t limit_wait(const struct limit *l, uint64_t now_ns)
@@ -90,4 +130,12 @@ void limits_take(struct limits *l, uint64_t now_ns, uint64_t bytes)
 {
 	limit_take(&l->bytes, now_ns, bytes);
 	limit_take(&l->ops, now_ns, 1);
+}
+
+void limits_follow(struct limits *to, struct limits *from, uint64_t now_ns, const struct limit_rates *rates)
+{
+	uint64_t bytes = limit_close(&from->bytes), ops = limit_close(&from->ops);
+
+	limit_follow(&to->bytes, &from->bytes, bytes, now_ns, rates->bps, rates->bps_burst);
+	limit_follow(&to->ops, &from->ops, ops, now_ns, rates->ops, rates->ops_burst);
 }

@@ -26,6 +26,18 @@ struct limit {
 /* Once more, by any thread: another rate from now on, and what was owed is forgiven. burst 0: a tenth of a
  * second's worth, at least 1 unit. */
 void limit_init(struct limit *l, uint64_t rate, uint64_t burst);
+/* Nothing goes through any more; returns when all that was taken would have been paid, for limit_follow(). Any thread. */
+uint64_t limit_close(struct limit *l);
+/*
+ * `to`, which nobody uses yet, takes the place of `from`, which was closed at `tat`: what was there to be used at once still
+ * is (up to the new burst), and what was owed still is. From no limit one begins with nothing to be used at once, as nobody
+ * knows what went before.
+ */
+void limit_follow(
+	struct limit *to, const struct limit *from, uint64_t tat, uint64_t now_ns, uint64_t rate, uint64_t burst);
+/* What stands for burst 0. */
+uint64_t limit_burst(uint64_t rate, uint64_t burst);
+
 /* now_ns: a monotonic clock. 0: go on; else ns until one unit is free, if nobody else takes it. */
 uint64_t limit_wait(const struct limit *l, uint64_t now_ns);
 /* Units that went through. Any number: what is not there is owed. */
@@ -40,6 +52,14 @@ static inline bool limit_on(const struct limit *l)
 struct limits {
 	struct limit bytes, ops;
 };
+
+/* As somebody gave them: a second, and at once; 0: no limit, limit_init()'s burst. */
+struct limit_rates {
+	uint64_t bps, bps_burst, ops, ops_burst;
+};
+
+/* `to` takes the place of `from`, which lets nothing through any more; whoever waits for that one has to be told. */
+void limits_follow(struct limits *to, struct limits *from, uint64_t now_ns, const struct limit_rates *rates);
 
 /* Rates a second and bursts as in limit_init(). */
 void limits_init(struct limits *l, uint64_t bps, uint64_t bps_burst, uint64_t ops, uint64_t ops_burst);

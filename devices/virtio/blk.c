@@ -125,7 +125,7 @@ static int queue_create(struct blk *blk, unsigned i)
 	bq->q = &blk->dev.queue[i];
 	bq->vq = &bq->q->vq;
 	bq->disk = blk->disk;
-	bq->limited = blk->dev.limits;
+	bq->q->limit_of = 0;
 	/* One block: at the usual sizes it comes fresh from the kernel, and costs only the pages that get
 	 * used. What is written here is at its beginning. */
 	bq->spare = calloc(1, /* NOLINTNEXTLINE(bugprone-sizeof-expression): spare is an array of pointers */
@@ -156,9 +156,6 @@ int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct gu
 		blk_destroy(&blk->dev);
 		return err; /* logged */
 	}
-	limits_init(&blk->limits, cfg->bps, cfg->bps_burst, cfg->iops, cfg->iops_burst);
-	if (limits_on(&blk->limits))
-		blk->dev.limits = &blk->limits;
 	blk->bq = calloc(cfg->queues, sizeof(*blk->bq));
 	for (unsigned i = 0; !err && i < cfg->queues; i++)
 		err = blk->bq ? queue_create(blk, i) : -ENOMEM;
@@ -166,6 +163,8 @@ int virtio_blk_create(struct virtio_dev **dev, const char *name, const struct gu
 		blk_destroy(&blk->dev);
 		return log_errno(err, "%s: %u queues of %u", name, cfg->queues, cfg->queue_size);
 	}
+	virtio_limits_init(&blk->dev, &blk->limits,
+		&(struct limit_rates){cfg->bps, cfg->bps_burst, cfg->iops, cfg->iops_burst});
 	blk->dev.offered |= offer(disk, cfg->queues);
 	fill_config(blk);
 	*dev = &blk->dev;

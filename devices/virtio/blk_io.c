@@ -397,11 +397,11 @@ static uint64_t bytes_moved(const struct blk_queue *bq, const struct virtq_chain
 __attribute__((noinline)) static int take_one_by_one(struct blk_queue *bq)
 {
 	struct virtq_chain chain;
-	struct limits *limits = &bq->blk->limits;
+	struct limits *limits = bq->q->limits;
 	uint64_t now = loop_now(bq->q->loop);
 
 	for (unsigned n = bq->vq->num; n && virtq_waiting(bq->vq); n--) {
-		uint64_t wait = limits_wait(limits, now);
+		uint64_t wait = limits ? limits_wait(limits, now) : 0;
 		int r;
 
 		if (wait)
@@ -409,7 +409,8 @@ __attribute__((noinline)) static int take_one_by_one(struct blk_queue *bq)
 		r = take_any(bq, &chain);
 		if (r <= 0)
 			return r == -EBUSY ? VIRTIO_STALLED : r;
-		limits_take(limits, now, bytes_moved(bq, &chain));
+		if (limits)
+			limits_take(limits, now, bytes_moved(bq, &chain));
 	}
 	return 0;
 }
@@ -420,7 +421,7 @@ int blk_kick(struct virtio_dev *dev, unsigned q)
 	struct virtq *vq = bq->vq;
 	bool timed = bq->q->times;
 
-	if (unlikely(bq->limited || vq->num < 3))
+	if (unlikely(bq->q->limits || vq->num < 3))
 		return take_one_by_one(bq);
 	for (unsigned n = vq->num; n; n--) {
 		struct virtq_request request;

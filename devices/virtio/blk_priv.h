@@ -10,7 +10,7 @@
 #include <linux/virtio_blk.h>
 
 #include "devices/virtio/devs.h"
-#include "vmm/limit.h"
+#include "devices/virtio/limits.h"
 
 #define SECTOR 512
 
@@ -48,7 +48,6 @@ struct blk_queue {
 	struct iovec **spare; /* others not in use */
 	unsigned nspare;
 	bool waits;	   /* for a slot */
-	bool limited;	   /* blk->limits say when chains may be taken */
 	struct done *done; /* stopping: nothing may be in flight when it fires */
 };
 
@@ -56,7 +55,7 @@ struct blk {
 	struct virtio_dev dev;
 	struct disk *disk;
 	struct blk_queue *bq; /* [dev.nvq] */
-	struct limits limits;
+	struct virtio_limits limits;
 	_Atomic bool write_through; /* a write is on stable storage before it completes */
 	_Atomic bool logged;	    /* a host error, since the last reset */
 };

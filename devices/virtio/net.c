@@ -414,10 +414,10 @@ int virtio_net_create(struct virtio_dev **dev, const char *name, const struct gu
 		net_destroy(&net->dev);
 		return err;
 	}
-	limits_init(&net->in, cfg->bps, cfg->bps_burst, cfg->pps, cfg->pps_burst);
-	limits_init(&net->out, cfg->bps, cfg->bps_burst, cfg->pps, cfg->pps_burst);
-	if (limits_on(&net->in))
-		net->dev.limits = &net->in;
+	for (unsigned i = 0; i < 2 * cfg->pairs; i++)
+		net->dev.queue[i].limit_of = i % 2; /* in each direction */
+	virtio_limits_init(&net->dev, &net->limits,
+		&(struct limit_rates){cfg->bps, cfg->bps_burst, cfg->pps, cfg->pps_burst});
 	if (memcmp(cfg->mac, none, sizeof(none)) != 0)
 		memcpy(net->own_mac, cfg->mac, sizeof(net->own_mac));
 	else

@@ -11,8 +11,8 @@
 #include <linux/virtio_net.h>
 
 #include "devices/virtio/devs.h"
+#include "devices/virtio/limits.h"
 #include "devices/virtio/ring_atomics.h"
-#include "vmm/limit.h"
 #include "vmm/tap.h"
 #include "vmm/util.h"
 
@@ -90,7 +90,7 @@ struct net {
 	bool mergeable;
 	bool tx_csum;
 	uint32_t tx_gso; /* 1 << type: what the guest may ask for */
-	struct limits in, out;
+	struct virtio_limits limits;
 	uint64_t features; /* as dev.features was at the last start: that one is the transport's until the
 			      next */
 

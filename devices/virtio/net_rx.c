@@ -389,7 +389,7 @@ static int watch(struct net_pair *pair)
 	return err;
 }
 
-static __always_inline int frames(struct net_pair *pair, bool limited)
+static __always_inline int frames(struct net_pair *pair, struct limits *limits)
 {
 	struct net *net = pair->net;
 	struct net_rx *rx = &pair->rx;
@@ -410,7 +410,7 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 				return r;
 			crowded = rx->iov_end - rx->iov >= IOV_MAX;
 		}
-		if (limited && (ns = limits_wait(&net->in, loop_now(pair->loop))))
+		if (limits && (ns = limits_wait(limits, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index, ns);
 		len = unlikely(crowded) ? receive_some(pair, rx->iov) : receive(pair);
 		if (unlikely(len < 0)) {
@@ -419,8 +419,8 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 				return r;
 			continue;
 		}
-		if (limited)
-			limits_take(&net->in, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
+		if (limits)
+			limits_take(limits, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
 		left -= len;
 		if (likely(deliver_plain(rx, len, known)))
 			continue;
@@ -434,6 +434,7 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 
 int net_rx_kick(struct net_pair *pair)
 {
+	struct limits *limits;
 	struct virtq *vq = pair->rx.vq;
 	uint16_t before = vq->used_idx;
 	int r = watch(pair);
@@ -442,7 +443,8 @@ int net_rx_kick(struct net_pair *pair)
 		return r;
 	pair->rx.dry = false;
 	pair->rx.refuse = vq->num;
-	r = likely(!limits_on(&pair->net->in)) ? frames(pair, false) : frames(pair, true);
+	limits = pair->net->dev.queue[2 * pair->index].limits;
+	r = likely(!limits) ? frames(pair, NULL) : frames(pair, limits);
 	/* Bytes are those of frames: what was counted has a header in each buffer. */
 	vq->to_guest -= (uint16_t)(vq->used_idx - before) * (uint64_t)NET_HDR;
 	return r;

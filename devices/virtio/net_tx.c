@@ -151,15 +151,15 @@ static int keep(struct net_pair *pair, const struct virtq_chain *chain, unsigned
 }
 
 /* It went, or will not go. */
-static inline void finish(struct net_pair *pair, size_t head, uint64_t len, bool limited)
+static inline void finish(struct net_pair *pair, size_t head, uint64_t len, struct limits *limits)
 {
-	if (unlikely(limited))
-		limits_take(&pair->net->out, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
+	if (unlikely(limits))
+		limits_take(limits, loop_now(pair->loop), len > NET_HDR ? len - NET_HDR : 0);
 	virtq_push_running(pair->tx.vq, head, 0);
 }
 
 /* A chain of any shape: 0 when it is used, else what kick() is to say. */
-static int send_chain(struct net_pair *pair, struct virtq_chain *chain, bool limited)
+static int send_chain(struct net_pair *pair, struct virtq_chain *chain, struct limits *limits)
 {
 	unsigned at, n;
 	int r = virtq_pop(pair->tx.vq, chain);
@@ -170,18 +170,18 @@ static int send_chain(struct net_pair *pair, struct virtq_chain *chain, bool lim
 		net_drop(pair->net);
 	else if (unlikely(send_frame(pair, at, n)))
 		return keep(pair, chain, at, n);
-	finish(pair, chain->head, chain->read_len, limited);
+	finish(pair, chain->head, chain->read_len, limits);
 	return 0;
 }
 
 /* The same for a chain of one segment, as drivers make them of small frames. */
-static __always_inline int send_one(struct net_pair *pair, struct virtq_chain *chain, bool limited)
+static __always_inline int send_one(struct net_pair *pair, struct virtq_chain *chain, struct limits *limits)
 {
 	struct net_tx *tx = &pair->tx;
 	struct iovec *iov = tx->iov + 1;
 
 	if (unlikely(!virtq_pop_one(tx->vq, 0, 1, iov, &chain->head)))
-		return send_chain(pair, chain, limited);
+		return send_chain(pair, chain, limits);
 	chain->read_len = iov->iov_len;
 	if (likely(cut_header(pair->net, tx, iov))) {
 		if (unlikely(send_frame(pair, 0, 2)))
@@ -189,11 +189,11 @@ static __always_inline int send_one(struct net_pair *pair, struct virtq_chain *c
 	} else {
 		net_drop(pair->net);
 	}
-	finish(pair, chain->head, chain->read_len, limited);
+	finish(pair, chain->head, chain->read_len, limits);
 	return 0;
 }
 
-static __always_inline int frames(struct net_pair *pair, bool limited)
+static __always_inline int frames(struct net_pair *pair, struct limits *limits)
 {
 	struct net *net = pair->net;
 	struct net_tx *tx = &pair->tx;
@@ -203,9 +203,9 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 	int r;
 
 	for (size_t left = tx->vq->num; left && bytes < NET_TURN; left--) {
-		if (limited && virtq_waiting(tx->vq) && (ns = limits_wait(&net->out, loop_now(pair->loop))))
+		if (limits && virtq_waiting(tx->vq) && (ns = limits_wait(limits, loop_now(pair->loop))))
 			return virtio_pause(&net->dev, 2 * pair->index + 1, ns);
-		r = send_one(pair, &chain, limited);
+		r = send_one(pair, &chain, limits);
 		if (unlikely(r))
 			return r == NO_CHAIN ? 0 : r;
 		bytes += chain.read_len;
@@ -216,13 +216,13 @@ static __always_inline int frames(struct net_pair *pair, bool limited)
 int net_tx_kick(struct net_pair *pair)
 {
 	struct net_tx *tx = &pair->tx;
-	bool limited = limits_on(&pair->net->out);
+	struct limits *limits = pair->net->dev.queue[2 * pair->index + 1].limits;
 
 	if (unlikely(tx->kept_n)) {
 		if (send_frame(pair, tx->kept_at, tx->kept_n))
 			return wait_for_room(pair);
 		tx->kept_n = 0;
-		finish(pair, tx->kept.head, tx->kept.read_len, limited);
+		finish(pair, tx->kept.head, tx->kept.read_len, limits);
 	}
-	return likely(!limited) ? frames(pair, false) : frames(pair, true);
+	return likely(!limits) ? frames(pair, NULL) : frames(pair, limits);
 }

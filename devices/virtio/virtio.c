@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "devices/virtio/limits.h"
 #include "devices/virtio/ring_atomics.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -136,6 +137,7 @@ static void queue_paused(struct loop_timer *timer)
 {
 	struct virtio_queue *q = container_of(timer, struct virtio_queue, pause);
 
+	q->paused = false;
 	virtio_again(q->dev, q->index);
 }
 
@@ -145,6 +147,7 @@ int virtio_pause(struct virtio_dev *dev, unsigned q, uint64_t ns)
 
 	count_add(&vq->limited, 1);
 	loop_timer_set(vq->loop, &vq->pause, ns);
+	vq->paused = true;
 	return VIRTIO_STALLED;
 }
 
@@ -261,6 +264,7 @@ static void queue_stop(struct loop_call *call)
 	q->live = false;
 	queue_ignore_kicks(q);
 	loop_timer_cancel(q->loop, &q->pause);
+	q->paused = false;
 	loop_idle_del(q->loop, &q->idle);
 	q->frozen.base = virtq_stop(&q->vq);
 	q->dev->ops->stop(q->dev, q->index, &q->stopped);
@@ -315,6 +319,8 @@ static int queue_init(struct virtio_dev *dev, unsigned i)
 	q->stop_call.fn = queue_stop;
 	q->pause.fn = queue_paused;
 	q->stopped.fn = queue_drained;
+	q->limit_of = -1;
+	errand_init(&q->limit, virtio_limits_take);
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return q->kick_fd < 0 ? log_errno(-errno, "%s: eventfd", dev->name) : 0;
 }

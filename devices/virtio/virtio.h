@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "devices/virtio/virtq.h"
+#include "vmm/loop/errand.h"
 #include "vmm/loop/loop.h"
 #include "vmm/loop/patience.h"
 
@@ -84,6 +85,7 @@ struct virtio_transport {
 };
 
 struct limits;
+struct virtio_limits;
 
 /* How long requests were with the device, for who asked for it: virtio_time(). The queue's loop's thread writes. */
 #define VIRTIO_BUCKETS 32
@@ -124,6 +126,11 @@ struct virtio_queue {
 	_Atomic uint64_t kicks, signals; /* events in, interrupts out */
 	_Atomic uint64_t limited;	 /* virtio_pause() */
 	struct virtio_times *times;	 /* NULL: not taken */
+	struct limits *limits;		 /* the queue's loop: what it asks before it takes a chain; NULL: nothing */
+	struct limits *limits_next;	 /* ... and is to ask when `limit` has run there (limits.h) */
+	struct errand limit;
+	int8_t limit_of; /* which of its device's limits; -1: none */
+	bool paused;	 /* by virtio_pause() */
 };
 
 struct virtio_dev {
@@ -141,7 +148,7 @@ struct virtio_dev {
 	unsigned config_len;
 	_Atomic uint32_t config_gen; /* virtio_config_generation() */
 	_Atomic bool config_busy;    /* a change has begun */
-	const struct limits *limits; /* the device's own, for reports; NULL: it has none */
+	struct virtio_limits *limits; /* limits.h, main's; NULL: such a device has none */
 	struct virtio_transport *transport;
 	struct loop_call start_call, stop_call; /* home loop's part of starting and stopping */
 	bool started;		  /* transport's mutex: virtio_start() was not followed by a stop */

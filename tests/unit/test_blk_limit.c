@@ -4,6 +4,7 @@
 #include <linux/virtio_blk.h>
 
 #include "devices/virtio/devs.h"
+#include "devices/virtio/limits.h"
 #include "tests/unit/fake_disk.h"
 #include "tests/unit/fake_virtio.h"
 #include "tests/unit/unit.h"
@@ -207,7 +208,7 @@ START_TEST(no_timer_without_work)
 	ck_assert_uint_eq(dev->queue[0].limited, 0);
 	dev->ops->destroy(dev);
 	build((struct disk_config){0});
-	ck_assert_ptr_null(dev->limits);
+	ck_assert_ptr_null(dev->queue[0].limits);
 	offer_reads(0, 20, 4096);
 	ck_assert_uint_eq(back(0), 20);
 	ck_assert_uint_eq(dev->queue[0].limited, 0);
@@ -253,6 +254,125 @@ START_TEST(a_stop_ends_the_waiting)
 }
 END_TEST
 
+/* ---- other limits while it runs ---- */
+
+static void change(struct limit_rates rates)
+{
+	ck_assert_int_eq(virtio_limits_begin(dev, &rates), 0);
+	for (unsigned q = 0; q < dev->nvq; q++)
+		fake_run(&loop[q]);
+	ck_assert_int_eq(virtio_limits_wait(dev, 0), 0);
+}
+
+START_TEST(a_change_wakes_who_waits)
+{
+	build((struct disk_config){.iops = 1, .iops_burst = 1});
+	offer_reads(0, 12, 512);
+	ck_assert_uint_eq(back(0), 1);
+	ck_assert_uint_eq(back_at(0, 500 * MS), 0);
+	change((struct limit_rates){.ops = 1000, .ops_burst = 1});
+	ck_assert_uint_eq(back(0), 0); /* half of what it waits for is there already */
+	ck_assert_uint_eq(back_at(0, 501 * MS), 1);
+	ck_assert_uint_eq(back_at(0, 502 * MS), 1);
+	change((struct limit_rates){.ops = 1, .ops_burst = 1});
+	ck_assert_uint_eq(back_at(0, 1500 * MS), 0);
+	change((struct limit_rates){0});
+	ck_assert_msg(back(0) == 9, "the clock stood still");
+	ck_assert_ptr_null(dev->queue[0].limits);
+	ck_assert_ptr_null(loop[0].timers);
+}
+END_TEST
+
+START_TEST(a_change_is_no_way_around_a_limit)
+{
+	build((struct disk_config){.iops = 10, .iops_burst = 10, .bps = 1 << 20, .bps_burst = 1 << 20});
+	offer_reads(0, 20, 512);
+	ck_assert_uint_eq(back(0), 10);
+	for (unsigned i = 0; i < 100; i++) {
+		change((struct limit_rates){.ops = i % 2 ? 10 : 1000, .ops_burst = 10, .bps = 1 << 20});
+		ck_assert_uint_eq(back(0), 0);
+	}
+	ck_assert_uint_eq(back_at(0, 101 * MS), 1);
+	change((struct limit_rates){.ops = 10, .ops_burst = 60});
+	ck_assert_msg(back(0) == 0, "a larger burst is to be earned");
+	ck_assert_uint_eq(back_at(0, 601 * MS), 5);
+}
+END_TEST
+
+/* One that was free until now: no burst, and the queue goes over with requests waiting in the ring. */
+START_TEST(a_limit_where_there_was_none)
+{
+	build((struct disk_config){0});
+	offer_reads(0, 20, 512);
+	ck_assert_uint_eq(back(0), 20);
+	change((struct limit_rates){.ops = 100, .ops_burst = 10});
+	ck_assert_ptr_nonnull(dev->queue[0].limits);
+	offer_reads(0, 20, 512);
+	ck_assert_uint_eq(back(0), 0);
+	ck_assert_uint_eq(back_at(0, 10 * MS), 1);
+	ck_assert_uint_eq(back_at(0, 110 * MS), 10);
+	change((struct limit_rates){.bps = 51200, .bps_burst = 512});
+	ck_assert_uint_eq(back_at(0, 110 * MS), 0);
+	ck_assert_uint_eq(back_at(0, 111 * MS), 1);
+	ck_assert_uint_eq(back_at(0, 121 * MS), 1);
+}
+END_TEST
+
+START_TEST(a_change_for_several_queues)
+{
+	unsigned n = 0;
+
+	build((struct disk_config){.queues = 2, .iops = 1, .iops_burst = 2});
+	for (unsigned q = 0; q < 2; q++)
+		offer_reads(q, 20, 512);
+	ck_assert_uint_eq(back(0) + back(1), 2);
+	change((struct limit_rates){.ops = 1000, .ops_burst = 4});
+	ck_assert_ptr_eq(dev->queue[0].limits, dev->queue[1].limits);
+	for (unsigned t = 1; t <= 10; t++)
+		n += back_at(t % 2, t * MS);
+	ck_assert_uint_eq(n, 10);
+}
+END_TEST
+
+/* A loop that does not run: the others go over, it follows when it does, and until then there is no other change. */
+START_TEST(a_queue_that_hears_late)
+{
+	const struct limit_rates ten = {.ops = 10, .ops_burst = 1}, none = {0};
+
+	build((struct disk_config){.queues = 2, .iops = 1, .iops_burst = 1});
+	offer_reads(0, 5, 512);
+	offer_reads(1, 5, 512);
+	ck_assert_uint_eq(back(0), 1);
+	ck_assert_int_eq(virtio_limits_begin(dev, &none), 0);
+	fake_run(&loop[0]);
+	ck_assert_int_eq(virtio_limits_wait(dev, 0), -ETIMEDOUT);
+	ck_assert_uint_eq(back(0), 4);
+	ck_assert_int_eq(virtio_limits_begin(dev, &ten), -EBUSY);
+	ck_assert_uint_eq(back(1), 5);
+	ck_assert_int_eq(virtio_limits_begin(dev, &ten), 0);
+	for (unsigned q = 0; q < 2; q++)
+		fake_run(&loop[q]);
+	ck_assert_int_eq(virtio_limits_wait(dev, 0), 0);
+	ck_assert_uint_eq(dev->limits->rates.ops, 10);
+}
+END_TEST
+
+START_TEST(a_change_before_a_start)
+{
+	build((struct disk_config){.iops = 1, .iops_burst = 1});
+	offer_reads(0, 3, 512);
+	ck_assert_uint_eq(back(0), 1);
+	fake_reset(dev, &done);
+	fake_run(&loop[0]);
+	change((struct limit_rates){.ops = 1000, .ops_burst = 1});
+	ck_assert_ptr_null(loop[0].timers);
+	start();
+	offer_reads(0, 3, 512);
+	ck_assert_uint_eq(back_at(0, MS), 1);
+	ck_assert_uint_eq(back_at(0, 2 * MS), 1);
+}
+END_TEST
+
 START_TEST(kicks_do_not_cut_it_short)
 {
 	build((struct disk_config){.iops = 10, .iops_burst = 1});
@@ -283,6 +403,7 @@ START_TEST(a_broken_ring_is_found_after_the_pause)
 }
 END_TEST
 
-UNIT_MAIN("blk_limit", requests_wait_for_their_turn, bytes_of_reads_and_writes, what_counts,
+UNIT_MAIN("blk_limit", a_change_wakes_who_waits, a_change_is_no_way_around_a_limit, a_limit_where_there_was_none,
+	a_change_for_several_queues, a_queue_that_hears_late, a_change_before_a_start, requests_wait_for_their_turn, bytes_of_reads_and_writes, what_counts,
 	chains_that_are_no_requests_count_too, queues_share_the_limit, no_timer_without_work, order_is_kept,
 	a_stop_ends_the_waiting, kicks_do_not_cut_it_short, a_broken_ring_is_found_after_the_pause)

@@ -253,5 +253,106 @@ START_TEST(two_threads_ask)
 }
 END_TEST
 
-UNIT_MAIN("limit", any_window, long_run, burst_after_any_rest, debts_are_paid_first, without_and_changed,
+/* ---- another limit in its place ---- */
+
+static void follow(struct limit *to, struct limit *from, uint64_t now, uint64_t rate, uint64_t burst)
+{
+	limit_follow(to, from, limit_close(from), now, rate, burst);
+}
+
+START_TEST(what_was_there_is_there)
+{
+	/* What is left of a burst of 100, then another one: what may go at once, up to that. */
+	static const struct {
+		unsigned taken;
+		uint64_t burst;
+		unsigned left;
+	} c[] = {{60, 100, 40}, {60, 1000, 40}, {60, 20, 20}, {0, 100, 100}, {0, 1000, 100}, {100, 1000, 0}, {99, 1, 1}};
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++)
+		for (uint64_t rate = 1; rate < SECOND; rate = rate * 7 + 1) {
+			struct limit from, to;
+
+			limit_init(&from, 1000, 100);
+			limit_take(&from, SECOND, c[i].taken);
+			follow(&to, &from, SECOND, rate, c[i].burst);
+			ck_assert_uint_eq(at_once(&to, SECOND), c[i].left);
+		}
+}
+END_TEST
+
+START_TEST(debts_stay)
+{
+	struct limit from, to;
+
+	limit_init(&from, 1000, 10);
+	limit_take(&from, SECOND, 1010);
+	follow(&to, &from, SECOND, 1000000, 10);
+	ck_assert_uint_eq(limit_wait(&to, SECOND), 1001000);
+	/* Years of it, at a rate of before. */
+	limit_init(&from, 1, 1);
+	limit_take(&from, SECOND, 10 * YEAR / SECOND);
+	follow(&to, &from, SECOND, 1 << 30, 1);
+	ck_assert_uint_le(limit_wait(&to, SECOND), SECOND);
+	limit_init(&from, 1ull << 40, 1);
+	limit_take(&from, SECOND, 1ull << 50);
+	follow(&to, &from, SECOND, 1, 1);
+	ck_assert_uint_gt(limit_wait(&to, SECOND), YEAR);
+}
+END_TEST
+
+/* From no limit one begins empty, as nobody knows what went before; without one nothing waits. */
+START_TEST(from_nothing_and_to_nothing)
+{
+	struct limit from = {0}, to;
+
+	follow(&to, &from, SECOND, 1000, 100);
+	ck_assert_uint_eq(limit_wait(&to, SECOND), SECOND / 1000);
+	ck_assert_uint_eq(at_once(&to, 3600 * SECOND), 100);
+	follow(&from, &to, 3600 * SECOND, 0, 0);
+	ck_assert(!limit_on(&from));
+	limit_take(&from, 3600 * SECOND, 1ull << 60);
+	ck_assert_uint_eq(limit_wait(&from, 3600 * SECOND), 0);
+}
+END_TEST
+
+/* Who has not heard of the new one yet takes nothing from the old one. */
+START_TEST(a_closed_one)
+{
+	struct limit l;
+
+	limit_init(&l, 1000, 10);
+	limit_close(&l);
+	ck_assert_uint_gt(limit_wait(&l, 100 * YEAR), 0);
+	limit_take(&l, SECOND, 5);
+	ck_assert_uint_gt(limit_wait(&l, 100 * YEAR), 0);
+}
+END_TEST
+
+/* Changed all the time, to and fro, it lets no more through than the rates it had made, and the first burst. */
+START_TEST(changes_are_worth_nothing)
+{
+	for (int run = 0; run < 50; run++) {
+		struct limit l[2];
+		uint64_t now = SECOND, rate = 1000, gone = 0;
+		wide made = (wide)50 * SECOND; /* units * 10^9 */
+
+		limit_init(&l[0], rate, 50);
+		for (int i = 0; i < 2000; i++) {
+			uint64_t step = next_random() % (SECOND / 500);
+
+			now += step;
+			made += (wide)rate * step;
+			gone += at_once(&l[i % 2], now);
+			if ((wide)gone * SECOND > made)
+				ck_abort_msg("run %d change %d: %lu went", run, i, gone);
+			rate = 1 + next_random() % 5000;
+			follow(&l[(i + 1) % 2], &l[i % 2], now, rate, 50 + next_random() % 50);
+		}
+		ck_assert_uint_gt((wide)gone * SECOND * 10, made * 4); /* nor much less, though all is rounded that way */
+	}
+}
+END_TEST
+
+UNIT_MAIN("limit", what_was_there_is_there, debts_stay, from_nothing_and_to_nothing, a_closed_one, changes_are_worth_nothing, any_window, long_run, burst_after_any_rest, debts_are_paid_first, without_and_changed,
 	pairs, two_threads_take, two_threads_ask)

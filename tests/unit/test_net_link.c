@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "devices/virtio/limits.h"
 #include "tests/unit/fake_alloc.h"
 #include "tests/unit/net_unit.h"
 #include "vmm/log.h"
@@ -187,6 +188,37 @@ START_TEST(bytes_a_second_of_each_direction)
 		ck_assert_uint_eq(fake_tap.nsent, i + 1);
 		ck_assert_uint_eq(got_at(i * 100 * MS + 99 * MS), 0);
 	}
+	destroy();
+}
+END_TEST
+
+/* Both directions go over to other limits, and what waited goes on. */
+START_TEST(limits_that_change)
+{
+	struct limit_rates fast = {.ops = 1000, .ops_burst = 1}, none = {0};
+	struct ring_seg seg = {BUF + 0x100000, F2, false};
+
+	build((struct net_config){.pps = 1, .pps_burst = 1});
+	start(BASE);
+	post(NUM, 1600);
+	memset(at(seg.gpa), 0, F2);
+	for (unsigned i = 0; i < 6; i++)
+		ring_offer(&drv[1], (uint16_t)ring_chain(&drv[1], &seg, 1));
+	submit(1);
+	arrive(6);
+	ck_assert_uint_eq(got_at(0), 1);
+	ck_assert_uint_eq(fake_tap.nsent, 1);
+	ck_assert_int_eq(virtio_limits_begin(dev, &fast), 0);
+	ck_assert_uint_eq(got_at(0), 0);
+	ck_assert_int_eq(virtio_limits_wait(dev, 0), 0);
+	for (unsigned i = 1; i <= 2; i++) {
+		ck_assert_uint_eq(got_at(i * MS), 1);
+		ck_assert_uint_eq(fake_tap.nsent, i + 1);
+	}
+	ck_assert_int_eq(virtio_limits_begin(dev, &none), 0);
+	ck_assert_uint_eq(got_at(2 * MS), 3);
+	ck_assert_uint_eq(fake_tap.nsent, 6);
+	ck_assert_ptr_null(dev->queue[RX].limits);
 	destroy();
 }
 END_TEST
@@ -548,7 +580,7 @@ END_TEST
 
 UNIT_MAIN("net_link", a_driver_with_few_buffers_has_its_frames, a_slow_driver_is_waited_for_longer,
 	one_that_keeps_half_of_its_ring_is_not, a_flood_does_not_make_them_wait_longer,
-	the_waiting_ends_with_a_reset, packets_a_second, bytes_a_second_of_each_direction,
+	the_waiting_ends_with_a_reset, packets_a_second, limits_that_change, bytes_a_second_of_each_direction,
 	pairs_share_the_limit, what_the_tap_cannot_give_is_dropped, a_failing_tap_is_not_asked_again,
 	the_link_goes_and_comes, a_driver_that_did_not_ask_is_not_told,
 	a_guest_that_starts_while_the_tap_is_gone, news_ends_with_the_driver, no_watch_no_frames,

@@ -41,19 +41,34 @@ static int wait_until(sem_t *back, uint64_t ns)
 	return 0;
 }
 
-int errand_run(struct errand *e, struct loop *loop, uint64_t ns, bool insist)
+bool errand_idle(const struct errand *e)
+{
+	return atomic_load(&e->private.state) == IDLE;
+}
+
+void errand_begin(struct errand *e, struct loop *loop)
+{
+	atomic_store(&e->private.state, WAITED_FOR);
+	loop_post(loop, &e->private.call);
+}
+
+int errand_wait(struct errand *e, uint64_t until, bool insist)
 {
 	int state = WAITED_FOR;
 
-	if (atomic_load(&e->private.state) != IDLE)
-		return -EBUSY;
-	atomic_store(&e->private.state, WAITED_FOR);
-	loop_post(loop, &e->private.call);
-	if (!wait_until(&e->private.back, now_ns() + ns))
+	if (!wait_until(&e->private.back, until))
 		return e->private.err;
 	if (atomic_compare_exchange_strong(&e->private.state, &state, insist ? LATE : CALLED_OFF))
 		return -ETIMEDOUT;
 	while (sem_wait(&e->private.back))
 		;
 	return e->private.err;
+}
+
+int errand_run(struct errand *e, struct loop *loop, uint64_t ns, bool insist)
+{
+	if (!errand_idle(e))
+		return -EBUSY;
+	errand_begin(e, loop);
+	return errand_wait(e, now_ns() + ns, insist);
 }

@@ -27,5 +27,10 @@ void errand_init(struct errand *errand, int (*fn)(struct errand *errand));
  * called, or with `insist` it will when the loop gets to it. The struct and what fn uses stay until then.
  */
 int errand_run(struct errand *errand, struct loop *loop, uint64_t ns, bool insist);
+/* Its two halves, for several at once: begin (not while one is under way) and wait, until now_ns() is `until`. */
+void errand_begin(struct errand *errand, struct loop *loop);
+int errand_wait(struct errand *errand, uint64_t until, bool insist);
+/* None is under way. */
+bool errand_idle(const struct errand *errand);
 
 #endif

@@ -44,8 +44,8 @@
 #define CHOICE(s, f, list) .type = OPT_CHOICE, .at = AT_ENUM(s, f), .names = (list)
 #define SIZE(s, f, lo, hi, dfl) \
 	.type = OPT_SIZE, .at = AT(s, f, uint64_t), .min = (lo), .max = (hi), .def = (dfl)
-#define BYTES(s, f, what)	SIZE(s, f, RATE_MIN, RATE_MAX, 0), .unit = (what)
-#define OPS(s, f, what)		UINT(s, f, 1, OPS_MAX, 0), .unit = (what)
+#define BYTES(s, f, what)	SIZE(s, f, RATE_MIN, RATE_MAX, 0), .unit = (what), .live = true
+#define OPS(s, f, what)		UINT(s, f, 1, OPS_MAX, 0), .unit = (what), .live = true
 #define DURATION(s, f, hi, dfl) .type = OPT_DURATION, .at = AT(s, f, uint64_t), .max = (hi), .def = (dfl)
 #define MAC(s, f)		.type = OPT_MAC, .at = AT(s, f, uint8_t[6])
 #define KEYS(list)		.keys = (list), .nkeys = COUNT(list)

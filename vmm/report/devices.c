@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The report's devices: their queues' counters, and what each is the guest's end of. Main. */
 #include "devices/virtio/devs.h"
+#include "devices/virtio/limits.h"
 #include "vmm/guest.h"
 #include "vmm/report/parts.h"
 #include "vmm/tap.h"
@@ -47,11 +48,27 @@ static json_t *limited_json(const struct virtio_dev *dev)
 {
 	json_int_t n = 0;
 
-	if (!dev->limits)
-		return NULL;
 	for (unsigned q = 0; q < dev->nvq; q++)
 		n += dev->queue[q].limited;
-	return json_integer(n);
+	return dev->limits && (n || virtio_limits_on(dev->limits)) ? json_integer(n) : NULL;
+}
+
+static json_t *rate_json(uint64_t rate, uint64_t value)
+{
+	return rate ? json_integer((json_int_t)value) : json_null();
+}
+
+json_t *report_limits(const struct virtio_dev *dev)
+{
+	bool net = dev->ops->id == VIRTIO_ID_NET;
+	const struct limit_rates *r;
+
+	if (!dev->limits)
+		return NULL;
+	r = &dev->limits->rates;
+	return json_pack("{s:o, s:o, s:o, s:o}", "bps", rate_json(r->bps, r->bps), "bps_burst",
+		rate_json(r->bps, limit_burst(r->bps, r->bps_burst)), net ? "pps" : "iops", rate_json(r->ops, r->ops),
+		net ? "pps_burst" : "iops_burst", rate_json(r->ops, limit_burst(r->ops, r->ops_burst)));
 }
 
 /* Packets as the host counts them, where it tells. */
@@ -83,9 +100,9 @@ static void tap_json(json_t *device, struct tap *tap, struct virtio_dev *dev)
 static json_t *device_json(const struct guest *guest, unsigned i)
 {
 	struct virtio_dev *dev = guest->device[i];
-	json_t *device = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o}", "name", dev->name, "virtio_id",
+	json_t *device = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o*, s:o*, s:o}", "name", dev->name, "virtio_id",
 		dev->ops->id, "io_engine", loop_engine(dev->loop, NULL), "errors", (json_int_t)dev->errors,
-		"dropped", (json_int_t)dev->dropped, "limited", limited_json(dev), "queues",
+		"dropped", (json_int_t)dev->dropped, "limited", limited_json(dev), "limits", report_limits(dev), "queues",
 		report_queues(dev));
 
 	if (guest->disk[i])

@@ -36,5 +36,8 @@ json_t *report_memory(const struct guest *guest);
 json_t *report_prealloc(const struct mem_plan *plan);
 /* devices.c */
 json_t *report_devices(const struct guest *guest);
+struct virtio_dev;
+/* What holds a device back now, null where nothing does; NULL: such a device has no limits. */
+json_t *report_limits(const struct virtio_dev *dev);
 
 #endif
