@@ -297,7 +297,7 @@ $(B)/lab/fio.cpio: $(lab_init)
 	$(call say,INIT,$@)$(lab_base) --add-exec fio
 
 # Programs of the lab's tests; those of guests have no libraries.
-lab_programs := packets tapfd
+lab_programs := packets tapfd cpu-load
 $(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c tests/lab/program.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
@@ -326,7 +326,11 @@ lab-x86: lab-files
 	$(Q)tests/lab/mkdebian >/dev/null || echo "lab: no Debian disk; its test will be skipped"
 	$(Q)tests/lab/hosts $(B)/lab/out $(LAB_LIMIT) $(TESTS)
 	$(Q)$(if $(TESTS),:,LAB_HOST=--nested-paging tests/lab/hosts $(B)/lab/out-npt 900 pages.truth)
-.PHONY: lab-files check-lab lab lab-x86
+
+LOOKS ?=
+study-exits: $(if $(x86_only),,lab-files) ## why a stock guest leaves the guest, at four loads: docs/exits.md; LOOKS="net_base ..." picks some
+	$(Q)$(or $(x86_only),tools/study-exits $(LOOKS))
+.PHONY: lab-files check-lab lab lab-x86 study-exits
 
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<

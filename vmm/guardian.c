@@ -335,6 +335,8 @@ int guardian_end(struct guardian *g)
 	if (!g)
 		return 0;
 	err = transact(g, STEP_END, NULL);
+	if (err == -EPIPE)
+		log_warn("the guardian (process %d) was ended before the guest: what it did is not undone", (int)g->pid);
 	/* It ends by itself, unless it has to wait for this process's end. */
 	if (!err || err == -EPIPE) {
 		while (!receive(g, &m, now_ns() + ANSWER_NS))

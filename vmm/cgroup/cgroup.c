@@ -11,6 +11,7 @@
 
 #include "vmm/cgroup/steps.h"
 #include "vmm/guardian.h"
+#include "vmm/hostfile.h"
 #include "vmm/log.h"
 #include "vmm/options/values.h"
 #include "vmm/place/place.h"
@@ -325,10 +326,20 @@ json_t *cgroup_json(const struct cgroup *cg)
 	return json;
 }
 
+/* The CPUs that it leaves to those in it, of one that is there. */
+static void plan_cpus(const struct cgroup_plan *plan, char *out, size_t n)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/cpuset.cpus.effective", plan->dir);
+	if (!plan->exists || hostfile_text(plan->root, path, out, n) || !*out)
+		snprintf(out, n, "as above");
+}
+
 int cgroup_print_plan(FILE *out, const struct guest_config *cfg)
 {
+	char weight[24] = "as it is", max[64] = "as it is", cpus[256];
 	struct cgroup_plan plan;
-	char max[64];
 	int err;
 
 	if (!cfg->cgroup.path)
@@ -336,13 +347,13 @@ int cgroup_print_plan(FILE *out, const struct guest_config *cfg)
 	err = cgroup_find(&plan, cfg, "");
 	if (err)
 		return err;
-	cgroup_format_max(&plan.max, max, sizeof(max));
-	fprintf(out, "\nCGROUP  %s, %s; weight ", plan.dir,
-		plan.exists ? "which is there, and stays" : "made for the guest, and removed");
 	if (plan.weight)
-		fprintf(out, "%" PRIu64, plan.weight);
-	else
-		fprintf(out, "as it is");
-	fprintf(out, ", max %s\n", plan.max.period_us ? max : "as it is");
+		snprintf(weight, sizeof(weight), "%" PRIu64, plan.weight);
+	if (plan.max.period_us)
+		cgroup_format_max(&plan.max, max, sizeof(max));
+	plan_cpus(&plan, cpus, sizeof(cpus));
+	fprintf(out, "\n%-36s  %-8s  %-10s  %-8s  %s\n", "cgroup", "weight", "max", "CPUs", "what becomes of it");
+	fprintf(out, "%-36s  %-8s  %-10s  %-8s  %s\n", plan.dir, weight, max, cpus,
+		plan.exists ? "stays, and gets back what it had" : "made for the guest, removed with it");
 	return 0;
 }

@@ -44,7 +44,7 @@ json_t *cgroup_json(const struct cgroup *cgroup);
 /* `pinvm ctl NAME cgroup`, a row of the table of commands. */
 int cgroup_command(struct control_call *call);
 
-/* For --dry-run: a line of what would be done; nothing where no cgroup is named. 0, or -errno after one
+/* For --dry-run: a table of what would be done; nothing where no cgroup is named. 0, or -errno after one
  * logged line. */
 int cgroup_print_plan(FILE *out, const struct guest_config *cfg);
 

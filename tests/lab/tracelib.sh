@@ -1,0 +1,101 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# SPDX-License-Identifier: Apache-2.0
+#
+# tracelib.sh: loads under which a stock guest is traced. Sourced by trace.sh and study.sh, in the test's subshell.
+# Each starts a guest of the name `traced` that works until it is stopped, and returns when it does.
+
+# shellcheck source=tests/lab/netlib.sh
+. tests/lab/netlib.sh
+export XDG_RUNTIME_DIR="$work"
+
+can_trace()
+{
+	need jq
+	[ "$(id -u)" = 0 ] || skip "only root may trace"
+	[ -d /sys/kernel/tracing/events/kvm ] || skip "there is no /sys/kernel/tracing/events/kvm"
+}
+
+# A guest that cannot be set up is a skip that says why: not every host has every switch.
+working()	# OPTIONS...
+{
+	start -n traced --grace 0 "$@"
+	until_true "$limit" said 'fact: load'
+	if ended; then
+		rc=0
+		wait "$pid" || rc=$?
+		[ $rc != 4 ] || skip "$(tail -n 1 "$work/log")"
+		fail "the guest ended with status $rc"
+	fi
+	said 'fact: load' || fail "the guest never began its work"
+}
+
+load_idle()	# OPTIONS...
+{
+	guest_does <<-'END'
+		fact load idle
+		sleep 100000
+	END
+	working -c 1 "$@"
+}
+
+# Two CPUs that compute, wait for each other with PAUSE, and unmap memory that the other one has.
+load_busy()	# OPTIONS...
+{
+	[ -f build/lab/cpu-load ] || skip "no build/lab/cpu-load: run make lab-files"
+	guest_does <<-'END'
+		fact load busy
+		while :; do
+			/cpu-load pause 300000
+			/cpu-load shoot 300
+		done
+	END
+	cp build/lab/cpu-load "$work/add/cpu-load"
+	(cd "$work/add" && echo cpu-load | cpio -o -H newc --quiet) >>"$work/initrd"
+	working -c 2 "$@"
+}
+
+# 8 KiB at a time, reads and writes, past the guest's cache; past the host's where its file system can.
+load_blk()	# OPTIONS...
+{
+	truncate -s 64M "$work/disk"
+	direct=
+	! dd if="$work/disk" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || direct=,direct
+	base=$fio_cpio
+	guest_does <<-'END'
+		fact load blk
+		fio --name=load --filename=/dev/vda --ioengine=libaio --direct=1 --bs=8k --rw=randrw --iodepth=4 --size=64m \
+			--time_based --runtime=100000 --output=/result
+		fact fio ended
+		sleep 100000
+	END
+	working -c 1 -m 512M -d "$work/disk$direct" "$@"
+}
+
+# TCP both ways by a tap, to an iperf3 of the host's.
+load_net()	# OPTIONS...
+{
+	need iperf3
+	net_room --tap "tap0=$ours/24"
+	iperf_guest <<-'END'
+		up
+		fact load net
+		while :; do
+			iperf3 -c $ours --bidir -t 100000 >/dev/null 2>&1
+			sleep 1
+		done
+	END
+	host_bg iperf3 -s >"$work/iperf" 2>&1
+	working -c 1 -m 512M -N tap=tap0 "$@"
+}
+
+# Until the load runs at its pace: two looks, the second of which counts.
+settle()
+{
+	"$pinvm" stat traced --trace --json --interval 5s >"$work/warm" 2>"$work/stat.err" || fail "stat: $(cat "$work/stat.err")"
+}
+
+stop_traced()
+{
+	"$pinvm" ctl traced stop 0 || fail "it cannot be stopped"
+	finish 14
+}
