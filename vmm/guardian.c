@@ -160,7 +160,7 @@ static void watch_vmm(struct watch *w)
  * arg_end. */
 static void set_title(const char *name)
 {
-	char stat[2048], *field = stat;
+	char stat[2048], *field;
 	uintptr_t start = 0, end = 0;
 
 	prctl(PR_SET_NAME, "pinvm-guardian");
