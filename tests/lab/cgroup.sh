@@ -14,7 +14,7 @@ group_with()	# CONTROLLER...
 {
 	root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 	[ -n "$root" ] || skip "no cgroup v2 is mounted"
-	group=$root/pinvm-lab-$$
+	group=$root/pinvm-lab-${work##*.}-$$
 	mkdir -p "$group"
 	for c; do
 		for d in "$root" "$group"; do
@@ -189,7 +189,7 @@ case_existing()
 	report_is .cgroup.created false
 	is cpu.weight 250 "$(cat "$group/guest/cpu.weight")"
 	is cpu.max '30000 100000' "$(cat "$group/guest/cpu.max")"
-	start -c 1 -m 128M --cgroup "$group/guest,weight=500,max=10%"
+	start -c 1 -m 128M --cgroup "$group/guest,weight=500,max=60%"
 	wait_for 'fact: here yes'
 	echo 333 >"$group/guest/cpu.weight"
 	kill_guest

@@ -2,8 +2,9 @@
 /* What is done about a cgroup and how it is undone, on plain directories and files, and by a real guardian.
  */
 #include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "tests/unit/fake_root.h"
 #include "vmm/cgroup/cgroup.h"
@@ -235,21 +236,50 @@ START_TEST(from_start_to_end)
 }
 END_TEST
 
-START_TEST(the_kernel_may_say_something_else)
+/* A file of the cgroup that is another file. */
+static void put_link(const char *name, const char *to)
 {
-	struct guest_config cfg = {.cgroup = {.path = (char *)"old", .weight = 9}};
 	char path[PATH_MAX];
 
-	make_tree();
-	snprintf(path, sizeof(path), "%s/cg/old/cpu.weight", fake_root);
+	snprintf(path, sizeof(path), "%s/cg/old/%s", fake_root, name);
 	ck_assert_int_eq(remove(path), 0);
-	ck_assert_int_eq(symlink("/dev/zero", path), 0); /* takes all, and reads as something else */
-	ck_assert_int_eq(cgroup_open_at(&cg, &cfg, &guardian, fake_root), 0);
-	ck_assert_int_eq(guardian_start(&g, &guardian), 0);
-	ck_assert_int_eq(cgroup_enter(cg, g), -EPROTO);
+	ck_assert_int_eq(symlink(to, path), 0);
+}
+
+/* The guardian writes its own comm, and this process reads its own, which is `comm`. */
+static int enter_with(const char *file, const char *comm, unsigned weight, const char *max)
+{
+	struct guest_config cfg = {.cgroup = {(char *)"old", weight, (char *)max}};
+	struct guardian_plan plan_of = {.name = "unit"};
+	int err;
+
+	make_tree();
+	put_link(file, "/proc/self/comm");
+	prctl(PR_SET_NAME, comm);
+	ck_assert_int_eq(cgroup_open_at(&cg, &cfg, &plan_of, fake_root), 0);
+	ck_assert_int_eq(guardian_start(&g, &plan_of), 0);
+	err = cgroup_enter(cg, g);
 	guardian_end(g);
 	cgroup_free(cg);
 	fake_root_close();
+	strcpy(strrchr(fake_root, '-') + 1, "XXXXXX");
+	return err;
+}
+
+START_TEST(the_kernel_may_say_something_else)
+{
+	if (getuid() != 0) {
+		puts("skip: read-back: needs root, to write to /proc of a process that is not dumpable");
+		return;
+	}
+	ck_assert_int_eq(enter_with("cpu.weight", "77", 9, NULL), -EIO);
+	ck_assert_int_eq(enter_with("cpu.weight", "9", 9, NULL), 0);
+	ck_assert_int_eq(enter_with("cpu.weight", "nine", 9, NULL), -EPROTO);
+	ck_assert_int_eq(enter_with("cpu.max", "2000 100000", 0, "1%"), -EIO);
+	ck_assert_int_eq(enter_with("cpu.max", "1000 10000", 0, "1%"), -EIO);
+	ck_assert_int_eq(enter_with("cpu.max", "1000 100000", 0, "1%"), 0);
+	ck_assert_int_eq(enter_with("cpu.max", "1000", 0, "1%"), -EPROTO);
+	ck_assert_int_eq(enter_with("cgroup.procs", "1", 0, NULL), -ESRCH);
 }
 END_TEST
 

@@ -9,7 +9,7 @@
 #include "vmm/guardian.c"
 
 static char journal[] = "/tmp/pinvm-guardian-XXXXXX";
-static int extra; /* a descriptor that is none of the guardian's business */
+static int extra, extra_high = 900; /* descriptors that are none of the guardian's business */
 
 struct step {
 	const char *name;
@@ -40,8 +40,8 @@ static int undo(void *ctx, bool alive, const char **why)
 static int look(void *ctx, uint64_t arg[GUARDIAN_ARGS])
 {
 	arg[0] = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
-	arg[1] = (fcntl(extra, F_GETFD) >= 0) | (prctl(PR_GET_DUMPABLE) > 0) << 1 |
-		 (getsid(0) != getpid()) << 2;
+	arg[1] = (fcntl(extra, F_GETFD) >= 0) | (fcntl(extra_high, F_GETFD) >= 0) << 1 |
+		 (prctl(PR_GET_DUMPABLE) > 0) << 2 | (getsid(0) != getpid()) << 3;
 	return 0;
 }
 
@@ -319,6 +319,7 @@ START_TEST(it_keeps_what_it_needs)
 
 	open_journal();
 	extra = open("/dev/null", O_RDONLY);
+	ck_assert_int_eq(dup2(extra, extra_high), extra_high);
 	g = start();
 	ck_assert_int_eq(guardian_ask(g, 2, arg), 0);
 	ck_assert_uint_eq(arg[0], 1);
