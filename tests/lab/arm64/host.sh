@@ -270,6 +270,29 @@ case_refused()
 	is "status of too little memory" 4 $?
 }
 
+# Cycles while it boots, of the guest and of its host apart, by the host's own counters.
+case_perf()
+{
+	: >/serial
+	pinvm run "$image" -i "$initrd" -p "console=ttyS0 quiet panic=-1 do=wait" -m 256M -n perf --timeout 80 --grace 1 \
+		--serial file=/serial >/log 2>&1 &
+	pid=$!
+	until pinvm list | grep -q '^perf .* running ' || ! kill -0 $pid; do
+		sleep 0.2
+	done
+	pinvm perf perf stat -i 3s -c 1 >/perf 2>>/log
+	is "status of perf stat" 0 $?
+	cycles=$(sed -n 's/^  cycles  *\([0-9][0-9,]*\)  *\([0-9][0-9,]*\).*/\1 \2/p' /perf)
+	case " $cycles" in
+	' ' | ' 0 '* | *' 0') wrong "cycles of guest and host: '$cycles'" ;;
+	esac
+	grep -q '^  context-switches' /perf || wrong "no context switches"
+	cat /perf >>/log
+	kill $pid
+	wait $pid
+	is "exit status" 14 $?
+}
+
 # MSIs by the ITS in KVM: each device's go where the guest wants them, also after a reset. A GICv2 has none.
 case_its()
 {
