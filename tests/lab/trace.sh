@@ -71,7 +71,7 @@ judge()
 
 as_nobody()	# SETPRIV-OPTIONS...
 {
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$@" "$work/program" stat "$work/pinvm/traced.sock" --trace \
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$@" "$work/program" stat "$work/run/pinvm/traced.sock" --trace \
 		--interval 200ms >"$work/shown" 2>"$work/stat.err"
 	echo $? >"$work/status"
 }
@@ -92,8 +92,8 @@ case_refused()
 	cp "$pinvm" "$work/program"
 	load_idle -m 256M
 	chmod 755 "$work/program"
-	chmod 711 "$work" "$tmp"
-	chown -R 65534 "$work/pinvm"
+	chmod 711 "$work" "$work/run" "$tmp"
+	chown -R 65534 "$work/run/pinvm"
 	as_nobody
 	refused_with 'may not be read by this user'
 	mount -o remount,mode=750,gid=65534 /sys/kernel/tracing

@@ -6,7 +6,8 @@
 
 # shellcheck source=tests/lab/netlib.sh
 . tests/lab/netlib.sh
-export XDG_RUNTIME_DIR="$work"
+export XDG_RUNTIME_DIR="$work/run"
+mkdir "$XDG_RUNTIME_DIR"
 
 can_trace()
 {
