@@ -101,7 +101,7 @@ END_TEST
 
 static const char before[] = "{'name': 'vm', 'pid': 7, 'duration_s': 10, 'vcpus': [{'index': 0, "
 			     "'exits_by_kvm_reason': {'io': 0, 'mmio': 0, 'hlt': 0},"
-			     
+
 			     "'kvm_stats': {'halt_exits': 0, 'io_exits': 0},"
 			     "'profile': {'targets': {'pio serial': 0, 'pio debug': 0, 'mmio rng': 0}, "
 			     "'times': {'handlers': {'io': {'ns': 0, 'histogram': {}}}}}}],"
@@ -112,7 +112,8 @@ static const char before[] = "{'name': 'vm', 'pid': 7, 'duration_s': 10, 'vcpus'
 static const char now[] =
 	"{'name': 'vm', 'pid': 7, 'duration_s': 12, 'state': 'paused', 'restarts': 3, 'misplaced': 1, "
 	"'vcpus': [{'index': 0,"
-	"'exits_by_kvm_reason': {'io': 3000, 'mmio': 20, 'hlt': 0}, 'kvm_stats': {'halt_exits': 200, 'io_exits': 99999},"
+	"'exits_by_kvm_reason': {'io': 3000, 'mmio': 20, 'hlt': 0}, 'kvm_stats': {'halt_exits': 200, "
+	"'io_exits': 99999},"
 	"'profile': {'targets': {'pio serial': 2900, 'pio debug': 100, 'mmio rng': 20}, "
 	"'times': {'handlers': {'io': {'ns': 3000000, 'histogram': {'512': 3000}}}}}, "
 	"'placement': {'wanted': '3',"
@@ -200,4 +201,34 @@ START_TEST(screen_is_harmless)
 }
 END_TEST
 
-UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless)
+START_TEST(settings)
+{
+	json_t *doc = rated("{'duration_s': 1, 'cgroup': {'usage_usec': 0, 'throttled_usec': 0}}",
+		"{'duration_s': 2, 'halt_poll': {'mode': 'auto', 'ceiling_ns': 50000, 'decisions': 7, "
+		"'guest_polls': true,"
+		"'auto': {'stopped': 'why\\u009b', 'recent': [{'why': 'old'}, {'window_ns': 1000000000, "
+		"'halts': 400, "
+		"'expected_ns': 9000, 'realised_ns': 12000, 'without_ns': 30000, 'polled': 0.031, 'why': "
+		"'cheaper'}]}},"
+		"'cgroup': {'path': '/x', 'weight': 200, 'max': '150%', 'usage_usec': 500000, "
+		"'throttled_usec': 250000}}");
+	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+
+	shows(text,
+		"halt polling: auto, at most 50us, decisions: 7; the guest polls by itself; stopped: why?");
+	shows(text, "400 halts in 1s, 3.1 % of it polled; a halt cost 12us, expected now 9us, without polls "
+		    "30us: cheaper");
+	shows(text, "cgroup /x, weight 200, max 150%: 50 % of a CPU used, 25 % throttled");
+	free(text);
+	json_decref(doc);
+	doc = rated(NULL, "{'halt_poll': {'mode': 'default', 'ceiling_ns': null, 'auto': {'recent': []}}, "
+			  "'cgroup': null}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "halt polling: default, at most -");
+	ck_assert_ptr_null(strstr(text, "cgroup"));
+	free(text);
+	json_decref(doc);
+}
+END_TEST
+
+UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, settings)

@@ -3,9 +3,12 @@
 #include "vmm/stat/document.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
+#include "vmm/log.h"
 #include "vmm/stat/task.h"
+#include "vmm/stat/text.h"
 
 static void add_task(const struct ask *ask, json_t *doc, json_t *thread)
 {
@@ -32,20 +35,35 @@ static void complete(struct ask *ask, json_t *doc)
 	json_object_set_new(doc, "time", json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9));
 }
 
+/* -ASK_REFUSED is said here: only the guest knows why. */
+static int ask_logged(struct ask *ask, const char *command, json_t **result)
+{
+	int err = ask_for(ask, command, result);
+	char *why;
+
+	if (!err && !json_is_object(*result))
+		err = -EPROTO;
+	if (err == -ASK_REFUSED) {
+		why = text_safe(json_is_string(*result) ? json_string_value(*result) : "refused");
+		log_err("%s: %.200s", ask->name, why ? why : "refused");
+		free(why);
+	}
+	if (err) {
+		json_decref(*result);
+		*result = NULL;
+	}
+	return err;
+}
+
 int document_take(struct ask *ask, json_t **doc)
 {
 	json_t *status = NULL, *state;
-	int err = ask_for(ask, "status", &status);
+	int err = ask_logged(ask, "status", &status);
 
 	*doc = NULL;
 	if (!err)
-		err = ask_for(ask, "report", doc);
-	if (!err && !json_is_object(*doc))
-		err = -EPROTO;
-	if (err) {
-		json_decref(*doc);
-		*doc = NULL;
-	} else {
+		err = ask_logged(ask, "report", doc);
+	if (!err) {
 		state = json_object_get(status, "state");
 		if (json_is_string(state))
 			json_object_set(*doc, "state", state);

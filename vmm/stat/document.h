@@ -12,7 +12,8 @@
 
 /*
  * Take one: the report, with `state` and `time` (of day, seconds) besides, and `task` (task.h) of each
- * thread. 0 with the document, the caller's, or -errno as ask_send() has it.
+ * thread. 0 with the document, the caller's, or -errno as ask_for() has it; a refusal is
+ * logged.
  */
 int document_take(struct ask *ask, json_t **doc);
 

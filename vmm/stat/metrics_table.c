@@ -10,6 +10,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define NS	 1e-9
+#define US	 1e-6
 
 const char *const metric_scopes[METRIC_SCOPES] = {
 	[OF_GUEST] = "guest",
@@ -78,6 +79,15 @@ const struct metric metric_table[] = {
 		"routing_writes"},
 	{OF_GUEST, GAUGE, "halt_poll_ceiling", "seconds",
 		"How long KVM may poll at most before a halted vCPU sleeps.", "halt_poll.ceiling_ns", NS},
+	{OF_GUEST, COUNTER, "halt_poll_decisions", NULL, "Decisions of --halt-poll auto.",
+		"halt_poll.decisions"},
+	{OF_GUEST, COUNTER, "cgroup_cpu", "seconds", "CPU time of the guest's cgroup.", "cgroup.usage_usec",
+		US},
+	{OF_GUEST, COUNTER, "cgroup_throttled", "seconds",
+		"Time that threads of the guest's cgroup waited for its next period.",
+		"cgroup.throttled_usec", US},
+	{OF_GUEST, COUNTER, "cgroup_throttled_periods", NULL,
+		"Periods in which the guest's cgroup used up its maximum.", "cgroup.nr_throttled"},
 	MAPPED("pages_4k", 4096, "4K"),
 	MAPPED("pages_2m", 2097152, "2M"),
 	MAPPED("pages_1g", 1073741824, "1G"),
@@ -133,6 +143,12 @@ const struct metric metric_table[] = {
 		"trace.lost"},
 
 	TASK(OF_THREAD),
+	{OF_THREAD, COUNTER, "loop_sleeps", NULL, "How often the iothread had nothing to do, and slept.",
+		"sleeps"},
+	{OF_THREAD, COUNTER, "loop_polls", NULL, "How often the iothread polled before that.", "poll.polls"},
+	{OF_THREAD, COUNTER, "loop_poll_hits", NULL, "Polls of the iothread that saved a sleep.",
+		"poll.hits"},
+	{OF_THREAD, COUNTER, "loop_polled", "seconds", "CPU time the iothread polled.", "poll.polled_ns", NS},
 	{OF_THREAD, SHARE, "cpu", "percent", "", "time.cpu"},
 	{OF_THREAD, SHARE, "steal", "percent", "", "time.steal"},
 

@@ -39,8 +39,7 @@ static void placed(struct grid *grid, const json_t *thread)
 	grid_cell(grid, policy ? policy : json_text_at(thread, "placement.actual_policy"));
 }
 
-/* A line of words, cut where the screen ends. */
-static void line(FILE *out, unsigned width, const char *text)
+void screen_line(const char *text, FILE *out, unsigned width)
 {
 	char *safe = text_safe(text);
 
@@ -71,7 +70,7 @@ static void head(const json_t *doc, FILE *out, unsigned width)
 	if (misplaced > 0)
 		len += snprintf(text + len, sizeof(text) - len, ", tasks misplaced: %.0f", misplaced);
 	snprintf(text + len, sizeof(text) - len, interval > 0 ? "; the last %.2f s:" : ":", interval);
-	line(out, width, text);
+	screen_line(text, out, width);
 }
 
 /* ---- vCPUs ---- */
@@ -201,7 +200,7 @@ static void mapped(const json_t *doc, FILE *out, unsigned width)
 				len ? "," : "mapped by KVM:", text_bytes(n * kind[i].bytes, bytes),
 				kind[i].size);
 	if (len)
-		line(out, width, text);
+		screen_line(text, out, width);
 }
 
 static void memory(const json_t *doc, FILE *out, unsigned width)
@@ -269,6 +268,7 @@ static void threads(const json_t *doc, FILE *out, unsigned width)
 
 static void (*const parts[])(const json_t *doc, FILE *out, unsigned width) = {
 	head,
+	screen_settings,
 	vcpus,
 	screen_why,
 	screen_trace,

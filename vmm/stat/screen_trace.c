@@ -102,17 +102,19 @@ static void rows_of(struct grid *grid, const json_t *vcpu, unsigned kind)
 }
 
 /* What is not all there. */
-static void incomplete(const json_t *vcpu, FILE *out)
+static void incomplete(const json_t *vcpu, FILE *out, unsigned width)
 {
 	double lost = 0, malformed = 0, crowded = 0;
+	char text[160];
 
 	json_number_at(vcpu, "trace.lost", &lost);
 	json_number_at(vcpu, "trace.malformed", &malformed);
 	json_number_at(vcpu, "trace.crowded", &crowded);
-	if (lost + malformed + crowded > 0)
-		fprintf(out, "vcpu%lld: records lost: %.0f, not understood: %.0f, without a row: %.0f\n",
-			(long long)json_integer_value(json_object_get(vcpu, "index")), lost, malformed,
-			crowded);
+	if (lost + malformed + crowded <= 0)
+		return;
+	snprintf(text, sizeof(text), "vcpu%lld: records lost: %.0f, not understood: %.0f, without a row: %.0f",
+		(long long)json_integer_value(json_object_get(vcpu, "index")), lost, malformed, crowded);
+	screen_line(text, out, width);
 }
 
 void screen_trace(const json_t *doc, FILE *out, unsigned width)
@@ -133,5 +135,5 @@ void screen_trace(const json_t *doc, FILE *out, unsigned width)
 			rows_of(&grid, vcpu, kind);
 	}
 	grid_end(&grid, out, width);
-	json_array_foreach(json_object_get(doc, "vcpus"), i, vcpu) incomplete(vcpu, out);
+	json_array_foreach(json_object_get(doc, "vcpus"), i, vcpu) incomplete(vcpu, out, width);
 }

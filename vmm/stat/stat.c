@@ -17,6 +17,9 @@
 #include "vmm/stat/traced.h"
 #include "vmm/util.h"
 
+#define CUT_TRIES 3 /* of a connection that the guest cut */
+#define CUT_NS	  100000000ULL
+
 struct settings {
 	bool watch, json, csv, prometheus, trace;
 	uint64_t interval_ns;
@@ -153,6 +156,17 @@ static enum terminal_event pass(struct look *look, uint64_t until_ns)
 	return event;
 }
 
+/* Again, where a connection was cut: the guest is at its end, which the next try says, or had no time for it.
+ */
+static int take_again(struct look *look)
+{
+	int err = take(look);
+
+	for (int i = 0; i < CUT_TRIES && (err == -ECONNRESET || err == -EPIPE); i++)
+		err = pass(look, now_ns() + CUT_NS) == TERMINAL_END ? -ECANCELED : take(look);
+	return err;
+}
+
 /* One look, an interval long. 0 or -errno; -ECANCELED: a signal ended it. */
 static int look_once(struct look *look)
 {
@@ -162,7 +176,7 @@ static int look_once(struct look *look)
 	if (!err && (!look->set.prometheus || look->set.trace)) {
 		if (pass(look, now_ns() + look->set.interval_ns) == TERMINAL_END)
 			return -ECANCELED;
-		err = take(look);
+		err = take_again(look);
 	}
 	return err ? err : show(look);
 }
@@ -182,7 +196,7 @@ static int look_on(struct look *look)
 			next = now_ns();
 		if (pass(look, next) == TERMINAL_END)
 			return 0;
-		err = take(look);
+		err = take_again(look);
 		if (err == -ECANCELED)
 			return 0;
 		if (has_ended(look, err))
@@ -203,7 +217,7 @@ static int status_of(struct look *look, int result)
 			log_note("%s: the guest ended", look->ask.name);
 		return 0;
 	}
-	if (result == -ENOTRECOVERABLE)
+	if (result == -ENOTRECOVERABLE || result == -ASK_REFUSED)
 		return END_SETUP; /* it was said why */
 	if (look->now && has_ended(look, result)) {
 		log_err("%s: the guest ended meanwhile", look->ask.name);

@@ -150,6 +150,9 @@ pid_t task_here(const char *proc, pid_t pid, pid_t own_pid, pid_t tid)
 
 	if (pid == own_pid || tid <= 0)
 		return tid;
+	/* Threads that began one after the other mostly have numbers in a row on either side. */
+	if (pid + (tid - own_pid) > 0 && inside(proc, pid, pid + (tid - own_pid)) == tid)
+		return pid + (tid - own_pid);
 	snprintf(path, sizeof(path), "%s/%d/task", proc, (int)pid);
 	dir = opendir(path);
 	while (dir && !found && (entry = readdir(dir))) {

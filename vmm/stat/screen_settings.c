@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The screen's part on what a guest's time is subject to: halt polling with its last decision, its cgroup.
+ * Pure. */
+#include <stdlib.h>
+
+#include "vmm/stat/screen.h"
+#include "vmm/stat/text.h"
+
+/* What a number of ns is called; "-": it is not known. */
+static const char *time_at(const json_t *json, const char *path, char out[TEXT_NUMBER])
+{
+	double ns;
+
+	return json_number_at(json, path, &ns) ? text_seconds(ns * 1e-9, out) : "-";
+}
+
+/* The newest is the last. */
+static void decision(const json_t *doc, FILE *out, unsigned width)
+{
+	const json_t *recent = json_at(doc, "halt_poll.auto.recent");
+	const json_t *last = json_array_get(recent, json_array_size(recent) - 1);
+	char window[TEXT_NUMBER], expected[TEXT_NUMBER], realised[TEXT_NUMBER], without[TEXT_NUMBER];
+	char halts[TEXT_NUMBER] = "-", text[400];
+	const char *why = json_text_at(last, "why");
+	double n = 0, polled = 0;
+
+	if (!json_array_size(recent))
+		return;
+	if (json_number_at(last, "halts", &n))
+		text_count(n, halts);
+	json_number_at(last, "polled", &polled);
+	snprintf(text, sizeof(text),
+		"  %s halts in %s, %.1f %% of it polled; a halt cost %s, expected now %s, without polls %s: "
+		"%.120s",
+		halts, time_at(last, "window_ns", window), 100 * polled,
+		time_at(last, "realised_ns", realised), time_at(last, "expected_ns", expected),
+		time_at(last, "without_ns", without), why ? why : "-");
+	screen_line(text, out, width);
+}
+
+static void halt_poll(const json_t *doc, FILE *out, unsigned width)
+{
+	const char *mode = json_text_at(doc, "halt_poll.mode"),
+		   *stopped = json_text_at(doc, "halt_poll.auto.stopped");
+	double decisions = 0, polls = 0;
+	char most[TEXT_NUMBER], text[320];
+	size_t len;
+
+	if (!mode)
+		return;
+	json_number_at(doc, "halt_poll.decisions", &decisions);
+	json_number_at(doc, "halt_poll.guest_polls", &polls);
+	len = snprintf(text, sizeof(text), "halt polling: %.20s, at most %s", mode,
+		time_at(doc, "halt_poll.ceiling_ns", most));
+	if (decisions > 0)
+		len += snprintf(text + len, sizeof(text) - len, ", decisions: %.0f", decisions);
+	if (polls > 0)
+		len += snprintf(text + len, sizeof(text) - len, "; the guest polls by itself");
+	if (stopped)
+		snprintf(text + len, sizeof(text) - len, "; stopped: %.120s", stopped);
+	screen_line(text, out, width);
+	decision(doc, out, width);
+}
+
+static void cgroup(const json_t *doc, FILE *out, unsigned width)
+{
+	const char *path = json_text_at(doc, "cgroup.path"), *max = json_text_at(doc, "cgroup.max");
+	double weight, rate;
+	char text[512];
+	size_t len;
+
+	if (!path)
+		return;
+	len = snprintf(text, sizeof(text), "cgroup %.300s", path);
+	if (json_number_at(doc, "cgroup.weight", &weight))
+		len += snprintf(text + len, sizeof(text) - len, ", weight %.0f", weight);
+	if (max)
+		len += snprintf(text + len, sizeof(text) - len, ", max %.40s", max);
+	if (json_number_at(doc, "rates.cgroup_cpu_seconds", &rate))
+		len += snprintf(text + len, sizeof(text) - len, ": %.0f %% of a CPU used", 100 * rate);
+	if (json_number_at(doc, "rates.cgroup_throttled_seconds", &rate))
+		snprintf(text + len, sizeof(text) - len, ", %.0f %% throttled", 100 * rate);
+	screen_line(text, out, width);
+}
+
+void screen_settings(const json_t *doc, FILE *out, unsigned width)
+{
+	halt_poll(doc, out, width);
+	cgroup(doc, out, width);
+}
