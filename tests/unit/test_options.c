@@ -205,6 +205,7 @@ START_TEST(disks_and_iothreads)
 	refuse("--iothread a: named twice", "K", "--iothread", "a", "--iothread", "a,poll-max=1us");
 	refuse("--iothread a,poll-weight=3: does nothing without poll-max", "K", "--iothread", "a,poll-weight=3");
 	refuse("--iothread poll-max=20ms: ", "K", "--iothread", "a,poll-max=20ms");
+	refuse("--iothread poll-max-ns=50: no key of pinvm's; here it is poll-max=50us", "K", "--iothread", "a,poll-max-ns=50");
 	refuse("--iothread poll-weight=0: must be 1 to 1000", "K", "--iothread", "a,poll-max=1us,poll-weight=0");
 
 	refuse("--disk queues=0: must be 1 to 16", "K", "-d", "a,queues=0");

@@ -82,6 +82,8 @@ static const struct foreign others[] = {
 };
 
 static const struct keys keys[] = {
+	{"iothread", " poll-max-ns ", "here it is poll-max=50us"},
+	{"iothread", " poll-grow poll-shrink aio-max-batch ", "leave it out: it is learnt"},
 	{"net", " ifname dev iface ", "here it is tap=NAME"},
 	{"net", " type model netdev ", "here it is tap=NAME, or fd=N"},
 	{"net", " queues num_queues mq ", "here it is pairs=N"},
