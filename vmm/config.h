@@ -150,7 +150,8 @@ struct guest_config {
 	char *control; /* a path, or "off"; NULL: by the guest's name */
 	char *report, *log;
 	struct series_config stats;
-	bool profile_times; /* read the clock at each exit */
+	bool profile_times;   /* read the clock at each exit */
+	bool profile_unknown; /* what KVM does not know comes here to be refused */
 	unsigned verbose;
 	uint64_t timeout_ns; /* 0: none */
 	uint64_t grace_ns;   /* default 10 s */

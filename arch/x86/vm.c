@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -149,6 +150,25 @@ static int enable(struct vm *vm, unsigned cap, uint64_t arg)
 	return ioctl(vm->fd, KVM_ENABLE_CAP, &enable) < 0 ? -errno : 0;
 }
 
+/*
+ * --profile unknown=on: MSRs that KVM has not got, or not with such a value, and the one hypercall that it leaves to user
+ * space. arch_vcpu_exit() refuses them as KVM does otherwise.
+ */
+static int show_unknown(struct vm *vm)
+{
+	int err;
+
+	if (!vm->cfg->profile_unknown)
+		return 0;
+	err = enable(vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL);
+	if (err)
+		return log_errno(err, "--profile unknown=on: KVM_CAP_X86_USER_SPACE_MSR (Linux 5.10 or later has it)");
+	/* Before Linux 5.14 there is no such call. */
+	if (vm_cap(vm, KVM_CAP_EXIT_HYPERCALL) & 1 << KVM_HC_MAP_GPA_RANGE)
+		enable(vm, KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE);
+	return 0;
+}
+
 /* What --exits asks to leave to the guest. arch_vm_check() saw that the host can. */
 static int disable_exits(struct vm *vm)
 {
@@ -194,6 +214,8 @@ int arch_vm_init(struct vm *vm)
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDR) < 0)
 		return log_errno(-errno, "KVM_SET_TSS_ADDR");
 	err = disable_exits(vm);
+	if (!err)
+		err = show_unknown(vm);
 	if (err)
 		return err;
 	err = init_irqchip(vm);

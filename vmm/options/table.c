@@ -245,6 +245,8 @@ static const struct opt_key net_keys[] = {
 		OPS(T, pps_burst, "packets")},
 };
 
+#define X86(reason) .arch = "x86", .why = (reason)
+
 static const struct opt_key cgroup_keys[] = {
 	{"weight", "N", "its share beside its siblings, whose default is 100",
 		UINT(G, cgroup.weight, 1, CGROUP_WEIGHT_MAX, 0)},
@@ -287,9 +289,10 @@ static const struct opt_key stats_keys[] = {
 static const struct opt_key profile_keys[] = {
 	{"times", ONOFF, "read the clock twice an exit and a batch of disk requests: times, histograms",
 		BOOL(G, profile_times)},
+	{"unknown", ONOFF, "MSRs and calls that KVM does not know are counted and refused here",
+		BOOL(G, profile_unknown), X86("KVM itself refuses registers and calls that it does not know")},
 };
 
-#define X86(reason) .arch = "x86", .why = (reason)
 #define NO_PV	    X86("KVM has no such feature there")
 
 static const struct opt_key kvm_keys[] = {
