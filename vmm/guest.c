@@ -404,7 +404,8 @@ static bool wants_restart(struct guest *guest)
 	if (guest->status != END_RESET || !guest->stop_asked)
 		return guest->status == END_RESET && (guest->reset_asked || guest->cfg->on_reset == ON_RESET_RESTART);
 	guest->status = END_STOPPED;
-	snprintf(guest->cause, sizeof(guest->cause), "stopped on request; the guest reset itself instead of powering off");
+	snprintf(guest->cause, sizeof(guest->cause), "stopped on request; %s",
+		guest->reset_asked ? "it came while a reset was being made" : "the guest reset itself instead of powering off");
 	return false;
 }
 

@@ -144,7 +144,7 @@ static int attach_first(struct tap *tap)
  * Of a tap with several queues the kernel lets anybody who may attach have some, and deals out the packets. -EBUSY: there
  * are more than n; of others the kernel itself says so.
  */
-static int expect_queues(const struct tap *tap, unsigned n)
+int tap_expect_queues(const struct tap *tap, unsigned n)
 {
 	unsigned now;
 
@@ -165,7 +165,7 @@ static int open_named(struct tap *tap, const struct net_config *cfg)
 	tap->private.named = true;
 	tap->made = tap_ask(tap, SIOCGIFFLAGS, &ifr) == -ENODEV;
 	tap->private.multi = cfg->pairs > 1;
-	err = expect_queues(tap, 0); /* before a packet of somebody else's comes here */
+	err = tap_expect_queues(tap, 0); /* before a packet of somebody else's comes here */
 	for (unsigned i = 0; !err && i < cfg->pairs; i++) {
 		err = open_device(tap);
 		if (err)
@@ -173,7 +173,7 @@ static int open_named(struct tap *tap, const struct net_config *cfg)
 		err = i ? tap_attach(tap, i) : attach_first(tap);
 	}
 	if (!err)
-		err = expect_queues(tap, cfg->pairs);
+		err = tap_expect_queues(tap, cfg->pairs);
 	return err ? refuse_attach(tap, cfg->pairs, err) : 0;
 }
 

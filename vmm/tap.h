@@ -62,6 +62,7 @@ struct tap {
 				     none */
 		int index;	  /* as in the view */
 		struct rtlink_counts before;
+		bool said;	  /* that others have it, since it came back */
 		bool partly;	  /* it came back, and not all pairs are attached again: still TAP_GONE */
 		unsigned offload; /* as set last: a tap that comes back has forgotten it */
 		unsigned active;

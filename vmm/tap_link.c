@@ -45,10 +45,21 @@ static void settle_link(struct tap *tap)
  */
 static int attach_again(struct tap *tap)
 {
-	unsigned active = tap->private.active;
+	unsigned active = tap->private.active, ours = 0;
 	struct ifreq ifr;
-	int err = 0;
+	int err;
 
+	for (unsigned i = 0; i < tap->pairs; i++)
+		ours += tap_is_attached(tap, i, &ifr);
+	err = tap_expect_queues(tap, ours); /* as at the start: a packet would be theirs or ours */
+	if (err) {
+		if (!tap->private.said)
+			log_warn("--net tap=%s: it is back, but another program has it open; it is down for the guest until that ends",
+				tap->name);
+		tap->private.said = true;
+		return err;
+	}
+	tap->private.said = false;
 	tap->private.partly = true;
 	for (unsigned i = 0; !err && i < tap->pairs; i++) {
 		err = tap_is_attached(tap, i, &ifr) ? 0 : tap_attach(tap, i);

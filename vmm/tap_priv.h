@@ -9,6 +9,8 @@
 int tap_attach(struct tap *tap, unsigned pair);
 /* The kernel's answer of what a pair's descriptor is attached to. */
 bool tap_is_attached(const struct tap *tap, unsigned pair, struct ifreq *ifr);
+/* -EBUSY: more than n queues of the tap of that name are in use, its disabled ones included. Else 0. */
+int tap_expect_queues(const struct tap *tap, unsigned n);
 /* The length of the header on that descriptor. */
 int tap_set_header(const struct tap *tap, unsigned pair);
 /* TAP_*, on all of them. */

@@ -3,11 +3,13 @@
  * the end. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -77,14 +79,14 @@ static bool answers(const char *path)
 
 	if (fd >= 0)
 		close(fd);
-	return fd >= 0;
+	return fd >= 0 || fd == -EAGAIN; /* its backlog is full */
 }
 
 /* A socket whose process is gone. */
 static void stale(const char *path)
 {
 	struct own_file file;
-	int fd = listener_open(&file, path, 1);
+	int fd = listener_open(&file, path, 1, -1);
 
 	ck_assert_int_ge(fd, 0);
 	close(fd);
@@ -319,4 +321,139 @@ START_TEST(other_users)
 }
 END_TEST
 
-UNIT_MAIN("control names", by_name, a_directory_others_see, from_the_dead, elsewhere, in_the_way, no_directory, too_deep, other_users)
+/* A path elsewhere is taken under a lock on its directory, by one of those who find a dead one there. */
+START_TEST(under_a_lock)
+{
+	struct own_file file;
+	int dir, fd;
+
+	begin();
+	stale(at("here"));
+	dir = open(home, O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(flock(dir, LOCK_EX), 0);
+	ck_assert_int_eq(listener_open(&file, at("here"), 1, -1), -EDEADLK);
+	ck_assert_int_eq(listener_open(&file, at("new"), 1, -1), -EDEADLK);
+	fd = listener_open(&file, at("here"), 1, dir); /* the lock is ours */
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(listener_open(&(struct own_file){0}, at("here"), 1, dir), -EADDRINUSE);
+	ck_assert_int_eq(own_file_remove(&file), 0);
+	close(fd);
+	close(dir);
+	end();
+}
+END_TEST
+
+struct starter {
+	pthread_t id;
+	pthread_barrier_t *begin;
+	const char *path;
+	struct own_file file;
+	int fd;
+};
+
+static void *start_one(void *arg)
+{
+	struct starter *s = arg;
+
+	pthread_barrier_wait(s->begin);
+	s->fd = listener_open(&s->file, s->path, 1, -1);
+	return NULL;
+}
+
+/* Several at once at a stale path: one has it, and its socket is the one that lies there. */
+START_TEST(several_starters)
+{
+	struct starter s[6];
+	pthread_barrier_t begin_all;
+
+	begin();
+	for (int round = 0; round < 50; round++) {
+		const char *path = at("here");
+		int won = -1;
+
+		if (round % 2)
+			stale(path);
+		pthread_barrier_init(&begin_all, NULL, 6);
+		for (int i = 0; i < 6; i++) {
+			s[i] = (struct starter){.begin = &begin_all, .path = path};
+			ck_assert_int_eq(pthread_create(&s[i].id, NULL, start_one, &s[i]), 0);
+		}
+		for (int i = 0; i < 6; i++) {
+			pthread_join(s[i].id, NULL);
+			ck_assert(s[i].fd >= 0 || s[i].fd == -EADDRINUSE);
+			ck_assert(s[i].fd < 0 || won < 0);
+			won = s[i].fd >= 0 ? i : won;
+		}
+		ck_assert_int_ge(won, 0);
+		ck_assert(answers(path));
+		ck_assert_int_eq(own_file_remove(&s[won].file), 0);
+		ck_assert_int_eq(access(path, F_OK), -1);
+		close(s[won].fd);
+	}
+	end();
+}
+END_TEST
+
+/* Rights that went with the start: it says that its files stay. */
+START_TEST(files_that_stay)
+{
+	struct names_claim claim;
+	pid_t child;
+	int status;
+
+	if (geteuid()) {
+		puts("skip: not root, there is no right to lose");
+		return;
+	}
+	begin();
+	ck_assert_int_eq(mkdir(at("other"), 0700), 0);
+	ck_assert_int_eq(names_claim(&claim, "vm", at("other/vm")), 0);
+	ck_assert_int_eq(chown(at("other"), 1, 1) | chmod(at("other"), 0700), 0);
+	child = fork();
+	if (!child) {
+		if (setresuid(65534, 65534, 65534))
+			_exit(1);
+		names_release(&claim);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(access(at("other/vm"), F_OK), 0);
+	{
+		char text[1024];
+		ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
+
+		text[n > 0 ? n : 0] = '\0';
+		ck_assert_msg(strstr(text, "other/vm: can not be removed (Permission denied); do that"), "%s", text);
+	}
+	release(&claim);
+	ck_assert_int_eq(rmdir(at("other")), 0);
+	end();
+}
+END_TEST
+
+/* Those of other sessions, too: each place once. */
+START_TEST(all_places)
+{
+	char dir[4096], seen[8][128];
+	unsigned n = 0;
+	int fd;
+
+	begin();
+	ck_assert_int_eq(mkdir(at("pinvm"), 0700), 0);
+	for (unsigned i = 0; (fd = names_look(i, dir, sizeof(dir))) != -ERANGE; i++) {
+		ck_assert_uint_lt(i, 8);
+		if (fd < 0)
+			continue;
+		close(fd);
+		for (unsigned j = 0; j < n; j++)
+			ck_assert_str_ne(seen[j], dir);
+		snprintf(seen[n++], sizeof(seen[0]), "%.127s", dir);
+	}
+	ck_assert_uint_ge(n, 1);
+	ck_assert_str_eq(seen[0], at("pinvm"));
+	end();
+}
+END_TEST
+
+UNIT_MAIN("control names", under_a_lock, several_starters, files_that_stay, all_places, by_name, a_directory_others_see, from_the_dead, elsewhere, in_the_way, no_directory, too_deep, other_users)

@@ -3,10 +3,12 @@
  * engines. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "tests/unit/loops.h"
 #include "vmm/control/server.h"
+#include "vmm/listener.h"
 
 #define BIG	 (4u << 20) /* more than a socket holds */
 #define STALL_NS 30000000ull
@@ -350,9 +352,58 @@ START_TEST(idle)
 }
 END_TEST
 
+/* Out of descriptors: who waits at the door is let in when a client leaves, and when others leave some, both unasked. */
+START_TEST(no_descriptors)
+{
+	const struct server_ops ops = {.answer = answer, .refuse = refuse, .stall_ns = STALL_NS};
+	char path[] = "/tmp/pinvm-server-XXXXXX";
+	struct rlimit limit;
+	struct own_file file;
+	int fd[3], listener, spare;
+
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	loop = make(_i, 0);
+	if (!loop) {
+		rmdir(path);
+		return;
+	}
+	ck_assert_int_eq(chdir(path), 0);
+	listener = listener_open(&file, "s", 8, -1);
+	ck_assert_int_ge(listener, 0);
+	ck_assert_int_eq(server_create(&server, loop, listener, &ops), 0);
+	fd[0] = listener_connect("s");
+	settle();
+	ck_assert_uint_eq(server_clients(server), 1);
+	for (int i = 1; i < 3; i++) {
+		fd[i] = listener_connect("s");
+		ck_assert_int_ge(fd[i], 0);
+	}
+	spare = dup(fd[0]);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = spare + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	settle();
+	ck_assert_msg(server_clients(server) == 1, "%u", server_clients(server));
+	say(fd[1], "a\n");
+	say(fd[2], "b\n");
+	close(spare); /* by anybody: a timer finds out */
+	while (server_clients(server) < 2)
+		ck_assert_int_ge(loop_step(loop, false), 0);
+	hears(fd[1], "<a:1>\n", false);
+	close(fd[0]); /* its end here is of use to us alone, its other end is what lets the next one in */
+	ck_assert_int_ge(dup(STDIN_FILENO), 0);
+	while (server_clients(server) != 2 || answers < 2)
+		ck_assert_int_ge(loop_step(loop, false), 0);
+	hears(fd[2], "<b:1>\n", false);
+	own_file_remove(&file);
+	rmdir(path);
+	finish();
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *both[] = {lines, half_closed, long_line, many, turns, slow, stalled, gone, idle};
+	const TTest *both[] = {lines, half_closed, long_line, many, turns, slow, stalled, gone, idle, no_descriptors};
 
 	return run_both("control server", both, COUNT(both), NULL, 0);
 }

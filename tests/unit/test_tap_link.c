@@ -106,29 +106,34 @@ static bool attached(unsigned pair)
 	return !ioctl(tap.fd[pair], TUNGETIFF, &ifr);
 }
 
-/* The tap is back, and others have all of its queues but one: what was begun is ended when there is room. */
-START_TEST(a_return_in_two_steps)
+/* The tap is back, and another program was quicker: what is for the guest would be dealt out to both. */
+START_TEST(a_return_to_somebody_else)
 {
-	enum { QUEUES = 256 }; /* the kernel's MAX_TAP_QUEUES */
-	int other[QUEUES - 1], host;
-	struct loop *loop;
+	struct loop *loop = two_pairs_gone(_i);
+	int other, host;
 
-	loop = two_pairs_gone(_i);
 	if (!loop)
 		return;
 	ip("tuntap add t0 mode tap multi_queue");
-	for (unsigned i = 0; i < QUEUES - 1; i++)
-		other[i] = open_tap("t0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
-	while (!attached(0))
-		ck_assert_int_ge(loop_step(loop, false), 0);
-	ck_assert(!attached(1));
+	other = open_tap("t0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
 	ip("link set t0 up");
 	while (loop_step(loop, true) > 0)
 		;
+	for (unsigned i = 0; i < 3; i++) { /* told again and again */
+		ip("link set t0 down");
+		ip("link set t0 up");
+		while (loop_step(loop, true) > 0)
+			;
+	}
+	if (attached(0)) { /* it came before the other one */
+		close(other);
+		closed(loop);
+		return;
+	}
+	ck_assert(!attached(1));
 	ck_assert_int_eq(tap.link, TAP_GONE);
 	ck_assert_msg(!tap_active(&tap, 1) && !tap_active(&tap, 2), "remembered, as of one that is gone");
-	for (unsigned i = 0; i < QUEUES - 1; i++)
-		close(other[i]);
+	close(other);
 	ip("link set t0 down");
 	ip("link set t0 up");
 	until(loop, TAP_UP);
@@ -136,7 +141,6 @@ START_TEST(a_return_in_two_steps)
 	ck_assert_int_eq(tap_active(&tap, 1), 0);
 	host = wire("t0");
 	one_flow(host);
-	ck_assert_uint_eq(changes, 2);
 	close(host);
 	closed(loop);
 }
@@ -193,7 +197,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *both[] = {down_and_up, gone_and_back, pairs_gone_and_back, a_return_in_two_steps,
+	const TTest *both[] = {down_and_up, gone_and_back, pairs_gone_and_back, a_return_to_somebody_else,
 		another_name, readiness_after_it_is_back};
 
 	return run_both("tap_link", both, COUNT(both), NULL, 0);

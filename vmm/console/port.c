@@ -125,13 +125,15 @@ static int open_socket(struct console_port *p, const char *path)
 	if (!path || !*path)
 		return refuse(-EINVAL, "socket", path, "give the path of the socket to make");
 	p->in_how = p->out_how = PORT_SOCKET;
-	ret = p->listener = listener_open(&p->socket, path, 4);
+	ret = p->listener = listener_open(&p->socket, path, 4, -1);
 	if (ret == -ENAMETOOLONG)
 		return refuse(ret, "socket", path, "a socket's path has at most 107 bytes");
 	if (ret == -EADDRINUSE)
 		return refuse(ret, "socket", path, "another process listens there; choose another path");
 	if (ret == -EEXIST)
 		return refuse(ret, "socket", path, "exists and is not a socket; choose another path");
+	if (ret == -EDEADLK)
+		return refuse(ret, "socket", path, "another process holds a lock on its directory");
 	return ret < 0 ? log_errno(ret, "--serial socket=%s", path) : 0;
 }
 
@@ -185,7 +187,8 @@ void port_close(struct console_port *p)
 	if (p->tty)
 		tty_release();
 	p->tty = false;
-	own_file_remove(&p->socket);
+	if (own_file_remove(&p->socket))
+		log_warn("--serial socket=%s: can not be removed; do that", p->socket.path);
 	close_fd(&p->in);
 	close_fd(&p->out);
 	close_fd(&p->listener);

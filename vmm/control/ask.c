@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/control/names.h"
@@ -18,11 +19,42 @@
 #define REPLY_MAX (16u << 20)
 #define STEP	  65536u /* bytes a reply grows by, at first */
 
-int ask_open(struct ask *ask, const char *name)
+/* A socket of that name lies at ask->path, but nobody listens there. */
+static bool is_stale(const struct ask *ask)
 {
-	char dir[PATH_MAX + 16];
+	int fd = listener_connect(ask->path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd == -ECONNREFUSED || fd == -ENOENT;
+}
+
+/* Where the name is; where it is nowhere, it would be in the first place. 0, or the exit status, logged. */
+static int find(struct ask *ask)
+{
+	char dir[PATH_MAX + 16], path[sizeof(ask->path)];
+	bool found = false;
+	struct stat st;
 	int fd;
 
+	for (unsigned i = 0; (fd = names_look(i, dir, sizeof(dir))) != -ERANGE; i++) {
+		if (fd >= 0)
+			close(fd);
+		if (!i && fd < 0 && fd != -ENOENT) {
+			log_errno(fd, "%s", dir);
+			return END_SETUP;
+		}
+		snprintf(path, sizeof(path), "%s/%s" NAMES_SUFFIX, dir, ask->name);
+		if (i && (fd < 0 || lstat(path, &st) || (found && !is_stale(ask))))
+			continue;
+		found = !lstat(path, &st);
+		memcpy(ask->path, path, sizeof(path));
+	}
+	return 0;
+}
+
+int ask_open(struct ask *ask, const char *name)
+{
 	*ask = (struct ask){.name = name, .limit_ns = ASK_NS, .stop_fd = -1};
 	if (strchr(name, '/')) {
 		snprintf(ask->path, sizeof(ask->path), "%s", name);
@@ -33,15 +65,7 @@ int ask_open(struct ask *ask, const char *name)
 			name);
 		return END_USAGE;
 	}
-	fd = names_open(dir, sizeof(dir), false);
-	if (fd >= 0)
-		close(fd);
-	if (fd < 0 && fd != -ENOENT) {
-		log_errno(fd, "%s", dir);
-		return END_SETUP;
-	}
-	snprintf(ask->path, sizeof(ask->path), "%s/%s" NAMES_SUFFIX, dir, name);
-	return 0;
+	return find(ask);
 }
 
 static int wait_for(const struct ask *ask, int fd, short events, uint64_t deadline)
@@ -134,7 +158,8 @@ int ask_send(struct ask *ask, const json_t *request, json_t **reply)
 	err = fd < 0 ? fd : send_all(ask, fd, text, strlen(text), deadline);
 	if (!err)
 		err = send_all(ask, fd, "\n", 1, deadline);
-	if (!err)
+	/* A guest that has no time for us closes, and says why first. */
+	if (!err || err == -EPIPE || err == -ECONNRESET)
 		err = read_line(ask, fd, &answer, deadline);
 	if (!err)
 		err = parse(answer, reply);
@@ -150,9 +175,12 @@ int ask_send(struct ask *ask, const json_t *request, json_t **reply)
 int ask_no_answer(const struct ask *ask, int err)
 {
 	const char *name = ask->name, *path = ask->path;
+	struct stat st;
 
 	if (err == -ENOENT)
 		log_err("%s: no such guest (%s); pinvm list shows those there are", name, path);
+	else if (err == -ECONNREFUSED && !stat(path, &st) && !S_ISSOCK(st.st_mode))
+		log_err("%s: %s is no socket", name, path);
 	else if (err == -ECONNREFUSED)
 		log_err("%s: no such guest any more (%s is left of it)", name, path);
 	else if (err == -ECONNRESET || err == -EPIPE)

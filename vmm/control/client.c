@@ -237,18 +237,11 @@ static void print_row(const json_t *guest)
 	printf("%-6s %-8s %s\n", vcpus, memory, up);
 }
 
-static int collect(json_t *list)
+static int collect_in(json_t *list, int fd, const char *dir)
 {
-	char dir[PATH_MAX + 16];
-	int n, fd = names_open(dir, sizeof(dir), false);
 	struct dirent **entry;
+	int n = scandirat(fd, ".", &entry, is_socket, alphasort);
 
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0)
-		return log_errno(fd, "%s", dir);
-	n = scandirat(fd, ".", &entry, is_socket, alphasort);
-	close(fd);
 	if (n < 0)
 		return log_errno(-errno, "%s", dir);
 	for (int i = 0; i < n; i++) {
@@ -260,6 +253,23 @@ static int collect(json_t *list)
 	}
 	free(entry);
 	return 0;
+}
+
+/* Wherever this user's guests may be. Directories of others are none of ours, but the one where ours would go is to be. */
+static int collect(json_t *list)
+{
+	char dir[PATH_MAX + 16];
+	int err = 0, fd;
+
+	for (unsigned i = 0; !err && (fd = names_look(i, dir, sizeof(dir))) != -ERANGE; i++) {
+		if (fd >= 0) {
+			err = collect_in(list, fd, dir);
+			close(fd);
+		} else if (!i && fd != -ENOENT) {
+			err = log_errno(fd, "%s", dir);
+		}
+	}
+	return err;
 }
 
 int control_list(int argc, char **argv)

@@ -8,16 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 
-#define BACKLOG	      16
-#define LOCK_TRIES    200
-#define LOCK_PAUSE_NS 10000000 /* 2 s in all */
+#define BACKLOG 16
 
 /* A directory that only this user writes to: whoever else could would have the guests' names. */
 static int own_directory(const char *path, bool make)
@@ -38,19 +34,6 @@ static int own_directory(const char *path, bool make)
 		return fd;
 	close(fd);
 	return -EPERM;
-}
-
-/* One starter at a time, each in a moment; nobody is waited for who keeps it. 0 or -errno. */
-static int lock_directory(int fd)
-{
-	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
-
-	for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
-		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
-			return -errno;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
 }
 
 int names_open(char *dir, size_t n, bool make)
@@ -83,6 +66,24 @@ int names_open(char *dir, size_t n, bool make)
 	return fd;
 }
 
+int names_look(unsigned i, char *dir, size_t n)
+{
+	static const char *const where[] = {"/run/user/%u/pinvm", "/run/pinvm", "/tmp/pinvm-%u/pinvm"};
+	char first[PATH_MAX + 16];
+	int fd = names_open(first, sizeof(first), false);
+
+	if (!i) {
+		snprintf(dir, n, "%s", first);
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (i > sizeof(where) / sizeof(where[0]))
+		return -ERANGE;
+	snprintf(dir, n, where[i - 1], (unsigned)geteuid());
+	return strcmp(dir, first) ? own_directory(dir, false) : -ENOENT;
+}
+
 static int refuse_name(int err, const char *name, const char *path)
 {
 	if (err == -EADDRINUSE)
@@ -96,9 +97,9 @@ static int refuse_name(int err, const char *name, const char *path)
 	return err;
 }
 
-static int listen_at(struct names_claim *claim, const char *path)
+static int listen_at(struct names_claim *claim, const char *path, int held)
 {
-	int fd = listener_open(&claim->socket, path, BACKLOG);
+	int fd = listener_open(&claim->socket, path, BACKLOG, held);
 
 	if (fd >= 0) {
 		claim->fd = fd;
@@ -108,6 +109,8 @@ static int listen_at(struct names_claim *claim, const char *path)
 		log_err("--control %s: another process listens there; choose another path", path);
 	else if (fd == -EEXIST)
 		log_err("--control %s: exists and is not a socket; choose another path", path);
+	else if (fd == -EDEADLK)
+		log_err("--control %s: another process holds a lock on its directory", path);
 	else if (fd == -ENAMETOOLONG)
 		log_err("--control %s: a socket's path has at most 107 bytes", path);
 	else
@@ -134,19 +137,19 @@ static int link_name(struct names_claim *claim, const char *at)
 }
 
 /* The directory is ours to change. */
-static int claim_in(struct names_claim *claim, const char *dir, const char *name, const char *path)
+static int claim_in(struct names_claim *claim, int fd, const char *dir, const char *name, const char *path)
 {
 	char at[sizeof(claim->socket.path)];
 	int err;
 
 	if (snprintf(at, sizeof(at), "%s/%s" NAMES_SUFFIX, dir, name) >= (int)sizeof(at)) {
 		log_warn("--name %s: too long for a socket in %s: no control by name", name, dir);
-		return path ? listen_at(claim, path) : 0;
+		return path ? listen_at(claim, path, fd) : 0;
 	}
 	err = listener_reclaim(at, true);
 	if (err)
 		return refuse_name(err, name, at);
-	err = listen_at(claim, path ? path : at);
+	err = listen_at(claim, path ? path : at, path ? fd : LISTENER_LOCKED);
 	if (!err && path)
 		err = link_name(claim, at);
 	return err;
@@ -161,12 +164,12 @@ int names_claim(struct names_claim *claim, const char *name, const char *path)
 	if (fd < 0) {
 		log_warn("%s: %s: no control by name (pinvm ctl %s); --control off does without", dir,
 			strerror(-fd), name);
-		return path ? listen_at(claim, path) : 0;
+		return path ? listen_at(claim, path, -1) : 0;
 	}
 	/* One at a time: a socket that is bound and does not listen yet looks stale. */
-	err = lock_directory(fd);
+	err = listener_lock(fd);
 	err = err ? log_errno(err, "--name %s: another process holds a lock on %s", name, dir)
-		  : claim_in(claim, dir, name, path);
+		  : claim_in(claim, fd, dir, name, path);
 	close(fd);
 	if (!err)
 		return 0;
@@ -177,8 +180,17 @@ int names_claim(struct names_claim *claim, const char *name, const char *path)
 	return err;
 }
 
+/* The rights to remove what it made may have gone with its capabilities: root's, in another user's directory. */
+static void remove_file(struct own_file *file)
+{
+	int err = own_file_remove(file);
+
+	if (err)
+		log_warn("%s: can not be removed (%s); do that", file->path, strerror(-err));
+}
+
 void names_release(struct names_claim *claim)
 {
-	own_file_remove(&claim->link);
-	own_file_remove(&claim->socket);
+	remove_file(&claim->link);
+	remove_file(&claim->socket);
 }

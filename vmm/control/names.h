@@ -28,6 +28,12 @@ struct names_claim {
 int names_open(char *dir, size_t n, bool make);
 
 /*
+ * Place i where this user's guests may be: 0 is that of names_open(), the others are where it is from other sessions, with or
+ * without $XDG_RUNTIME_DIR. As names_open(), or -ERANGE: there are no more.
+ */
+int names_look(unsigned i, char *dir, size_t n);
+
+/*
  * Claim `name`, and listen there, or at `path` unless that is NULL. 0, or -errno, logged; then nothing is
  * left behind, and claim->fd is -1. Where the directory cannot be had that is only a warning: without a path
  * nobody listens then (0, and fd is -1), with one the guest is not found by its name.

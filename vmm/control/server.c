@@ -13,6 +13,8 @@
 #include "vmm/loop/loop.h"
 #include "vmm/util.h"
 
+#define RETRY_NS 250000000
+
 struct client {
 	struct server *server;
 	struct client *next, **prev;
@@ -30,9 +32,17 @@ struct server {
 	struct loop *loop;
 	struct server_ops ops;
 	struct loop_ev ev; /* the listening socket */
+	struct loop_timer retry; /* set while somebody waits who could not be let in */
 	struct client *clients;
 	unsigned n;
 };
+
+/* One that waited for a descriptor may have it now. The event that told of it does not come again. */
+static void room(struct server *s)
+{
+	if (s->retry.private.prev)
+		loop_timer_set(s->loop, &s->retry, 0);
+}
 
 static void drop(struct client *c)
 {
@@ -46,6 +56,7 @@ static void drop(struct client *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	s->n--;
+	room(s);
 	free(c->out);
 	free(c);
 }
@@ -202,13 +213,32 @@ int server_add(struct server *s, int fd)
 	return 0;
 }
 
+/* All who wait. Out of descriptors or memory: again when a client leaves, or after a while, as others have some too. */
+static void let_in(struct server *s)
+{
+	for (;;) {
+		int fd = accept4(s->ev.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			server_add(s, fd);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno != EAGAIN)
+			loop_timer_set(s->loop, &s->retry, RETRY_NS);
+		return;
+	}
+}
+
 static void on_listener(struct loop_ev *ev, uint32_t events)
 {
-	struct server *s = container_of(ev, struct server, ev);
-	int fd;
+	let_in(container_of(ev, struct server, ev));
+}
 
-	while ((fd = accept4(ev->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-		server_add(s, fd);
+static void on_retry(struct loop_timer *timer)
+{
+	let_in(container_of(timer, struct server, retry));
 }
 
 int server_create(struct server **out, struct loop *loop, int fd, const struct server_ops *ops)
@@ -221,6 +251,7 @@ int server_create(struct server **out, struct loop *loop, int fd, const struct s
 		s->loop = loop;
 		s->ops = *ops;
 		s->ev.fn = on_listener;
+		s->retry.fn = on_retry;
 		s->ev.fd = fd;
 		err = fd < 0 ? 0 : loop_watch(loop, &s->ev, fd, EPOLLIN);
 	}
@@ -240,6 +271,7 @@ void server_destroy(struct server *s)
 		return;
 	while (s->clients)
 		drop(s->clients);
+	loop_timer_cancel(s->loop, &s->retry);
 	loop_unwatch(s->loop, &s->ev);
 	if (s->ev.fd >= 0)
 		close(s->ev.fd);
