@@ -11,7 +11,7 @@
 #include "vmm/listener.h"
 
 #define BIG	 (4u << 20) /* more than a socket holds */
-#define STALL_NS 30000000ull
+#define STALL_NS 300000000ull
 
 static struct loop *loop;
 static struct server *server;
