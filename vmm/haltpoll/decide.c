@@ -13,6 +13,7 @@
 #define CALM	     16	 /* windows in which nobody wanted the CPUs, and the back-off begins anew */
 #define RESERVE	     0.9 /* of the budget: a guest that changes its ways is seen a window later */
 #define BIAS_FORGET  0.98
+#define TAIL	     0.125 /* of all halts: no more may be longer than C for a rung above */
 
 static const struct {
 	const char *name, *text;
@@ -47,23 +48,31 @@ double halt_price(const struct halt_host *host, const struct halt_limits *limits
 	return (double)host->block_ns + (double)limits->weight * host->wake_ns;
 }
 
+/* The edges from *edge on below `top`, and top. */
+static void add_rungs(struct halt_state *s, uint64_t *edge, double top)
+{
+	if (top > s->limits.max_ns)
+		top = s->limits.max_ns;
+	for (; *edge < top && s->rungs < HALT_RUNGS - 1; *edge *= 2)
+		s->rung_ns[s->rungs++] = *edge;
+	if (top >= s->rung_ns[s->rungs - 1] + 1 && s->rungs < HALT_RUNGS)
+		s->rung_ns[s->rungs++] = top;
+}
+
 void halt_state_init(struct halt_state *s, const struct halt_host *host, const struct halt_limits *limits)
 {
-	double price = halt_price(host, limits), top = price + host->wake_ns;
+	double price = halt_price(host, limits);
 	uint64_t edge = 1;
 
-	if (top > limits->max_ns)
-		top = limits->max_ns;
 	memset(s, 0, sizeof(*s));
 	s->host = *host;
 	s->limits = *limits;
 	while (edge * 2 <= host->grow_start_ns)
 		edge *= 2;
 	s->rungs = 1; /* 0 */
-	for (; edge < top && s->rungs < HALT_RUNGS - 1; edge *= 2)
-		s->rung_ns[s->rungs++] = edge;
-	if (top >= 1)
-		s->rung_ns[s->rungs++] = top;
+	add_rungs(s, &edge, price + host->wake_ns);
+	s->bound = s->rungs - 1;
+	add_rungs(s, &edge, 2 * price + host->wake_ns);
 }
 
 /* ---- what a window says ---- */
@@ -163,19 +172,29 @@ static bool over_budget(struct halt_state *s, const struct lesson *l, uint64_t w
 	return s->debt_ns > 0;
 }
 
-/* The price of each rung; one that would break the budget is out of reach. The cheapest is returned. */
+/* Is hardly any halt longer than a block costs? */
+static bool thin_tail(const struct halt_dist *dist, double price)
+{
+	double longer = 0;
+
+	for (unsigned p = 0; p < HALT_POINTS; p++)
+		longer += halt_point_ns(p) > price ? dist->n[p] : 0;
+	return longer <= TAIL * dist->total;
+}
+
+/* The price of each rung; one that would break the budget or is not for such a guest is out of reach. The cheapest is returned. */
 static unsigned cheapest(
 	const struct halt_state *s, const struct lesson *l, uint64_t wall_ns, double price, double cost[HALT_RUNGS])
 {
 	double share = RESERVE * s->limits.budget / 100 * wall_ns;
-	unsigned best = 0;
+	unsigned best = 0, last = thin_tail(&s->dist, price) ? s->rungs - 1 : s->bound;
 
 	cost[0] = price;
 	for (unsigned r = 1; r < s->rungs; r++) {
 		struct halt_cost c = halt_dist_cost(&s->dist, &s->host, s->rung_ns[r], price);
 
 		cost[r] = c.ns + s->bias[r];
-		if (s->limits.budget < 100 && c.polled * l->most_halts > share)
+		if (r > last || (s->limits.budget < 100 && c.polled * l->most_halts > share))
 			cost[r] = price * 1e6;
 		if (cost[r] < cost[best])
 			best = r;
@@ -202,7 +221,7 @@ static enum halt_reason bear(struct halt_state *s, const struct lesson *l, doubl
 	if (s->rest && --s->rest)
 		return go(s, 0, HALT_RESTING);
 	if (!s->rung && s->backoff)
-		return go(s, s->probe ? s->probe : s->rungs - 1, HALT_PROBE);
+		return go(s, s->probe ? s->probe : s->bound, HALT_PROBE);
 	if (s->rung)
 		s->probe = s->rung;
 	s->backoff = s->backoff ? s->backoff * 2 : 1;

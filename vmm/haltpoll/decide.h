@@ -5,9 +5,11 @@
  * decisions, in the VMM, the simulator and a replayed trace.
  *
  * The price of a halt is CPU time: what was polled, and for a block C = block_ns + weight * wake_ns. Ceilings are
- * rungs: 0, the edges of KVM's buckets from grow_start up, and at the end C + wake_ns (or max): who polls no
+ * rungs: 0, the edges of KVM's buckets from grow_start up, and C + wake_ns (none is above max): who polls no
  * longer than a block costs pays at most twice what the best would (ski rental), and KVM, which measures a halt
- * to the end of its wake-up, opens no window for halts up to C below that.
+ * to the end of its wake-up, opens no window for halts up to C below that. Above it are rungs up to 2 C + wake_ns
+ * for guests of whose halts hardly any is longer than C: there each miss costs most of all the window, which has
+ * to grow anew.
  */
 #ifndef PINVM_HALTPOLL_DECIDE_H
 #define PINVM_HALTPOLL_DECIDE_H
@@ -71,7 +73,8 @@ struct halt_state {
 	struct halt_limits limits;
 	uint64_t rung_ns[HALT_RUNGS];
 	unsigned rungs;
-	unsigned rung; /* in force */
+	unsigned bound; /* the last one that is for every guest */
+	unsigned rung;	/* in force */
 	struct halt_dist dist;
 	double bias[HALT_RUNGS]; /* how much more than computed a rung cost when it was tried */
 	int lean;		 /* direction of the gain that waits for its second window; 0: none */

@@ -145,6 +145,7 @@ static const struct recipe recipes[] = {
 	{"bimodal", "8 us, 1 in 2 1 ms", bimodal, .run = 10 * US, .gap = 8 * US, .a = 0.5, .b = 125},
 	{"bimodal", "12 us, 1 in 4 60 us", bimodal, .run = 10 * US, .gap = 12 * US, .a = 0.25, .b = 5},
 	{"Poisson", "mean 5 us", poisson, .run = 5 * US, .gap = 5 * US},
+	{"Poisson", "mean 12 us", poisson, .run = 10 * US, .gap = 12 * US},
 	{"Poisson", "mean 20 us", poisson, .run = 10 * US, .gap = 20 * US},
 	{"Poisson", "mean 60 us", poisson, .run = 10 * US, .gap = 60 * US},
 	{"Poisson", "mean 400 us", poisson, .run = 20 * US, .gap = 400 * US},
