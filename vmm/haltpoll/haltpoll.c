@@ -85,6 +85,10 @@ static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *w
 
 	if (!wanted(hp, spec, &ns))
 		return 0;
+	if (hp->guest->cfg->irqchip == IRQCHIP_USER && spec->mode != HALTPOLL_OFF && spec->mode != HALTPOLL_DEFAULT) {
+		snprintf(why, n, "not with --irqchip user, whose vCPUs do not halt in KVM");
+		return -ENOTSUP;
+	}
 	if (!vm_cap(&hp->guest->vm, KVM_CAP_HALT_POLL)) {
 		snprintf(why, n, "this kernel lacks KVM_CAP_HALT_POLL; Linux 5.10 or later has it");
 		return -ENOTSUP;
