@@ -245,6 +245,7 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 	uv->tsc_offset = 0;
 	uv->armed = LAPIC_NEVER;
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &uv->regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, &uv->sregs) < 0 ||
+		ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &uv->debug) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &uv->events) < 0)
 		return log_errno(-errno, "vCPU %u: its registers at power-up", vcpu->index);
 	vcpu->arch = uv;

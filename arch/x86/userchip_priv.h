@@ -34,6 +34,7 @@ struct userchip_vcpu {
 	/* At power-up, for INIT. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	struct kvm_debugregs debug;
 	struct kvm_vcpu_events events;
 };
 

@@ -132,6 +132,7 @@ static void reset_cpu(struct userchip_vcpu *uv)
 	count_add(&vcpu->user_exits, 1);
 	uv->halted = uv->faulted = false;
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &uv->sregs) < 0 || ioctl(vcpu->fd, KVM_SET_REGS, &uv->regs) < 0 ||
+		ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &uv->debug) < 0 ||
 		ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &uv->events) < 0)
 		stuck(uv, "INIT");
 }
