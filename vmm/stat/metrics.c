@@ -131,7 +131,7 @@ static int find_queues(struct subjects *s)
 		json_t *now;
 		size_t i;
 
-		if (s->subject[d].scope != OF_DEVICE)
+		if (s->subject[d].scope != OF_DEVICE || !s->subject[d].id[0])
 			continue;
 		json_array_foreach(json_object_get(s->subject[d].now, "queues"), i, now)
 		{

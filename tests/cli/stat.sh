@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+# pinvm stat, beside real guests. Read by tests/cli/run, whose words it uses.
+# shellcheck shell=sh disable=SC2154
+
+# What jq makes of ../out is "true".
+jq_true()
+{
+	if [ "$(jq -s "$1" ../out 2>../err)" = true ]; then passed; else failed "not true: $1"; fi
+}
+
+# What programs read of a running guest: they agree with each other and with the report.
+test_stat_formats()
+{
+	expect 0 "$pinvm" stat "$1" --json --interval 100ms
+	if command -v jq >/dev/null; then
+		jq_true 'length == 1 and .[0].state == "running" and (.[0].vcpus | length) == 2 and .[0].interval_s >= 0.1'
+		jq_true '[.[0].vcpus[] | .task.run_ns > 0 and .rates.user_exits >= 0] | all'
+		jq_true '[.[0].vcpus[].time | .guest + .kernel + .vmm + .halt + .steal | . > 99 and . < 101] | all'
+		jq_true '.[0].vcpus[0] | .user_exits > 0 and .profile.targets["pio serial"] > 0 and .rates.user_exits_by_target["pio serial"] >= 0'
+		jq_true '[.[0].devices[] | .queues[0].rates.requests] == [0, 0]'
+	else
+		skip 'stat --json: needs jq; tools/setup installs it'
+	fi
+	"$pinvm" ctl "$1" pause
+	counted=$("$pinvm" ctl "$1" report | jq .vcpus[0].user_exits 2>/dev/null)
+	expect 0 "$pinvm" stat "$1" --csv --interval 10ms
+	holds ../out ",$1,vcpu,0,,user_exits,,${counted:-[0-9]+},0\$"
+	expect 0 "$pinvm" stat "$1" --prometheus
+	holds ../out "^pinvm_vcpu_user_exits_total[{]guest=\"$1\",vcpu=\"0\"[}] ${counted:-[0-9]+}\$"
+	expect 0 "$pinvm" stat "$1" --interval 10ms
+	holds ../out "^$1: paused"
+	"$pinvm" ctl "$1" resume
+	expect 0 "$pinvm" stat "$1" --csv --interval 10ms
+	if awk -F, 'NF != 9 { exit 1 }' ../out; then passed; else failed 'a line of CSV has other than 9 fields'; fi
+	holds ../out '^time,guest,of,id,queue,metric,label,value,per_second$'
+	holds ../out '^[0-9.]+,'"$1"',vcpu,0,,user_exits,,[0-9]+,[0-9.]+$'
+	expect 0 "$pinvm" stat "$1" --prometheus
+	holds ../out '^pinvm_queue_kicks_total[{]guest="'"$1"'",device="disk0",queue="0"[}] 0$'
+	holds ../out '^pinvm_vcpu_handler_seconds_bucket[{]guest="'"$1"'",vcpu="0",reason="io",le="[+]Inf"[}] [0-9]'
+	if command -v promtool >/dev/null; then
+		if promtool check metrics <../out >../prom 2>&1 && [ ! -s ../prom ]; then passed; else failed "promtool: $(head -3 ../prom)"; fi
+	else
+		skip "stat --prometheus: needs promtool of Debian's prometheus; tools/setup installs it"
+	fi
+}
+
+# Again and again, until the guest ends.
+test_stat_watch()
+{
+	: >../csv; : >../json
+	"$pinvm" stat "$1" --watch --csv --interval 50ms >../csv 2>../csv.err &
+	csv=$!
+	"$pinvm" stat "$1" --watch --json --interval 50ms >../json 2>../err &
+	json=$!
+	"$pinvm" stat "$1" -w -i 50ms >../text 2>../err &
+	text=$!
+	children="$children $csv $json $text"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+		[ "$(wc -l <../json)" -lt 3 ] || [ "$(grep -c ',vcpu,1,,user_exits,' ../csv)" -lt 3 ] || break
+		sleep 0.2
+	done
+	kill -TERM "$json"
+	wait "$json"
+	got=$?
+	if [ $got -eq 0 ]; then passed; else failed "status $got of --watch after SIGTERM"; fi
+	kill -TERM "$child"
+	ended 14
+	for p in $csv $text; do
+		wait "$p"
+		got=$?
+		if [ $got -eq 0 ]; then passed; else failed "status $got of --watch when the guest ends"; fi
+	done
+	children=
+	holds ../csv.err "$1: the guest ended\$"
+	if [ "$(grep -c '^time,' ../csv)" -eq 1 ]; then passed; else failed 'the header of CSV is not there once'; fi
+	if [ "$(grep -c ',vcpu,1,,user_exits,' ../csv)" -ge 3 ]; then passed; else failed 'fewer than 3 blocks of CSV'; fi
+	cp ../json ../out
+	! command -v jq >/dev/null || jq_true 'length >= 3 and ([.[].vcpus[0].rates.user_exits | numbers] | length) == length'
+	holds ../text '^VCPU CPU WANTED'
+	if grep -q "$(printf '\033')" ../text; then failed 'escape sequences in a file'; else passed; fi
+}
+
+# On a terminal: another screen, and back, with the cursor.
+test_stat_terminal()
+{
+	if ! command -v script >/dev/null; then
+		skip 'stat --watch on a terminal: needs script(1)'
+		return
+	fi
+	timeout 30 script -qec "stty cols 60 rows 10; $pinvm stat $1 --watch --interval 50ms" /dev/null </dev/null >../out 2>../err &
+	watch=$!
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+		! grep -q 'not tall enough' ../out || break
+		sleep 0.2
+	done
+	kill -TERM "$child"
+	ended 14
+	wait "$watch"
+	got=$?
+	if [ $got -eq 0 ]; then passed; else failed "status $got of --watch on a terminal"; fi
+	esc=$(printf '\033')
+	holds ../out "^$esc\\[\\?1049h$esc\\[\\?25l"
+	holds ../out "$esc\\[\\?25h$esc\\[\\?1049lpinvm: $1: the guest ended"
+	tr '\033\r' '\n ' <../out | sed 's/^\[[?0-9]*[a-zA-Z]//; s/ *$//; /^pinvm: /d' >../lines
+	if awk 'length($0) > 60 { exit 1 }' ../lines; then passed; else failed 'a line is wider than the terminal'; fi
+}
+
+test_stat()
+{
+	start ../child.err iothread "$serial" --append flood=2000000000 --serial off --grace 0 -n seen -c 2 -d disk --rng \
+		--profile times=on -v
+	expect 0 "$pinvm" stat seen
+	holds ../out '^seen: running, pid '"$child"
+	holds ../out '^ +0 +[0-9.k]+ +[0-9.]+[num]?s pinvm io: serial'
+	holds ../out '^disk0 +0 +0 +'
+	holds ../out '^io:main +[0-9]+ any '
+	test_stat_formats seen
+	test_stat_watch seen
+	start ../child.err iothread "$exits" --append hang --serial off --grace 0 -n idle -v
+	test_stat_terminal idle
+	if command -v unshare >/dev/null && unshare -pf true 2>/dev/null; then
+		unshare -pf --kill-child "$pinvm" run "$exits" --append hang --serial off --grace 0 -n inside --timeout 20 2>../child.err &
+		inside=$!
+		children="$children $inside"
+		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+			"$pinvm" ctl inside status >/dev/null 2>&1 && break
+			sleep 0.2
+		done
+		expect 0 "$pinvm" stat inside --json --interval 10ms
+		! command -v jq >/dev/null || jq_true '.[0].pid == 1 and .[0].vcpus[0].task.run_ns > 0'
+		"$pinvm" ctl inside stop
+		wait "$inside"
+		children=
+	else
+		skip 'stat of a guest in a PID namespace: not permitted here'
+	fi
+}
