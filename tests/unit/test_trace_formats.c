@@ -297,6 +297,48 @@ START_TEST(what_may_not_be_read)
 }
 END_TEST
 
+/* ---- what is said where the kernel refuses ---- */
+
+#define CAPS(bits) "Name:\tpinvm\nCapEff:\t" bits "\n"
+
+START_TEST(refusals)
+{
+	static const struct {
+		const char *caps, *paranoid, *words;
+	} rows[] = {
+		{CAPS("0000000000000000"), "2\n",
+			"CAP_PERFMON is missing (before Linux 5.8 CAP_SYS_ADMIN), and "
+			"kernel.perf_event_paranoid is 2"},
+		{CAPS("0000000000000000"), "3\n", "CAP_PERFMON is missing"},
+		{CAPS("0000000000000000"), "-1\n", "the guest runs as another user"},
+		{CAPS("0000000000000000"), "nonsense\n", "kernel.perf_event_paranoid is unknown"},
+		{CAPS("0000004000000000"), "2\n", "a container's seccomp profile or a security module"},
+		{CAPS("0000004000000000"), "3\n", "set kernel.perf_event_paranoid=2"},
+		{CAPS("0000000000200000"), "4\n", "a container's seccomp profile or a security module"},
+		{"", "2\n", "CAP_PERFMON is missing"},
+	};
+
+	fake_root_open();
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		fake_root_put("/proc/self/status", rows[i].caps);
+		fake_root_put("/proc/sys/kernel/perf_event_paranoid", rows[i].paranoid);
+		trace_say_open(i % 2 ? -EPERM : -EACCES, 7, fake_root, why, sizeof(why));
+		ck_assert_msg(strstr(why, rows[i].words) != NULL, "%u: %s", i, why);
+	}
+	trace_say_open(-ENOSYS, 7, fake_root, why, sizeof(why));
+	ck_assert_ptr_nonnull(strstr(why, "CONFIG_PERF_EVENTS"));
+	trace_say_open(-ESRCH, 7, fake_root, why, sizeof(why));
+	ck_assert_ptr_nonnull(strstr(why, "thread 7 is gone"));
+	trace_say_open(-EINVAL, 7, fake_root, why, sizeof(why));
+	ck_assert_ptr_nonnull(strstr(why, "thread 7: Invalid argument"));
+	fake_root_put("/proc/sys/kernel/perf_event_mlock_kb", "516\n");
+	trace_say_locked(-ENOMEM, 255, fake_root, why, sizeof(why));
+	ck_assert_ptr_nonnull(strstr(why, "rings of 255 vCPUs may not be locked"));
+	ck_assert_ptr_nonnull(strstr(why, "perf_event_mlock_kb (it is 516, for each CPU)"));
+	fake_root_close();
+}
+END_TEST
+
 /* ---- names ---- */
 
 #define name_is(isa, code, name) ck_assert_str_eq(trace_reason_name(isa, code), name)
@@ -358,4 +400,5 @@ END_TEST
 
 UNIT_MAIN("trace_formats", what_a_format_says, fields_that_are_not_there, lies, every_short_text,
 	values_out_of_records, strings_out_of_records, events_of_a_tracefs, the_vendor_of_the_cpu,
-	what_is_missing, the_other_place, what_may_not_be_read, the_architectures_names, the_kernels_tables)
+	what_is_missing, the_other_place, what_may_not_be_read, refusals, the_architectures_names,
+	the_kernels_tables)

@@ -277,8 +277,7 @@ void stat_help(FILE *out)
 {
 	fputs("Usage: pinvm stat NAME [OPTIONS]\n\n"
 	      "Show what a running guest does: its vCPUs, why they leave the guest, its devices, memory and "
-	      "threads.\n"
-	      ASK_NAME_HELP "\nOptions\n",
+	      "threads.\n" ASK_NAME_HELP "\nOptions\n",
 		out);
 	command_help(out, &options);
 	fputs("\nColumns\n"
@@ -293,6 +292,8 @@ void stat_help(FILE *out)
 	      "  KICKS/s, INTR/s             how often the guest woke the device, and the device the guest\n"
 	      "  BATCH, P50, P99             requests taken at a time; half of them, and 99 of 100, took at "
 	      "most so long\n"
+	      "  TRACED, MEAN                with --trace: what it was, and the time until the guest ran "
+	      "again\n"
 	      "  -                           not known\n"
 	      "\nStatus: 0 shown, or with --watch the guest ended, 2 the command line is wrong, 4 no such "
 	      "guest.\n",

@@ -12,41 +12,62 @@
 #define CAP_SYS_ADMIN_BIT 21
 #define CAP_PERFMON_BIT	  38
 #define MAY_ALL		  (-1) /* kernel.perf_event_paranoid that lets everybody have raw tracepoints */
+#define MAY_PERFMON	  2    /* above it, kernels of Debian and Ubuntu take CAP_SYS_ADMIN only */
 
-/* Has this process what perf_event_open asks for? */
-static bool has_right(const char *root)
+static bool has_capability(const char *root, unsigned bit)
 {
 	char text[32];
-	uint64_t caps;
 
 	if (hostfile_line(root, "/proc/self/status", "CapEff:", text, sizeof(text)))
 		return false;
-	caps = strtoull(text, NULL, 16);
-	return caps & (1ULL << CAP_PERFMON_BIT | 1ULL << CAP_SYS_ADMIN_BIT);
+	return strtoull(text, NULL, 16) >> bit & 1;
+}
+
+/* What the kernel asks for, by the only measure there is of it; "unknown" and one that matches none. */
+static int read_paranoid(const char *root, char *text, size_t n)
+{
+	char *end;
+	long level;
+
+	if (!hostfile_text(root, "/proc/sys/kernel/perf_event_paranoid", text, n)) {
+		level = strtol(text, &end, 10);
+		if (end != text && !*end && level >= MAY_ALL && level <= 100)
+			return level;
+	}
+	snprintf(text, n, "unknown");
+	return MAY_PERFMON;
 }
 
 static void say_refused(const char *root, char *why, size_t n)
 {
-	char paranoid[16] = "unknown";
+	bool perfmon = has_capability(root, CAP_PERFMON_BIT), admin = has_capability(root, CAP_SYS_ADMIN_BIT);
+	char text[24];
+	int paranoid = read_paranoid(root, text, sizeof(text));
 
-	hostfile_text(root, "/proc/sys/kernel/perf_event_paranoid", paranoid, sizeof(paranoid));
-	if (has_right(root))
+	if (perfmon && !admin && paranoid > MAY_PERFMON)
+		snprintf(why, n,
+			"perf_event_open is refused although this process has CAP_PERFMON: "
+			"kernel.perf_event_paranoid "
+			"is %s, and above 2 some distributions' kernels want CAP_SYS_ADMIN; set "
+			"kernel.perf_event_paranoid=2, or run it as root",
+			text);
+	else if (perfmon || admin)
 		snprintf(why, n,
 			"perf_event_open is refused although this process has CAP_PERFMON: a container's "
-			"seccomp profile "
-			"or a security module forbids it, and must allow it");
-	else if (atoi(paranoid) <= MAY_ALL && *paranoid != 'u')
+			"seccomp "
+			"profile or a security module forbids it, and must allow it");
+	else if (paranoid <= MAY_ALL)
 		snprintf(why, n,
 			"perf_event_open is refused: the guest runs as another user, or with rights this "
-			"process has not; "
-			"be that user, or have CAP_PERFMON");
+			"process "
+			"has not; be that user, or have CAP_PERFMON");
 	else
 		snprintf(why, n,
 			"perf_event_open is refused: CAP_PERFMON is missing (before Linux 5.8 "
 			"CAP_SYS_ADMIN), and "
 			"kernel.perf_event_paranoid is %s; run it as root or with that capability, or set "
 			"kernel.perf_event_paranoid=-1",
-			*paranoid ? paranoid : "unknown");
+			text);
 }
 
 void trace_say_open(int err, int tid, const char *root, char *why, size_t n)
