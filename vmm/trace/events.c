@@ -30,7 +30,7 @@ const struct trace_event_kind trace_kinds[TRACE_EVENTS] = {
 	[TRACE_EV_CALL_FUNCTION] = CAUSE("call_function", "function call"),
 	[TRACE_EV_CALL_FUNCTION_SINGLE] = CAUSE("call_function_single", "function call, single"),
 	[TRACE_EV_IRQ_WORK] = CAUSE("irq_work", "work"),
-	[TRACE_EV_IPI] = {"ipi:ipi_entry", .cause = "IPI"},
+	[TRACE_EV_IPI] = {"ipi:ipi_entry", .only_counted = true},
 	[TRACE_EV_HALT_POLL] = {"kvm:kvm_halt_poll_ns", .needed = 3, .field = {"grow", "new"}},
 	[TRACE_EV_APIC] = {"kvm:kvm_apic", .needed = 3, .field = {"rw", "reg"}},
 	[TRACE_EV_EOI] = {"kvm:kvm_eoi", .only_counted = true},

@@ -10,9 +10,11 @@
  * the thread, so they are exactly the vCPU's. An interrupt of the host hits whoever is current; those that
  * are counted here hit this vCPU, in guest mode or in its kernel or user part, and no other thread's are
  * among them. That is why they are not counted by CPU, which would need a wider right and have the
- * neighbours' too. Order tells which of them ended a run of the guest: between kvm_entry and kvm_exit (there
- * hosts are that take the interrupt before they trace the exit: AMD before Linux 6.14, arm64), or the first
- * one after an exit whose reason is an external interrupt (Intel).
+ * neighbours' too.
+ * Order tells which of them ended a run of the guest: between kvm_entry and kvm_exit (there are hosts that
+ * take the interrupt before they trace the exit: AMD with Linux 6.1, arm64), or the first one after an exit
+ * whose reason is an external interrupt (Intel). On arm64 there are no irq_vectors: the CPU's own interrupts
+ * are devices' there, the timer by its name, IPIs named IPI, each kind with a number of its own.
  *
  * The totals of an event are its kernel counter's (read(2)): exact whatever happens to the ring. What needs
  * the fields, or the order, of each event comes from one ring per vCPU that all of its events share
@@ -124,7 +126,7 @@ enum trace_event {
 	TRACE_EV_CALL_FUNCTION,
 	TRACE_EV_CALL_FUNCTION_SINGLE,
 	TRACE_EV_IRQ_WORK,
-	TRACE_EV_IPI, /* arm64 */
+	TRACE_EV_IPI, /* arm64; only how many: each is a device's interrupt, too */
 	TRACE_EV_HALT_POLL,
 	TRACE_EV_APIC,
 	TRACE_EV_EOI,	 /* these two: only how many */
