@@ -76,7 +76,7 @@ test_perf_refused()
 # The guest ends while it is recorded, and so does the recording.
 test_perf_end()
 {
-	"$pinvm" perf "$vm" record -e cpu-clock -o end.data >../out 2>../err &
+	"$pinvm" perf "$vm" record -e cpu-clock -d 50s -o end.data >../out 2>../err &
 	recorder=$!
 	children="$children $recorder"
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
@@ -110,7 +110,8 @@ test_perf_record()
 	holds ../out '^# guest .*: tid, vCPU, name$'
 	holds ../out '^# .*perf report -i spin.data --sort comm,symbol$'
 	holds spin.data.vcpus '^[0-9]+ 0 vcpu0$'
-	expect 0 perf script -i spin.data -F comm,tid
+	expect 0 "$pinvm" perf "$vm" record -e cpu-clock -d 100ms -o spin.data # moves the older one aside
+	expect 0 perf script -i spin.data.old -F comm,tid
 	holds ../out '^ *vcpu0 +[0-9]+'
 	expect 0 perf script -i spin.data --show-task-events
 	holds ../out 'PERF_RECORD_COMM: vcpu1:'

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,11 +122,13 @@ static void watch(struct recording *r, int guest)
 	}
 }
 
-static int outcome(const struct recording *r, int status)
+static int outcome(int status)
 {
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
-	if (WIFSIGNALED(status) && r->asked && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
+	/* Its way to pass on what ended it, or the sleep of --duration when its threads ended before; the
+	 * data is written. */
+	if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
 		return 0;
 	if (WIFSIGNALED(status))
 		log_err("perf: perf(1) ended by signal %d", WTERMSIG(status));
@@ -163,7 +166,7 @@ static int run_perf(const struct perf_words *words, const struct perf_guest *gue
 		watch(&r, guest->pidfd);
 	}
 	if (r.pid > 0 && waitpid(r.pid, &status, 0) == r.pid && r.pidfd >= 0)
-		ret = outcome(&r, status);
+		ret = outcome(status);
 	if (r.pidfd >= 0)
 		close(r.pidfd);
 	close(r.signals);
@@ -194,12 +197,20 @@ static int write_map(const struct perf_record *record, const struct perf_guest *
 	return END_SETUP;
 }
 
-static int finish(const struct perf_record *record, const struct perf_guest *guest)
+/* Its inode; 0: there is none. perf moves an older file aside. */
+static ino_t file_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+static int finish(const struct perf_record *record, const struct perf_guest *guest, ino_t before)
 {
 	struct perf_words report;
 	int status;
 
-	if (access(record->output, F_OK)) {
+	if (!file_of(record->output) || file_of(record->output) == before) {
 		log_err("perf: perf(1) was ended before it had recorded anything");
 		return END_SETUP;
 	}
@@ -218,6 +229,7 @@ static int record_guest(const struct perf_record *record, const struct perf_gues
 {
 	struct perf_machine machine;
 	const char *event = record->event;
+	ino_t before = file_of(record->output);
 	struct perf_words words;
 	char why[160];
 	int status;
@@ -237,7 +249,7 @@ static int record_guest(const struct perf_record *record, const struct perf_gues
 	} else {
 		status = run_perf(&words, guest);
 		if (!status)
-			status = finish(record, guest);
+			status = finish(record, guest, before);
 	}
 	perf_words_free(&words);
 	return status;
