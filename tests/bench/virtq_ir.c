@@ -3,7 +3,7 @@
  * Instructions a block request costs in queue and device code: the real ones, over mock guest RAM, driven in
  * batches; the disk answers when the batch is in and copies nothing, the loop is a fake. virtq_ir.sh runs it
  * under callgrind, which counts inside measured() only. Arguments: queue size, batch, requests, indirect (0
- * or 1); prints the requests made.
+ * or 1), times (0 or 1); prints the requests made.
  */
 #include <linux/virtio_blk.h>
 
@@ -56,6 +56,7 @@ int main(int argc, char **argv)
 		(struct mem_region){.gpa = RAM, .size = 0x100000, .host = calloc(1, 0x100000), .fd = -1};
 	disk->size = 1 << 20;
 	must(!virtio_blk_create(&dev, "disk0", &mem, &loop, disk, &cfg));
+	must(argc < 6 || !atoi(argv[5]) || !virtio_time(dev));
 	fake_plug(&transport, dev);
 	ring_init(&drv, &mem, RAM, num, 0, RING_FEATURES | RING_EVENT_IDX);
 	fake_driver_ok(dev, &drv, 1, RING_FEATURES | RING_EVENT_IDX | 1ULL << VIRTIO_BLK_F_FLUSH);
