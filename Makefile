@@ -169,7 +169,7 @@ $(B)/tests/test_fdt: all_ldflags += -Wl,--wrap=fdt_finish
 
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
 unit_kernel := blk_threads console console_clients control_server disk fill fill_end fill_threads guardian loop loop_io loop_plain \
-	mem mem_plan net_threads tap tap_link tap_view thread tty virtio_pci_rng
+	mem mem_plan net_threads series tap tap_link tap_view thread tty virtio_pci_rng
 unit_kernel += errand place_live
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 

@@ -159,6 +159,7 @@ static void build(struct disk_config cfg)
 	for (unsigned q = 0; q < QUEUES; q++)
 		ck_assert_int_eq(loop_create(&loop[q], "test", IO_PLAIN, 0), 0);
 	ck_assert_int_eq(virtio_blk_create(&dev, "disk0", &mem, loop[0], disk, &cfg), 0);
+	ck_assert_int_eq(virtio_time(dev), 0);
 	dev->transport = &transport;
 	for (unsigned q = 0; q < QUEUES; q++)
 		dev->queue[q].loop = loop[q];
@@ -186,6 +187,30 @@ static uint64_t requests(void)
 	return n;
 }
 
+static uint64_t timed(const struct virtio_times *times)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < VIRTIO_BUCKETS; i++)
+		n += times->histogram[i];
+	return n;
+}
+
+/* As a live report does: what is read while it is counted only grows. */
+static void look(void)
+{
+	static uint64_t last[QUEUES];
+
+	for (unsigned q = 0; q < QUEUES; q++) {
+		const struct virtq_stats *stats = &dev->queue[q].vq.stats;
+		uint64_t now = stats->batches + stats->to_guest + stats->from_guest + dev->queue[q].times->sum +
+			       timed(dev->queue[q].times);
+
+		ck_assert_uint_ge(now, last[q]);
+		last[q] = now;
+	}
+}
+
 /* A life of the device: until so many requests more have been answered. */
 static void life(unsigned n)
 {
@@ -207,6 +232,7 @@ static void life(unsigned n)
 	for (unsigned i = 0; requests() < enough; i++) {
 		writeback = i & 1;
 		dev->ops->write_config(dev, offsetof(struct virtio_blk_config, wce), &writeback, 1);
+		look();
 		sched_yield();
 	}
 	virtio_stop(dev, &done);
@@ -217,12 +243,27 @@ static void life(unsigned n)
 		pthread_join(t[q], NULL);
 }
 
+/* Every request that was answered was timed, and moved a sector. */
+static void expect_counters(unsigned q)
+{
+	const struct virtio_queue *vq = &dev->queue[q];
+	uint64_t n = timed(vq->times);
+
+	ck_assert_uint_ge(n, vq->vq.stats.pushes);
+	ck_assert_uint_le(n, vq->vq.stats.pops);
+	ck_assert_uint_ge(vq->vq.stats.to_guest + vq->vq.stats.from_guest, 512 * vq->vq.stats.pushes);
+	ck_assert_uint_gt(vq->vq.stats.batches, 0);
+	ck_assert_uint_le(vq->vq.stats.batches, vq->vq.stats.pops);
+}
+
 START_TEST(drivers_and_loops)
 {
 	build((struct disk_config){0});
 	for (unsigned i = 0; i < 8; i++)
 		life(1500);
 	ck_assert_uint_gt(signals[0] + signals[1], 0);
+	for (unsigned q = 0; q < QUEUES; q++)
+		expect_counters(q);
 	destroy();
 }
 END_TEST

@@ -63,7 +63,8 @@ static const struct foreign firecracker[] = {
 	{" id ", IT_IS "--name"},
 	{" boot-timer start-time-us start-time-cpu-us ", NONE "-v and --report have times"},
 	{" log-path log-file level show-level show-log-origin ", IT_IS "--log FILE, and -v"},
-	{" metrics-path event-monitor ", IT_IS "--report FILE"},
+	{" metrics-path ", IT_IS "--stats FILE"},
+	{" event-monitor ", IT_IS "--report FILE"},
 	{" seccomp seccomp-filter no-seccomp seccomp-level ", NONE "there is no filter of system calls yet"},
 };
 
