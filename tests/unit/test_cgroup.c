@@ -180,6 +180,7 @@ START_TEST(found)
 	ck_assert_str_eq(plan.home, "/sys/fs/cgroup/a/launch");
 	ck_assert(!plan.exists);
 	ck_assert(plan.cpu);
+	ck_assert(!plan.cpuset);
 	ck_assert_uint_eq(plan.weight, 200);
 	ck_assert_uint_eq(plan.max.quota_us, 50000);
 	ck_assert_int_eq(find("/sys/fs/cgroup//a/old/", 0, "off"), 0);

@@ -80,6 +80,23 @@ static bool is_there(const char *path)
 	return !access(full, F_OK);
 }
 
+/* Where CPUs are shared out, the VMM is moved while it has capabilities that its guardian has not. */
+START_TEST(capabilities_that_a_cpuset_needs)
+{
+	struct guest_config cfg = {.cgroup = {.path = (char *)"new"}};
+	unsigned first;
+
+	prepare("new");
+	ck_assert_uint_eq(guardian.caps & 1ULL << CAP_SYS_NICE, 0);
+	fake_root_put("/cg/cgroup.subtree_control", "cpuset cpu\n");
+	memset(&guardian, 0, sizeof(guardian));
+	ck_assert_int_eq(cgroup_find(&plan, &cfg, fake_root), 0);
+	ck_assert_int_eq(cgroup_steps(&work, &plan, &guardian, &first), 0);
+	ck_assert_uint_ne(guardian.caps & 1ULL << CAP_SYS_NICE, 0);
+	fake_root_close();
+}
+END_TEST
+
 START_TEST(an_existing_one_is_put_back)
 {
 	prepare("old");
@@ -315,6 +332,6 @@ START_TEST(without_the_option)
 }
 END_TEST
 
-UNIT_MAIN("cgroup_steps", an_existing_one_is_put_back, what_others_set_since_stays, a_made_one_is_removed,
+UNIT_MAIN("cgroup_steps", capabilities_that_a_cpuset_needs, an_existing_one_is_put_back, what_others_set_since_stays, a_made_one_is_removed,
 	another_of_its_name_stays, one_that_others_use_stays, numbers_are_checked, without_the_controller,
 	from_start_to_end, the_kernel_may_say_something_else, a_dead_guardian_is_told_of, without_the_option)

@@ -246,6 +246,7 @@ static int check_controller(struct cgroup_plan *plan)
 
 	cgroup_parent(plan, parent, &name);
 	plan->cpu = has_word(plan, parent, "cgroup.subtree_control", "cpu");
+	plan->cpuset = has_word(plan, parent, "cgroup.subtree_control", "cpuset");
 	if (plan->cpu || (!plan->weight && !plan->max.period_us))
 		return 0;
 	if (!has_word(plan, plan->mount, "cgroup.controllers", "cpu")) {

@@ -20,6 +20,7 @@ struct cgroup_plan {
 	char home[PATH_MAX];  /* the one that this process is in; "": it is not to be seen from here */
 	bool exists;
 	bool cpu;	 /* its CPU time can be shared out: the controller is on for children of its parent */
+	bool cpuset;	 /* likewise its CPUs and nodes: then who moves a process needs its capabilities, or CAP_SYS_NICE */
 	bool override;	 /* what it is made in can be written by CAP_DAC_OVERRIDE only, if at all */
 	uint64_t weight; /* 0: is left as it is */
 	struct cgroup_max max; /* period 0: is left as it is */

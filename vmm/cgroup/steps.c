@@ -251,6 +251,8 @@ int cgroup_steps(struct cgroup_work *work, const struct cgroup_plan *plan, struc
 	guardian_plan_fd(guardian, work->home);
 	if (plan->override)
 		guardian->caps |= 1ULL << CAP_DAC_OVERRIDE;
+	if (plan->cpuset)
+		guardian->caps |= 1ULL << CAP_SYS_NICE;
 	*first = guardian->n;
 	for (unsigned i = 0; i < CGROUP_STEPS; i++) {
 		struct guardian_step step = table[i];
