@@ -162,7 +162,7 @@ static inline void make_x2(unsigned n)
 	memset(woken, 0, sizeof(woken));
 }
 
-static inline unsigned raise(unsigned i, uint8_t vector, bool level)
+static inline unsigned send_to(unsigned i, uint8_t vector, bool level)
 {
 	struct lapic_msg msg = {.dest = i, .vector = vector, .level = level};
 

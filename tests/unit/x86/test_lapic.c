@@ -20,7 +20,7 @@ START_TEST(ppr_is_the_higher_class)
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		make_x2(1);
 		if (row[i].service) {
-			raise(0, row[i].service, false);
+			send_to(0, row[i].service, false);
 			ck_assert_uint_eq(lapic_ack(lapics_at(set, 0)), row[i].service);
 		}
 		ck_assert_int_eq(wr(0, X_TPR, row[i].tpr), 0);
@@ -39,7 +39,7 @@ START_TEST(class_decides_who_interrupts)
 			int want = vector >> 4 > tpr >> 4 ? (int)vector : -1;
 
 			wr(0, X_TPR, tpr);
-			raise(0, vector, false);
+			send_to(0, vector, false);
 			ck_assert_int_eq(lapic_pending(lapics_at(set, 0)), want);
 			wr(0, X_TPR, 0);
 			ck_assert_uint_eq(lapic_ack(lapics_at(set, 0)), vector);
@@ -56,14 +56,14 @@ START_TEST(interrupts_nest_by_class)
 
 	make_x2(1);
 	l = lapics_at(set, 0);
-	raise(0, 0x41, false);
-	raise(0, 0x52, false);
-	raise(0, 0x53, false);
+	send_to(0, 0x41, false);
+	send_to(0, 0x52, false);
+	send_to(0, 0x53, false);
 	ck_assert(lapic_wants(l));
 	ck_assert_uint_eq(lapic_ack(l), 0x53);
 	ck_assert(has(0, X_ISR, 0x53) && !has(0, X_IRR, 0x53));
 	ck_assert_msg(lapic_pending(l) == -1, "0x52 is of the class in service");
-	raise(0, 0x61, false);
+	send_to(0, 0x61, false);
 	ck_assert_uint_eq(lapic_ack(l), 0x61);
 	ck_assert_uint_eq(rd(0, X_PPR), 0x60);
 	wr(0, X_EOI, 0);
@@ -88,10 +88,10 @@ START_TEST(same_vector_waits_behind_itself)
 
 	make_x2(1);
 	l = lapics_at(set, 0);
-	raise(0, 0x41, false);
+	send_to(0, 0x41, false);
 	lapic_ack(l);
-	raise(0, 0x41, false);
-	raise(0, 0x41, false);
+	send_to(0, 0x41, false);
+	send_to(0, 0x41, false);
 	ck_assert(has(0, X_ISR, 0x41) && has(0, X_IRR, 0x41));
 	ck_assert_int_eq(lapic_pending(l), -1);
 	wr(0, X_EOI, 0);
@@ -110,7 +110,7 @@ START_TEST(injection_waits_for_the_window)
 	make_x2(1);
 	l = lapics_at(set, 0);
 	ck_assert_int_eq(lapic_inject(l, true, &vector), LAPIC_NOTHING);
-	raise(0, 0x41, false);
+	send_to(0, 0x41, false);
 	ck_assert_int_eq(lapic_inject(l, false, &vector), LAPIC_WINDOW);
 	ck_assert(has(0, X_IRR, 0x41));
 	ck_assert_int_eq(lapic_inject(l, true, &vector), LAPIC_INJECT);
@@ -134,7 +134,7 @@ START_TEST(cr8_is_the_upper_half_of_the_tpr)
 	lapic_set_cr8(l, 0xb);
 	ck_assert_uint_eq(rd(0, X_TPR), 0xb0);
 	ck_assert_uint_eq(rd(0, X_PPR), 0xb0);
-	raise(0, 0xb1, false);
+	send_to(0, 0xb1, false);
 	ck_assert_int_eq(lapic_pending(l), -1);
 	lapic_set_cr8(l, 0xa);
 	ck_assert_int_eq(lapic_pending(l), 0xb1);
@@ -150,7 +150,7 @@ START_TEST(eoi_of_a_level_is_told)
 		bool level = i & 1, quiet = i & 2;
 
 		wr(0, X_SVR, ON | (quiet ? 0x1000 : 0));
-		raise(0, 0x41, level);
+		send_to(0, 0x41, level);
 		ck_assert_uint_eq(has(0, X_TMR, 0x41), level);
 		lapic_ack(lapics_at(set, 0));
 		ended = -1;
@@ -169,7 +169,7 @@ START_TEST(spurious_is_not_in_service)
 	make_x2(1);
 	l = lapics_at(set, 0);
 	wr(0, X_SVR, 0x1e7);
-	raise(0, 0x41, false);
+	send_to(0, 0x41, false);
 	wr(0, X_TPR, 0x40);
 	ck_assert_uint_eq(lapic_ack(l), 0xe7);
 	for (unsigned i = 0; i < 8; i++)
@@ -250,13 +250,13 @@ START_TEST(disabled_by_software)
 	make_x2(1);
 	l = lapics_at(set, 0);
 	wr(0, X_TIMER, 0x31);
-	raise(0, 0x41, false);
+	send_to(0, 0x41, false);
 	wr(0, X_SVR, 0xff);
 	ck_assert_msg(lapic_pending(l) == 0x41, "what it had it keeps");
 	ck_assert_uint_eq(rd(0, X_TIMER), 0x10031);
 	ck_assert_int_eq(wr(0, X_TIMER, 0x32), 0);
 	ck_assert_uint_eq(rd(0, X_TIMER), 0x10032);
-	ck_assert_uint_eq(raise(0, 0x42, false), 0);
+	ck_assert_uint_eq(send_to(0, 0x42, false), 0);
 	lapic_ack(l);
 	wr(0, X_EOI, 0);
 	ck_assert(!lapic_wants(l));
@@ -315,9 +315,9 @@ START_TEST(init_resets_the_registers)
 		wr(i, X_TPR, 0x33);
 		wr(i, X_TIMER, 0x20040);
 		wr(i, X_INITIAL, 1000);
-		raise(i, 0x41, true);
+		send_to(i, 0x41, true);
 		lapic_ack(l);
-		raise(i, 0x51, true);
+		send_to(i, 0x51, true);
 	}
 	lapics_send(set, &init, NULL);
 	for (unsigned i = 0; i < 2; i++) {

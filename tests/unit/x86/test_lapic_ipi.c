@@ -97,6 +97,8 @@ START_TEST(xapic_destinations)
 		ck_assert_msg(were_woken(4) == (row[i].who & ~2u), "row %u", i);
 		ck_assert_msg(got(4) == row[i].who, "row %u", i);
 	}
+	ck_assert_msg(lapics_msi(set, 0xfeeff000, VECTOR, NULL) == 4, "a device's broadcast");
+	ck_assert_uint_eq(got(4), 15);
 	lapics_destroy(set);
 }
 END_TEST

@@ -130,10 +130,10 @@ START_TEST(off_is_off)
 	make_x2(1);
 	l = lapics_at(set, 0);
 	wr(0, X_TPR, 0x10);
-	raise(0, 0x41, false);
+	send_to(0, 0x41, false);
 	ck_assert_int_eq(wr(0, MSR_APIC_BASE, 0xfee00000), 0);
 	ck_assert(!lapic_wants(l) && lapic_pending(l) == -1);
-	ck_assert_uint_eq(raise(0, 0x41, false), 0);
+	ck_assert_uint_eq(send_to(0, 0x41, false), 0);
 	ck_assert_uint_eq(get(0, P_TPR), UINT32_MAX);
 	ck_assert_int_eq(wr(0, MSR_APIC_BASE, BASE_ON), 0);
 	ck_assert_uint_eq(get(0, P_TPR), 0);
