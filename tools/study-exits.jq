@@ -71,5 +71,7 @@ def table(load): . as $all | [variants[] | . as $v | select(any($all[]; .load ==
 	unique | map("The host: \(.).") | .[]),
 "Each look took \([$looks[].seconds | round] | unique | map(tostring) | join(" or ")) s.",
 (loads[] as $l | select(any($looks[]; .load == $l[0])) | "", "## \($l[1])", "", $l[2], "", ($looks | table($l[0]))),
+([loads[] | select(.[0] as $l | any($looks[]; .load == $l) | not) | .[1]] |
+	if length > 0 then "", "Not looked at so far: \(join("; "))." else empty end),
 ([$looks[] | select(.lost > 0) | "\(.load) \(.variant): \(.lost)"] |
 	if length > 0 then "", "Records that found no room in a ring, and so are in the totals only: \(join("; ")).", "" else empty end)

@@ -40,6 +40,8 @@ look()	# LOAD VARIANT
 	settle
 	"$pinvm" stat traced --trace --json --interval "${seconds}s" >"$work/stat" 2>"$work/stat.err" ||
 		fail "stat: $(cat "$work/stat.err")"
+	# A guest whose kernel complains does not do the work it was looked at for.
+	! grep -q 'Call Trace\|BUG:\|rcu:.*stall\|Oops' "$work/serial" || fail 'the guest is in trouble'
 	stop_traced
 	mkdir -p "${LAB_OUT:-$work}/study"
 	jq --arg load "$1" --arg variant "$2" --arg options "$options" --arg host "$(uname -r)" \
