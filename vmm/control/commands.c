@@ -136,7 +136,7 @@ const struct control_command control_table[] = {
 		.run = control_sched},
 	{"limits", "the limits of a disk or network device; with a spec, as they are from now on",
 		.arg = {{"device", "as the report names it: disk0, net0", .must = true},
-			{"spec", "off, or keys as in --disk or --net: bps=, iops=, pps=, ...; =off takes one away",
+			{"spec", "off, or as in --disk and --net: bps=, iops=, pps= and -burst=; what is left out stays",
 				.rest = ','}},
 		.run = control_limits},
 	{"cgroup", "the weight and max of --cgroup, other ones where they are given, and the CPU time used",
