@@ -10,12 +10,13 @@
 
 int arch_vcpu_guest_polls(const struct vcpu *vcpu)
 {
-	struct {
+	union {
 		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {.head.nmsrs = 1, .entry.index = MSR_KVM_POLL_CONTROL};
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} msrs = {.head.nmsrs = 1};
 
+	msrs.head.entries[0].index = MSR_KVM_POLL_CONTROL;
 	if (ioctl(vcpu->fd, KVM_GET_MSRS, &msrs) != 1)
 		return -1;
-	return !(msrs.entry.data & 1);
+	return !(msrs.head.entries[0].data & 1);
 }

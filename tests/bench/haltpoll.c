@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Halt polling in hindsight (PERF metric 14): what each way of choosing windows costs on made and recorded traces, on
- * several hosts, against the best fixed ceiling. See haltpoll/sim.h for the model and the price.
+ * Halt polling in hindsight (PERF metric 14): what each way of choosing windows costs on made and recorded
+ * traces, on several hosts, against the best fixed ceiling. See haltpoll/sim.h for the model and the price.
  *
  * usage: haltpoll [-v] [--svg FILE] [TRACE...]     status 1: the controller missed its limit somewhere
- *        haltpoll --replay FILE                              decide a trace of `--halt-poll auto,trace=` again
- *        haltpoll --decisions FILE N                         write such a trace of made trace N, first host
+ *        haltpoll --replay FILE                              decide a trace of `--halt-poll auto,trace=`
+ * again haltpoll --decisions FILE N                         write such a trace of made trace N, first host
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static void head(const struct setting *setting)
 	const struct halt_host *h = &setting->host;
 
 	printf("%s: a block costs %g us of CPU and %g us of latency, weight %u: C = %g us\n", setting->name,
-		h->block_ns / 1e3, h->wake_ns / 1e3, setting->weight, (h->block_ns + (double)setting->weight * h->wake_ns) / 1e3);
+		h->block_ns / 1e3, h->wake_ns / 1e3, setting->weight,
+		(h->block_ns + (double)setting->weight * h->wake_ns) / 1e3);
 	printf("  %-13s%-25s%10s%9s%9s ", "family", "trace", "best", "price", "window");
 	for (unsigned c = 0; c < sim_competitors; c++)
 		printf("%13s", sim_competitor[c].name);
@@ -35,8 +36,8 @@ static bool missed(const struct scored *s)
 
 static void row(const struct scored *s)
 {
-	printf("  %-13s%-25s%7.0f us%9.1f%9.1f ", s->trace.family, s->trace.name, s->best_ns / 1e3, s->best_price / 1e3,
-		s->bare_price / 1e3);
+	printf("  %-13s%-25s%7.0f us%9.1f%9.1f ", s->trace.family, s->trace.name, s->best_ns / 1e3,
+		s->best_price / 1e3, s->bare_price / 1e3);
 	for (unsigned c = 0; c < sim_competitors; c++)
 		printf("%13.2f", s->result[c].regret);
 	printf("%s\n", missed(s) ? "  MISSED" : "");
@@ -68,7 +69,8 @@ static int run(char **files, unsigned nfiles, struct scored **scored, unsigned *
 
 			err = nfiles ? sim_trace_read(&t, files[i], &line) : sim_trace_make(&t, i, 1);
 			if (err) {
-				fprintf(stderr, "%s:%u: %s\n", nfiles ? files[i] : "trace", line, strerror(-err));
+				fprintf(stderr, "%s:%u: %s\n", nfiles ? files[i] : "trace", line,
+					strerror(-err));
 				return err;
 			}
 			sim_score(s, &t, &sim_setting[k].host, sim_setting[k].weight);

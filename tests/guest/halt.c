@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Halts, each ended by the LAPIC timer after gap=TICKS of it (16 ns with KVM) or, every other time, long=TICKS;
- * every count=N of them a line, lines=N of those. polls: it tells KVM first that it polls by itself
- * (MSR_KVM_POLL_CONTROL, Documentation/virt/kvm/x86/msr.rst).
+ * Halts, each ended by the LAPIC timer after gap=TICKS of it (16 ns with KVM) or, every other time,
+ * long=TICKS; every count=N of them a line, lines=N of those. polls: it tells KVM first that it polls by
+ * itself (MSR_KVM_POLL_CONTROL, Documentation/virt/kvm/x86/msr.rst).
  */
 #include "tests/guest/lib/guest.h"
 
@@ -27,8 +27,8 @@ static void halt(uint32_t ticks)
 
 int main(void)
 {
-	uint32_t gap = arg_number("gap", 2000), other = arg_number("long", gap), count = arg_number("count", 500),
-		 lines = arg_number("lines", 1);
+	uint32_t gap = arg_number("gap", 2000), other = arg_number("long", gap),
+		 count = arg_number("count", 500), lines = arg_number("lines", 1);
 
 	irq_on(TIMER, on_timer);
 	lapic_init();

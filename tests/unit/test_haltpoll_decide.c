@@ -95,15 +95,16 @@ START_TEST(up_step_by_step)
 	static const struct {
 		uint64_t ceiling;
 		enum halt_reason reason;
-	} wanted[] = {{0, HALT_CONFIRM}, {8192, HALT_UP}, {16384, HALT_UP}, {16384, HALT_KEEP}, {16384, HALT_KEEP}};
+	} wanted[] = {
+		{0, HALT_CONFIRM}, {8192, HALT_UP}, {16384, HALT_UP}, {16384, HALT_KEEP}, {16384, HALT_KEEP}};
 	struct halt_state s;
 	struct halt_decision d;
 
 	halt_state_init(&s, &host, &limits);
 	for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		d = short_step(&s);
-		ck_assert_msg(d.ceiling_ns == wanted[i].ceiling && d.reason == wanted[i].reason, "window %u: %lu %s", i,
-			(unsigned long)d.ceiling_ns, halt_reason_name(d.reason));
+		ck_assert_msg(d.ceiling_ns == wanted[i].ceiling && d.reason == wanted[i].reason,
+			"window %u: %lu %s", i, (unsigned long)d.ceiling_ns, halt_reason_name(d.reason));
 	}
 	ck_assert(d.realised_ns == 5 * US && d.price_ns == 28 * US && d.expected_ns < 8 * US);
 	ck_assert(d.polled > 0.04 && d.polled < 0.06);
@@ -241,7 +242,8 @@ START_TEST(budget)
 		for (unsigned i = 0; i < 1000; i++) {
 			struct halt_window w = {0};
 
-			/* Every so often it changes from few halts, which may be polled for, to nothing else. */
+			/* Every so often it changes from few halts, which may be polled for, to nothing else.
+			 */
 			if (!(i / 50 % 2))
 				waits(&w, 11 * US, 400);
 			else if (s.rung)
@@ -250,7 +252,8 @@ START_TEST(budget)
 				waits(&w, 11 * US, 9000);
 			polled[i] = w.success_ns;
 			sum += polled[i] - (i >= 100 ? polled[i - 100] : 0);
-			ck_assert_msg(i < 99 || sum <= 10e9 * budgets[b] / 100, "budget %u, window %u: %f", budgets[b], i, sum);
+			ck_assert_msg(i < 99 || sum <= 10e9 * budgets[b] / 100, "budget %u, window %u: %f",
+				budgets[b], i, sum);
 			ever |= s.rung != 0;
 			step(&s, &w);
 		}
@@ -287,7 +290,8 @@ START_TEST(lengths)
 	for (unsigned p = 0; p < HALT_POINTS; p++) {
 		double ns = halt_point_ns(p);
 
-		ck_assert_msg(!dist.n[p] || (ns > 32768 + 20 * US - 12 * US && ns < 65536 + 20 * US), "%f", ns);
+		ck_assert_msg(
+			!dist.n[p] || (ns > 32768 + 20 * US - 12 * US && ns < 65536 + 20 * US), "%f", ns);
 		below += ns < 46 * US ? dist.n[p] : 0;
 	}
 	ck_assert(below <= 100);
@@ -313,7 +317,8 @@ START_TEST(costs)
 	hits(&w, 1 * MS, 1000);
 	halt_dist_add(&dist, &w, 6 * US);
 	old.shrink = 0;
-	ck_assert(halt_dist_cost(&dist, &old, 65536, 28 * US).ns > halt_dist_cost(&dist, &host, 65536, 28 * US).ns + 500);
+	ck_assert(halt_dist_cost(&dist, &old, 65536, 28 * US).ns >
+		  halt_dist_cost(&dist, &host, 65536, 28 * US).ns + 500);
 }
 END_TEST
 
@@ -385,7 +390,10 @@ START_TEST(odd_traces)
 		HOST LIMITS WINDOW NUMBERS " success= fail= wait=32:1\n",
 		HOST LIMITS WINDOW NUMBERS " success= fail= wait=14\n",
 		HOST LIMITS WINDOW NUMBERS " success= fail= wait=14:\n",
-		HOST LIMITS WINDOW NUMBERS " success= fail= wait=14:3\n" NUMBERS " success= fail= wait=14:3\n",
+		HOST LIMITS WINDOW NUMBERS " success= fail= wait=14:3\n" NUMBERS
+					   " success= fail= wait=14:3\n",
+		"host grow_start_ns=9223372036854775808 grow=2 shrink=0 block_ns=4000 wake_ns=6000\n",
+		HOST "limits max_ns=18446744073709551615 budget=100 weight=4\n",
 		"host grow_start_ns=0 grow=2 shrink=0 block_ns=4000 wake_ns=6000\n" LIMITS,
 	};
 	struct halt_replay r;
@@ -404,5 +412,5 @@ START_TEST(odd_traces)
 }
 END_TEST
 
-UNIT_MAIN("haltpoll_decide", rungs, up_step_by_step, nothing_to_gain, any_number_down, delayed, aborted, first_misses, budget,
-	polling_guest, lengths, costs, trace, odd_traces)
+UNIT_MAIN("haltpoll_decide", rungs, up_step_by_step, nothing_to_gain, any_number_down, delayed, aborted,
+	first_misses, budget, polling_guest, lengths, costs, trace, odd_traces)

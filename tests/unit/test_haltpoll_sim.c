@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The controller in simulation, a trace or two of each family on two hosts: its regret is within metric 14. All of them:
- * make bench-haltpoll. */
+/* The controller in simulation, a trace or two of each family on two hosts: its regret is within metric 14.
+ * All of them: make bench-haltpoll. */
 #include <string.h>
 
 #include "tests/bench/haltpoll/sim.h"
 #include "tests/unit/unit.h"
 
-static const char *const names[] = {"every 15 us", "every 40 us", "12 us, 1 in 4 60 us", "mean 20 us", "mean 400 us",
-	"Pareto 1.5 from 6 us", "50 of 4 us, then 2 ms", "0.5 s of 1 s", "15 us and 3 us, 5 s each", "short, long by turns",
-	"phases of 0.3 s"};
+static const char *const names[] = {"every 15 us", "every 40 us", "12 us, 1 in 4 60 us", "mean 20 us",
+	"mean 400 us", "Pareto 1.5 from 6 us", "50 of 4 us, then 2 ms", "0.5 s of 1 s",
+	"15 us and 3 us, 5 s each", "short, long by turns", "phases of 0.3 s"};
 
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
@@ -32,9 +32,10 @@ static void regrets(const struct setting *on)
 
 		ck_assert_int_eq(sim_trace_make(&t, find(names[i], &t), 1), 0);
 		sim_score(&s, &t, &on->host, on->weight);
-		ck_assert_msg(s.result[SIM_OURS].regret <= t.limit, "%s, %s %s: %.2f", on->name, t.family, t.name,
-			s.result[SIM_OURS].regret);
-		/* Whatever a competitor does, none is better than the best that is fixed by more than it can know. */
+		ck_assert_msg(s.result[SIM_OURS].regret <= t.limit, "%s, %s %s: %.2f", on->name, t.family,
+			t.name, s.result[SIM_OURS].regret);
+		/* Whatever a competitor does, none is better than the best that is fixed by more than it can
+		 * know. */
 		ck_assert(s.result[SIM_OURS].regret > 0.5 && s.best_price >= s.bare_price * 0.5);
 		sim_trace_free(&t);
 	}
@@ -58,11 +59,13 @@ START_TEST(windows)
 	static const struct {
 		uint32_t gap;
 		uint64_t window;
-	} steps[] = {{12000, 10000}, {12000, 20000}, {12000, 20000}, {30000, 40000}, {300000, 20000}, {300000, 10000}, {300000, 0},
-		{300000, 0}};
+	} steps[] = {{12000, 10000}, {12000, 20000}, {12000, 20000}, {30000, 40000}, {300000, 20000},
+		{300000, 10000}, {300000, 0}, {300000, 0}};
 	const struct trace nobody = {.n = 0};
-	struct plant p = {.host = {.grow_start_ns = 10000, .grow = 2, .shrink = 2, .block_ns = 4000, .wake_ns = 6000},
-		.weight = 4, .trace = &nobody};
+	struct plant p = {
+		.host = {.grow_start_ns = 10000, .grow = 2, .shrink = 2, .block_ns = 4000, .wake_ns = 6000},
+		.weight = 4,
+		.trace = &nobody};
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		struct halt h = {.run_ns = 1000, .gap_ns = steps[i].gap};

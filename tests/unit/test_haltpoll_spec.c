@@ -24,7 +24,8 @@ START_TEST(what_it_may_be)
 	ck_assert_ptr_null(haltpoll_parse("4294967295ns", &spec));
 	ck_assert_uint_eq(spec.ceiling_ns, UINT32_MAX);
 	/* As the kernel's parameter is written: no ns, and far too many seconds. */
-	for (const char *const *bad = (const char *const[]){"", "on", "200000", "4294967296ns", "-1us", "1.5us", "off ", NULL};
+	for (const char *const *bad = (const char *const[]){"", "on", "200000", "4294967296ns", "-1us",
+		     "1.5us", "off ", NULL};
 		*bad; bad++)
 		ck_assert_msg(haltpoll_parse(*bad, NULL) != NULL, "%s", *bad);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The hands of --halt-poll auto: a timer on main's loop, one reading of each vCPU's counters, one decision, at most
- * one ioctl. Main only; what a vCPU is asked it answers in its own thread.
+ * The hands of --halt-poll auto: a timer on main's loop, one reading of each vCPU's counters, one decision,
+ * at most one ioctl. Main only; what a vCPU is asked it answers in its own thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +37,8 @@ static void ask_guest(struct haltpoll_auto *ctl, uint64_t now)
 static void stop_for(struct haltpoll_auto *ctl, const char *why)
 {
 	ctl->stopped = why;
-	log_warn("--halt-poll auto: %s; the ceiling stays at %llu ns", why, (unsigned long long)ctl->hp->ceiling_ns);
+	log_warn("--halt-poll auto: %s; the ceiling stays at %llu ns", why,
+		(unsigned long long)ctl->hp->ceiling_ns);
 }
 
 static void write_trace(struct haltpoll_auto *ctl, const struct halt_input *in, const struct halt_decision *d)
@@ -55,7 +56,8 @@ static void write_trace(struct haltpoll_auto *ctl, const struct halt_input *in, 
 	ctl->trace = NULL;
 }
 
-static void keep_decision(struct haltpoll_auto *ctl, uint64_t now, uint64_t wall, const struct halt_decision *d)
+static void keep_decision(
+	struct haltpoll_auto *ctl, uint64_t now, uint64_t wall, const struct halt_decision *d)
 {
 	ctl->ring[ctl->decisions % HALTPOLL_RING] =
 		(struct haltpoll_entry){.at_ns = now - ctl->start_ns, .wall_ns = wall, .decision = *d};
@@ -169,41 +171,40 @@ again:
 	loop_timer_set(ctl->hp->guest->loop, &ctl->timer, ctl->delay_ns);
 }
 
-int haltpoll_auto_start(struct haltpoll *hp, const struct halt_limits *limits, FILE *trace, char *why, size_t n)
+int haltpoll_auto_start(struct haltpoll_auto **out, struct haltpoll *hp, const struct halt_limits *limits,
+	FILE *trace, char *why, size_t n)
 {
 	struct haltpoll_auto *ctl = calloc(1, sizeof(*ctl));
 	int err;
 
+	*out = NULL;
 	if (!ctl) {
 		if (trace)
 			fclose(trace);
 		snprintf(why, n, "no memory");
 		return -ENOMEM;
 	}
-	hp->ctl = ctl;
 	ctl->hp = hp;
 	ctl->trace = trace;
 	ctl->timer.fn = on_timer;
 	ctl->delay_ns = HALT_WINDOW_NS;
 	err = haltpoll_readings_open(ctl, why, n);
 	if (err) {
-		haltpoll_auto_stop(hp);
+		haltpoll_auto_stop(ctl);
 		return err;
 	}
 	measure(ctl, limits, now_ns());
 	ctl->start_ns = ctl->begun_ns = now_ns();
 	loop_timer_set(hp->guest->loop, &ctl->timer, ctl->delay_ns);
+	*out = ctl;
 	return 0;
 }
 
-void haltpoll_auto_stop(struct haltpoll *hp)
+void haltpoll_auto_stop(struct haltpoll_auto *ctl)
 {
-	struct haltpoll_auto *ctl = hp->ctl;
-
-	hp->ctl = NULL;
 	if (!ctl)
 		return;
-	loop_timer_cancel(hp->guest->loop, &ctl->timer);
+	loop_timer_cancel(ctl->hp->guest->loop, &ctl->timer);
 	haltpoll_readings_close(ctl);
 	if (ctl->trace)
 		fclose(ctl->trace);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a block and a wake-up cost on this host, by trying: short naps of the calling thread. Its CPU time for one is
- * what a block costs; how late it wakes is the latency. Shallow naps at one place: a deeper idle state, or another
- * CPU, may cost more. Of all naps the quarter that was best speaks, since others' work only adds.
+ * What a block and a wake-up cost on this host, by trying: short naps of the calling thread. Its CPU time for
+ * one is what a block costs; how late it wakes is the latency. Shallow naps at one place: a deeper idle
+ * state, or another CPU, may cost more. Of all naps the quarter that was best speaks, since others' work only
+ * adds.
  */
 #include <stdlib.h>
 #include <sys/prctl.h>

@@ -86,7 +86,8 @@ static uint64_t polled_ns(const struct halt_window *w)
 static bool polls_aborted(const struct halt_state *s, const struct halt_window *w)
 {
 	uint64_t ceiling = s->rung_ns[s->rung];
-	uint64_t shortest = ceiling < s->host.grow_start_ns ? ceiling : s->host.grow_start_ns, fails = 0, aborted = 0;
+	uint64_t shortest = ceiling < s->host.grow_start_ns ? ceiling : s->host.grow_start_ns, fails = 0,
+		 aborted = 0;
 
 	for (unsigned i = 0; i < HALT_BUCKETS; i++) {
 		fails += w->fail[i];
@@ -107,7 +108,7 @@ static bool thread_waits(const struct halt_state *s, const struct halt_window *w
 struct lesson {
 	struct halt_dist dist;
 	double halts, disturbed, delayed, most_halts; /* most: of one vCPU */
-	double polled, most_polled;	     /* ns */
+	double polled, most_polled;		      /* ns */
 	double blocks;
 };
 
@@ -145,7 +146,9 @@ static void learn(struct halt_state *s, const struct lesson *l, double price, do
 	for (unsigned r = 1; r < s->rungs; r++)
 		s->bias[r] *= BIAS_FORGET;
 	if (s->rung && l->halts >= HALT_MIN_HALTS && l->disturbed == 0)
-		*bias += (realised - halt_dist_cost(&l->dist, &s->host, s->rung_ns[s->rung], price).ns - *bias) / 2;
+		*bias += (realised - halt_dist_cost(&l->dist, &s->host, s->rung_ns[s->rung], price).ns -
+				 *bias) /
+			 2;
 }
 
 /* ---- the choice ---- */
@@ -182,9 +185,10 @@ static bool thin_tail(const struct halt_dist *dist, double price)
 	return longer <= TAIL * dist->total;
 }
 
-/* The price of each rung; one that would break the budget or is not for such a guest is out of reach. The cheapest is returned. */
-static unsigned cheapest(
-	const struct halt_state *s, const struct lesson *l, uint64_t wall_ns, double price, double cost[HALT_RUNGS])
+/* The price of each rung; one that would break the budget or is not for such a guest is out of reach. The
+ * cheapest is returned. */
+static unsigned cheapest(const struct halt_state *s, const struct lesson *l, uint64_t wall_ns, double price,
+	double cost[HALT_RUNGS])
 {
 	double share = RESERVE * s->limits.budget / 100 * wall_ns;
 	unsigned best = 0, last = thin_tail(&s->dist, price) ? s->rungs - 1 : s->bound;
@@ -210,8 +214,8 @@ static enum halt_reason go(struct halt_state *s, unsigned rung, enum halt_reason
 }
 
 /*
- * Nothing is learned of the guest while others run on its CPUs. Polls stay as long as those that are not cut short
- * pay; otherwise there are none, and they are tried again after a time that doubles.
+ * Nothing is learned of the guest while others run on its CPUs. Polls stay as long as those that are not cut
+ * short pay; otherwise there are none, and they are tried again after a time that doubles.
  */
 static enum halt_reason bear(struct halt_state *s, const struct lesson *l, double price, double realised)
 {
@@ -231,7 +235,8 @@ static enum halt_reason bear(struct halt_state *s, const struct lesson *l, doubl
 	return go(s, 0, HALT_CONTENDED);
 }
 
-/* Delays can be seen without polls, and are over; whether polls would be cut short shows when there are some. */
+/* Delays can be seen without polls, and are over; whether polls would be cut short shows when there are some.
+ */
 static enum halt_reason resume(struct halt_state *s)
 {
 	unsigned rung = s->probe;
@@ -257,8 +262,8 @@ static enum halt_reason move(struct halt_state *s, unsigned best, const double c
 	return lean > 0 ? HALT_UP : HALT_DOWN;
 }
 
-static enum halt_reason choose(
-	struct halt_state *s, const struct halt_input *in, const struct lesson *l, double price, double realised)
+static enum halt_reason choose(struct halt_state *s, const struct halt_input *in, const struct lesson *l,
+	double price, double realised)
 {
 	double cost[HALT_RUNGS];
 	bool spent = over_budget(s, l, in->wall_ns);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The controller of --halt-poll auto: from what KVM counted in a window, and what was learned before, the ceiling
- * for the next one. A pure function: no clock, no system call, no allocation; the same inputs give the same
- * decisions, in the VMM, the simulator and a replayed trace.
+ * The controller of --halt-poll auto: from what KVM counted in a window, and what was learned before, the
+ * ceiling for the next one. A pure function: no clock, no system call, no allocation; the same inputs give
+ * the same decisions, in the VMM, the simulator and a replayed trace.
  *
- * The price of a halt is CPU time: what was polled, and for a block C = block_ns + weight * wake_ns. Ceilings are
- * rungs: 0, the edges of KVM's buckets from grow_start up, and C + wake_ns (none is above max): who polls no
- * longer than a block costs pays at most twice what the best would (ski rental), and KVM, which measures a halt
- * to the end of its wake-up, opens no window for halts up to C below that. Above it are rungs up to 2 C + wake_ns
- * for guests of whose halts hardly any is longer than C: there each miss costs most of all the window, which has
- * to grow anew.
+ * The price of a halt is CPU time: what was polled, and for a block C = block_ns + weight * wake_ns. Ceilings
+ * are rungs: 0, the edges of KVM's buckets from grow_start up, and C + wake_ns (none is above max): who polls
+ * no longer than a block costs pays at most twice what the best would (ski rental), and KVM, which measures a
+ * halt to the end of its wake-up, opens no window for halts up to C below that. Above it are rungs up to 2 C
+ * + wake_ns for guests of whose halts hardly any is longer than C: there each miss costs most of all the
+ * window, which has to grow anew.
  */
 #ifndef PINVM_HALTPOLL_DECIDE_H
 #define PINVM_HALTPOLL_DECIDE_H
@@ -19,9 +19,9 @@
 
 #include "vmm/haltpoll/dist.h"
 
-#define HALT_RUNGS	24
-#define HALT_MIN_HALTS	64	     /* of a window, unless the budget is at stake */
-#define HALT_WINDOW_NS	100000000ULL /* a window's least length */
+#define HALT_RUNGS     24
+#define HALT_MIN_HALTS 64	    /* of a window, unless the budget is at stake */
+#define HALT_WINDOW_NS 100000000ULL /* a window's least length */
 
 struct halt_limits {
 	uint64_t max_ns; /* of a ceiling */
@@ -30,9 +30,9 @@ struct halt_limits {
 };
 
 enum halt_reason {
-	HALT_START,	/* nothing is known yet */
-	HALT_KEEP,	/* no move gains 5 % */
-	HALT_CONFIRM,	/* one would: a second window has to say so, too */
+	HALT_START,   /* nothing is known yet */
+	HALT_KEEP,    /* no move gains 5 % */
+	HALT_CONFIRM, /* one would: a second window has to say so, too */
 	HALT_UP,
 	HALT_DOWN,
 	HALT_NO_GAIN,	/* polls gain less than 5 %: none */
@@ -76,8 +76,8 @@ struct halt_state {
 	unsigned bound; /* the last one that is for every guest */
 	unsigned rung;	/* in force */
 	struct halt_dist dist;
-	double bias[HALT_RUNGS]; /* how much more than computed a rung cost when it was tried */
-	int lean;		 /* direction of the gain that waits for its second window; 0: none */
+	double bias[HALT_RUNGS];      /* how much more than computed a rung cost when it was tried */
+	int lean;		      /* direction of the gain that waits for its second window; 0: none */
 	unsigned rest, backoff, calm; /* windows: without polls, how many the next time, since contention */
 	unsigned probe;		      /* the rung to come back to; 0: none */
 	bool unseen;		      /* it was only by ended polls that others were noticed */
@@ -85,7 +85,8 @@ struct halt_state {
 };
 
 /* Begin with ceiling 0. */
-void halt_state_init(struct halt_state *state, const struct halt_host *host, const struct halt_limits *limits);
+void halt_state_init(
+	struct halt_state *state, const struct halt_host *host, const struct halt_limits *limits);
 /* C, in ns. */
 double halt_price(const struct halt_host *host, const struct halt_limits *limits);
 struct halt_decision halt_decide(struct halt_state *state, const struct halt_input *in);

@@ -4,12 +4,14 @@
 
 /* Windows that KVM's moves can reach below one ceiling. */
 #define STATES 24
-/* How much a halt counts against the one before: the price is the mean over some thousand halts, from no window on. */
+/* How much a halt counts against the one before: the price is the mean over some thousand halts, from no
+ * window on. */
 #define KEEP   0.9995
 
 /* Quarters of a bucket: where each begins, and its middle, as powers of 2 to the eighths. */
 static const double begins[HALT_PARTS] = {1, 1.189207115002721, 1.414213562373095, 1.681792830507429};
-static const double middle[HALT_PARTS] = {1.090507732665258, 1.296839554651010, 1.542210825407941, 1.834008086409342};
+static const double middle[HALT_PARTS] = {
+	1.090507732665258, 1.296839554651010, 1.542210825407941, 1.834008086409342};
 
 static double min(double a, double b)
 {
@@ -59,7 +61,8 @@ void halt_dist_add(struct halt_dist *dist, const struct halt_window *w, uint64_t
 	share = waits ? min(fails / waits, 1) : 0;
 	shift = fails ? w->fail_ns / fails : 0;
 	for (unsigned p = 0; p < HALT_POINTS; p++) {
-		double x = halt_point_ns(p), success = w->success[p / HALT_PARTS], wait = w->wait[p / HALT_PARTS];
+		double x = halt_point_ns(p), success = w->success[p / HALT_PARTS],
+		       wait = w->wait[p / HALT_PARTS];
 
 		if (success)
 			put(dist, x, success / HALT_PARTS);
@@ -117,8 +120,8 @@ static double next_window(const struct halt_host *host, double window, double ha
 	return window < ceiling && halted < ceiling ? grown(host, window, ceiling) : window;
 }
 
-static void fill_state(
-	struct chain *c, unsigned i, const struct halt_dist *dist, const struct halt_host *host, double ceiling, double price)
+static void fill_state(struct chain *c, unsigned i, const struct halt_dist *dist,
+	const struct halt_host *host, double ceiling, double price)
 {
 	double window = c->window[i];
 
@@ -130,11 +133,13 @@ static void fill_state(
 			continue;
 		c->polled[i] += share * polled;
 		c->cost[i] += share * (polled + (x <= window ? 0 : price));
-		c->to[i][x <= window ? i : state(c, next_window(host, window, x + host->wake_ns, ceiling))] += share;
+		c->to[i][x <= window ? i : state(c, next_window(host, window, x + host->wake_ns, ceiling))] +=
+			share;
 	}
 }
 
-/* How often each state is met, from the first one on: m = (1 - KEEP) * start + KEEP * m * to, by elimination. */
+/* How often each state is met, from the first one on: m = (1 - KEEP) * start + KEEP * m * to, by elimination.
+ */
 static void solve(const struct chain *c, double m[STATES])
 {
 	double a[STATES][STATES + 1];

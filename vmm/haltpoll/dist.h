@@ -18,11 +18,12 @@
 struct halt_window {
 	uint64_t success[HALT_BUCKETS], fail[HALT_BUCKETS], wait[HALT_BUCKETS];
 	uint64_t success_ns, fail_ns, wait_ns;
-	uint64_t run_ns, delay_ns, slices; /* of its thread: on a CPU, waiting for one, times it got one (schedstat) */
+	uint64_t run_ns, delay_ns,
+		slices; /* of its thread: on a CPU, waiting for one, times it got one (schedstat) */
 };
 
-/* The host: how KVM moves a vCPU's window (parameters of the module kvm), what it costs to block, how late one
- * wakes. */
+/* The host: how KVM moves a vCPU's window (parameters of the module kvm), what it costs to block, how late
+ * one wakes. */
 struct halt_host {
 	uint64_t grow_start_ns;
 	unsigned grow, shrink; /* factors; shrink 0: to nothing */

@@ -49,7 +49,7 @@ void haltpoll_destroy(struct haltpoll *hp)
 {
 	if (!hp)
 		return;
-	haltpoll_auto_stop(hp);
+	haltpoll_auto_stop(hp->ctl);
 	if (hp->trace)
 		fclose(hp->trace);
 	free(hp);
@@ -67,8 +67,8 @@ int haltpoll_give(struct haltpoll *hp, uint64_t ns)
 }
 
 /*
- * A VM that was given a ceiling has it for good: `default` then means what the kernel's own is at this moment.
- * NULL: nothing has to be given.
+ * A VM that was given a ceiling has it for good: `default` then means what the kernel's own is at this
+ * moment. NULL: nothing has to be given.
  */
 static const uint64_t *wanted(const struct haltpoll *hp, const struct haltpoll_spec *spec, uint64_t *ns)
 {
@@ -85,7 +85,8 @@ static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *w
 
 	if (!wanted(hp, spec, &ns))
 		return 0;
-	if (hp->guest->cfg->irqchip == IRQCHIP_USER && spec->mode != HALTPOLL_OFF && spec->mode != HALTPOLL_DEFAULT) {
+	if (hp->guest->cfg->irqchip == IRQCHIP_USER && spec->mode != HALTPOLL_OFF &&
+		spec->mode != HALTPOLL_DEFAULT) {
 		snprintf(why, n, "not with --irqchip user, whose vCPUs do not halt in KVM");
 		return -ENOTSUP;
 	}
@@ -131,7 +132,7 @@ int haltpoll_start(struct haltpoll *hp)
 	if (hp->spec.mode != HALTPOLL_AUTO)
 		return 0;
 	hp->trace = NULL;
-	err = haltpoll_auto_start(hp, &hp->spec.limits, trace, why, sizeof(why));
+	err = haltpoll_auto_start(&hp->ctl, hp, &hp->spec.limits, trace, why, sizeof(why));
 	if (err)
 		log_err("--halt-poll auto: %s", why);
 	return err;
@@ -148,24 +149,21 @@ void haltpoll_look(struct haltpoll *hp)
 
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
+	struct haltpoll_auto *ctl = NULL;
 	FILE *trace;
 	int err = open_trace(spec, &trace, why, n);
 
-	if (err)
-		return err;
-	err = change(hp, spec, why, n);
+	if (!err && spec->mode == HALTPOLL_AUTO)
+		err = haltpoll_auto_start(&ctl, hp, &spec->limits, trace, why, n);
+	if (!err)
+		err = change(hp, spec, why, n);
 	if (err) {
-		if (trace)
-			fclose(trace);
+		haltpoll_auto_stop(ctl);
 		return err;
 	}
-	haltpoll_auto_stop(hp);
+	haltpoll_auto_stop(hp->ctl);
+	hp->ctl = ctl;
 	hp->spec = *spec;
 	hp->spec.trace = NULL; /* the caller's */
-	if (spec->mode != HALTPOLL_AUTO)
-		return 0;
-	err = haltpoll_auto_start(hp, &spec->limits, trace, why, n);
-	if (err) /* it is off now, and says so */
-		hp->spec.mode = HALTPOLL_OFF;
-	return err;
+	return 0;
 }

@@ -29,7 +29,7 @@ enum haltpoll_mode {
 /* What --halt-poll or `ctl halt-poll` says. */
 struct haltpoll_spec {
 	enum haltpoll_mode mode;
-	uint64_t ceiling_ns; /* FIXED */
+	uint64_t ceiling_ns;	   /* FIXED */
 	struct halt_limits limits; /* AUTO */
 	const char *trace;	   /* AUTO: the file, the option's; NULL: none */
 };
@@ -40,14 +40,16 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *spec);
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec);
 const char *haltpoll_mode_name(enum haltpoll_mode mode);
 
-/* From guest->cfg; before the VM exists, and with the privileges it takes to open a trace. 0 or -errno, logged. */
+/* From guest->cfg; before the VM exists, and with the privileges it takes to open a trace. 0 or -errno,
+ * logged. */
 int haltpoll_create(struct haltpoll **hp, struct guest *guest);
 void haltpoll_destroy(struct haltpoll *hp); /* NULL: nothing happens */
-/* All threads exist and have their places: the controller begins, if there is to be one. 0 or -errno, logged. */
+/* All threads exist and have their places: the controller begins, if there is to be one. 0 or -errno, logged.
+ */
 int haltpoll_start(struct haltpoll *hp);
 /*
- * The VM is new: give it what it is to have. No system call with `default`. 0, or -errno, logged; -ENOTSUP where
- * this kernel has no such capability.
+ * The VM is new: give it what it is to have. No system call with `default`. 0, or -errno, logged; -ENOTSUP
+ * where this kernel has no such capability.
  */
 int haltpoll_apply(struct haltpoll *hp);
 /* Ask each vCPU, which is parked, whether the guest polls by itself, for the report. */

@@ -17,11 +17,11 @@ static json_t *entry_json(const struct haltpoll_entry *entry)
 {
 	const struct halt_decision *d = &entry->decision;
 
-	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "at_s", entry->at_ns / 1e9, "window_ns",
-		(json_int_t)entry->wall_ns, "halts", (json_int_t)d->halts, "ceiling_ns", (json_int_t)d->ceiling_ns,
-		"expected_ns", (json_int_t)d->expected_ns, "realised_ns", (json_int_t)d->realised_ns, "without_ns",
-		(json_int_t)d->price_ns, "polled", d->polled, "reason", halt_reason_name(d->reason), "why",
-		halt_reason_text(d->reason));
+	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "at_s", entry->at_ns / 1e9,
+		"window_ns", (json_int_t)entry->wall_ns, "halts", (json_int_t)d->halts, "ceiling_ns",
+		(json_int_t)d->ceiling_ns, "expected_ns", (json_int_t)d->expected_ns, "realised_ns",
+		(json_int_t)d->realised_ns, "without_ns", (json_int_t)d->price_ns, "polled", d->polled,
+		"reason", halt_reason_name(d->reason), "why", halt_reason_text(d->reason));
 }
 
 /* Oldest first. */
@@ -41,10 +41,10 @@ static json_t *auto_json(const struct haltpoll_auto *ctl)
 	const struct halt_limits *limits = &ctl->state.limits;
 
 	return json_pack("{s:{s:I, s:i, s:i}, s:{s:I, s:I, s:I, s:i, s:i}, s:s?, s:o}", "limits", "max_ns",
-		(json_int_t)limits->max_ns, "budget", (int)limits->budget, "weight", (int)limits->weight, "host",
-		"block_ns", (json_int_t)host->block_ns, "wake_ns", (json_int_t)host->wake_ns, "grow_start_ns",
-		(json_int_t)host->grow_start_ns, "grow", (int)host->grow, "shrink", (int)host->shrink, "stopped",
-		ctl->stopped, "recent", ring_json(ctl));
+		(json_int_t)limits->max_ns, "budget", (int)limits->budget, "weight", (int)limits->weight,
+		"host", "block_ns", (json_int_t)host->block_ns, "wake_ns", (json_int_t)host->wake_ns,
+		"grow_start_ns", (json_int_t)host->grow_start_ns, "grow", (int)host->grow, "shrink",
+		(int)host->shrink, "stopped", ctl->stopped, "recent", ring_json(ctl));
 }
 
 /* null: no vCPU was asked yet, or KVM has no such switch. */
@@ -61,8 +61,9 @@ json_t *haltpoll_json(const struct haltpoll *hp)
 
 	if (!hp)
 		return json_null();
-	json = json_pack("{s:s, s:o, s:I, s:o}", "mode", haltpoll_mode_name(hp->spec.mode), "ceiling_ns", ceiling_json(hp),
-		"decisions", (json_int_t)(hp->ctl ? hp->ctl->decisions : 0), "guest_polls", guest_polls_json(hp));
+	json = json_pack("{s:s, s:o, s:I, s:o}", "mode", haltpoll_mode_name(hp->spec.mode), "ceiling_ns",
+		ceiling_json(hp), "decisions", (json_int_t)(hp->ctl ? hp->ctl->decisions : 0), "guest_polls",
+		guest_polls_json(hp));
 	if (json && hp->ctl)
 		json_object_set_new(json, "auto", auto_json(hp->ctl));
 	return json;

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* halt_poll_ns with `which` behind it: "", "_grow", "_grow_start", "_shrink". 0 or -errno; then *value is as it
- * was. */
+/* halt_poll_ns with `which` behind it: "", "_grow", "_grow_start", "_shrink". 0 or -errno; then *value is as
+ * it was. */
 int kernel_haltpoll(const char *which, uint64_t *value);
 
 #endif

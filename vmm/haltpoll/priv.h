@@ -38,19 +38,22 @@ struct haltpoll_auto {
 struct haltpoll {
 	struct guest *guest;
 	struct haltpoll_spec spec;
-	uint64_t ceiling_ns; /* what this VM was given */
-	bool given;	     /* it was; otherwise it follows the kernel's own */
-	FILE *trace;	     /* opened early for the controller */
+	uint64_t ceiling_ns;	   /* what this VM was given */
+	bool given;		   /* it was; otherwise it follows the kernel's own */
+	FILE *trace;		   /* opened early for the controller */
 	struct haltpoll_auto *ctl; /* NULL: there is none */
 };
 
 /* haltpoll.c: the one ioctl. 0 or -errno. */
 int haltpoll_give(struct haltpoll *hp, uint64_t ns);
 
-/* auto.c: begin with ceiling 0, which the VM has already. 0, or -errno with the reason in `why`. Takes the trace. */
-int haltpoll_auto_start(struct haltpoll *hp, const struct halt_limits *limits, FILE *trace, char *why, size_t n);
-void haltpoll_auto_stop(struct haltpoll *hp); /* harmless when there is none */
-/* answers.c: 1: a vCPU said that it polls by itself; 0: none of those that were asked; -1: none was, or none knows. */
+/* auto.c: make a controller, which begins with ceiling 0; that is the caller's to give. 0, or -errno with the
+ * reason in `why`. Takes the trace either way. */
+int haltpoll_auto_start(struct haltpoll_auto **ctl, struct haltpoll *hp, const struct halt_limits *limits,
+	FILE *trace, char *why, size_t n);
+void haltpoll_auto_stop(struct haltpoll_auto *ctl); /* NULL: nothing happens */
+/* answers.c: 1: a vCPU said that it polls by itself; 0: none of those that were asked; -1: none was, or none
+ * knows. */
 int haltpoll_guest_polls(const struct haltpoll *hp);
 
 /* cost.c: measure on this thread, in naps of its own. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the kernel counted of each vCPU since the last decision: KVM's statistics, and the scheduler's. Main. */
+/* What the kernel counted of each vCPU since the last decision: KVM's statistics, and the scheduler's. Main.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,7 +25,8 @@ static int find_stats(struct haltpoll_auto *ctl, char *why, size_t n)
 	int err = kvmstats_read(stats, KVMSTATS_VCPU);
 
 	if (err) {
-		snprintf(why, n, "auto needs KVM's statistics: %s", stats->why[0] ? stats->why : strerror(-err));
+		snprintf(why, n, "auto needs KVM's statistics: %s",
+			stats->why[0] ? stats->why : strerror(-err));
 		return err;
 	}
 	schema = *kvmstats_schema_of(stats, KVMSTATS_VCPU);

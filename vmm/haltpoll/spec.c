@@ -32,7 +32,8 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
 	else if (!strcmp(text, "auto"))
 		spec.mode = HALTPOLL_AUTO;
 	else if (value_duration(text, &spec.ceiling_ns))
-		return "must be default, off, auto or a duration, whole digits and ns, us, ms or s, as in 50us";
+		return "must be default, off, auto or a duration, whole digits and ns, us, ms or s, as in "
+		       "50us";
 	if (spec.ceiling_ns > HALTPOLL_MAX_NS)
 		return "must be at most 4s; a bare number counts seconds";
 	if (spec.mode == HALTPOLL_FIXED && !spec.ceiling_ns)

@@ -8,12 +8,15 @@
 #include <string.h>
 
 #define MAX_VCPUS 4096
+#define MAX_NS	  UINT32_MAX /* of what a host or a limit has: KVM takes no more */
 
 void halt_trace_begin(FILE *out, const struct halt_host *host, const struct halt_limits *limits)
 {
-	fprintf(out, "host grow_start_ns=%" PRIu64 " grow=%u shrink=%u block_ns=%" PRIu64 " wake_ns=%" PRIu64 "\n",
+	fprintf(out,
+		"host grow_start_ns=%" PRIu64 " grow=%u shrink=%u block_ns=%" PRIu64 " wake_ns=%" PRIu64 "\n",
 		host->grow_start_ns, host->grow, host->shrink, host->block_ns, host->wake_ns);
-	fprintf(out, "limits max_ns=%" PRIu64 " budget=%u weight=%u\n", limits->max_ns, limits->budget, limits->weight);
+	fprintf(out, "limits max_ns=%" PRIu64 " budget=%u weight=%u\n", limits->max_ns, limits->budget,
+		limits->weight);
 }
 
 static void write_hist(FILE *out, const char *name, const uint64_t hist[HALT_BUCKETS])
@@ -30,7 +33,8 @@ static void write_hist(FILE *out, const char *name, const uint64_t hist[HALT_BUC
 
 void halt_trace_step(FILE *out, const struct halt_input *in, const struct halt_decision *d)
 {
-	fprintf(out, "window wall_ns=%" PRIu64 " guest_polls=%d vcpus=%u\n", in->wall_ns, in->guest_polls, in->n);
+	fprintf(out, "window wall_ns=%" PRIu64 " guest_polls=%d vcpus=%u\n", in->wall_ns, in->guest_polls,
+		in->n);
 	for (unsigned i = 0; i < in->n; i++) {
 		const struct halt_window *w = &in->vcpu[i];
 
@@ -43,8 +47,11 @@ void halt_trace_step(FILE *out, const struct halt_input *in, const struct halt_d
 		write_hist(out, "wait", w->wait);
 		fputc('\n', out);
 	}
-	fprintf(out, "decision ceiling_ns=%" PRIu64 " reason=%s halts=%.0f expected_ns=%.0f realised_ns=%.0f polled=%.4f\n",
-		d->ceiling_ns, halt_reason_name(d->reason), d->halts, d->expected_ns, d->realised_ns, d->polled);
+	fprintf(out,
+		"decision ceiling_ns=%" PRIu64
+		" reason=%s halts=%.0f expected_ns=%.0f realised_ns=%.0f polled=%.4f\n",
+		d->ceiling_ns, halt_reason_name(d->reason), d->halts, d->expected_ns, d->realised_ns,
+		d->polled);
 }
 
 /* ---- replay ---- */
@@ -110,8 +117,8 @@ static int read_window(struct reader *r)
 	struct halt_window *grown;
 	int guest_polls;
 
-	if (!r->begun || sscanf(r->text, "window wall_ns=%" SCNu64 " guest_polls=%d vcpus=%u", &r->input.wall_ns, &guest_polls,
-				 &r->input.n) != 3)
+	if (!r->begun || sscanf(r->text, "window wall_ns=%" SCNu64 " guest_polls=%d vcpus=%u",
+				 &r->input.wall_ns, &guest_polls, &r->input.n) != 3)
 		return -EINVAL;
 	if (!r->input.n || r->input.n > MAX_VCPUS)
 		return -EINVAL;
@@ -149,7 +156,7 @@ static int read_limits(struct reader *r)
 
 	if (sscanf(r->text, "limits max_ns=%" SCNu64 " budget=%u weight=%u", &limits.max_ns, &limits.budget,
 		    &limits.weight) != 3 ||
-		!r->host.grow_start_ns)
+		!r->host.grow_start_ns || limits.max_ns > MAX_NS)
 		return -EINVAL;
 	halt_state_init(&r->state, &r->host, &limits);
 	r->begun = true;
@@ -161,11 +168,11 @@ static int read_host(struct reader *r)
 	struct halt_host *h = &r->host;
 
 	r->begun = false;
-	return sscanf(r->text,
-		       "host grow_start_ns=%" SCNu64 " grow=%u shrink=%u block_ns=%" SCNu64 " wake_ns=%" SCNu64,
-		       &h->grow_start_ns, &h->grow, &h->shrink, &h->block_ns, &h->wake_ns) == 5
-		       ? 0
-		       : -EINVAL;
+	if (sscanf(r->text,
+		    "host grow_start_ns=%" SCNu64 " grow=%u shrink=%u block_ns=%" SCNu64 " wake_ns=%" SCNu64,
+		    &h->grow_start_ns, &h->grow, &h->shrink, &h->block_ns, &h->wake_ns) != 5)
+		return -EINVAL;
+	return h->grow_start_ns > MAX_NS || h->block_ns > MAX_NS || h->wake_ns > MAX_NS ? -EINVAL : 0;
 }
 
 static int read_line(struct reader *r, struct halt_replay *replay)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A trace of the controller: what it was given in each window and what it decided, as text that can be replayed.
+ * A trace of the controller: what it was given in each window and what it decided, as text that can be
+ * replayed.
  *
  *   host grow_start_ns=10000 grow=2 shrink=0 block_ns=4000 wake_ns=6000
  *   limits max_ns=200000 budget=100 weight=4

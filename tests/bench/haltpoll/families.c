@@ -104,7 +104,8 @@ static void phases(struct trace *t, const struct recipe *r)
 	}
 }
 
-/* Short and long by turns: after each long one the window is gone, after each short one it has grown in vain. */
+/* Short and long by turns: after each long one the window is gone, after each short one it has grown in vain.
+ */
 static void alternate(struct trace *t, const struct recipe *r)
 {
 	for_each_halt(i, t) put(t, i, r->run, i & 1 ? r->a : r->gap);
@@ -154,19 +155,30 @@ static const struct recipe recipes[] = {
 	{"heavy-tailed", "Pareto 0.7 from 3 us", pareto, .run = 10 * US, .gap = 3 * US, .a = 0.7},
 	{"bursts", "50 of 4 us, then 2 ms", bursts, .run = 5 * US, .gap = 4 * US, .a = 50, .b = 2 * MS},
 	{"bursts", "8 of 10 us, then 300 us", bursts, .run = 5 * US, .gap = 10 * US, .a = 8, .b = 300 * US},
-	{"contended", "half of the time", poisson, .run = 10 * US, .gap = 6 * US, .period = 4 * MS, .busy = 2 * MS},
-	{"contended", "a tenth of the time", poisson, .run = 10 * US, .gap = 6 * US, .period = 10 * MS, .busy = 1 * MS},
-	{"contended", "always", periodic, .run = 10 * US, .gap = 50 * US, .a = 0.1, .period = 1 * MS, .busy = 1 * MS},
-	{"contended", "0.5 s of 1 s", poisson, .run = 10 * US, .gap = 8 * US, .period = 1000 * MS, .busy = 500 * MS},
-	{"phases", "5 us and 800 us, 5 s each", phases, .run = 5 * US, .gap = 5 * US, .a = 800 * US, .b = 5e9},
-	{"phases", "10 us and 60 us, 3 s each", phases, .run = 10 * US, .gap = 10 * US, .a = 60 * US, .b = 3e9},
+	{"contended", "half of the time", poisson, .run = 10 * US, .gap = 6 * US, .period = 4 * MS,
+		.busy = 2 * MS},
+	{"contended", "a tenth of the time", poisson, .run = 10 * US, .gap = 6 * US, .period = 10 * MS,
+		.busy = 1 * MS},
+	{"contended", "always", periodic, .run = 10 * US, .gap = 50 * US, .a = 0.1, .period = 1 * MS,
+		.busy = 1 * MS},
+	{"contended", "0.5 s of 1 s", poisson, .run = 10 * US, .gap = 8 * US, .period = 1000 * MS,
+		.busy = 500 * MS},
+	{"phases", "5 us and 800 us, 5 s each", phases, .run = 5 * US, .gap = 5 * US, .a = 800 * US,
+		.b = 5e9},
+	{"phases", "10 us and 60 us, 3 s each", phases, .run = 10 * US, .gap = 10 * US, .a = 60 * US,
+		.b = 3e9},
 	{"phases", "15 us and 3 us, 5 s each", phases, .run = 10 * US, .gap = 15 * US, .a = 3 * US, .b = 5e9},
-	{"adversarial", "short, long by turns", alternate, .run = 5 * US, .gap = 5 * US, .a = 1 * MS, .limit = ADVERSE},
-	{"adversarial", "phases of 0.3 s", phases, .run = 5 * US, .gap = 5 * US, .a = 100 * US, .b = 0.3e9, .limit = ADVERSE},
-	{"adversarial", "phases of 0.1 s", phases, .run = 5 * US, .gap = 5 * US, .a = 300 * US, .b = 0.1e9, .limit = ADVERSE},
-	{"adversarial", "above each rung", above, .run = 5 * US, .gap = 4 * US, .a = 0, .b = 0.35e9, .limit = ADVERSE},
+	{"adversarial", "short, long by turns", alternate, .run = 5 * US, .gap = 5 * US, .a = 1 * MS,
+		.limit = ADVERSE},
+	{"adversarial", "phases of 0.3 s", phases, .run = 5 * US, .gap = 5 * US, .a = 100 * US, .b = 0.3e9,
+		.limit = ADVERSE},
+	{"adversarial", "phases of 0.1 s", phases, .run = 5 * US, .gap = 5 * US, .a = 300 * US, .b = 0.1e9,
+		.limit = ADVERSE},
+	{"adversarial", "above each rung", above, .run = 5 * US, .gap = 4 * US, .a = 0, .b = 0.35e9,
+		.limit = ADVERSE},
 	{"adversarial", "saw", saw, .run = 5 * US, .gap = 1 * US, .a = 1.2, .b = 300 * US, .limit = ADVERSE},
-	{"adversarial", "a little more than C", periodic, .run = 5 * US, .gap = 30 * US, .a = 0.05, .limit = ADVERSE},
+	{"adversarial", "a little more than C", periodic, .run = 5 * US, .gap = 30 * US, .a = 0.05,
+		.limit = ADVERSE},
 };
 
 unsigned sim_traces(void)

@@ -16,7 +16,8 @@ static int add(struct trace *t, size_t *room, const char *text)
 
 	if (*text == '#' || *text == '\n')
 		return 0;
-	if (sscanf(text, "%" SCNu32 " %" SCNu32 " %c", &halt.run_ns, &halt.gap_ns, &rest) != 2 || !halt.gap_ns)
+	if (sscanf(text, "%" SCNu32 " %" SCNu32 " %c", &halt.run_ns, &halt.gap_ns, &rest) != 2 ||
+		!halt.gap_ns)
 		return -EINVAL;
 	if (t->n == *room) {
 		size_t more = *room ? *room * 2 : 4096;

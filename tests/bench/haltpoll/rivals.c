@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Who else decides how long to poll; see sim.h. Each is written from its description: KVM's own window below a
- * fixed ceiling (Documentation/virt/kvm/halt-polling.rst), the adaptive polling of QEMU's event loop
+ * Who else decides how long to poll; see sim.h. Each is written from its description: KVM's own window below
+ * a fixed ceiling (Documentation/virt/kvm/halt-polling.rst), the adaptive polling of QEMU's event loop
  * (poll-max-ns, poll-grow, poll-shrink of an iothread), and a moving average.
  */
 #include "tests/bench/haltpoll/sim.h"
@@ -12,15 +12,16 @@
 #define EWMA_PART  8 /* a gap's weight is one in so many */
 #define EWMA_MAX   50000
 
-#define for_each_halt(h, p) for (const struct halt *h = (p)->trace->halt; h < (p)->trace->halt + (p)->trace->n; h++)
+#define for_each_halt(h, p) \
+	for (const struct halt *h = (p)->trace->halt; h < (p)->trace->halt + (p)->trace->n; h++)
 
 void sim_run_fixed(struct plant *p, uint64_t ceiling)
 {
 	for_each_halt(h, p) plant_halt(p, h, ceiling);
 }
 
-/* A window that holds stays; one that was too short doubles, unless it would have had to be longer than allowed:
- * then none. */
+/* A window that holds stays; one that was too short doubles, unless it would have had to be longer than
+ * allowed: then none. */
 static void run_qemu(struct plant *p, uint64_t unused)
 {
 	uint64_t window = 0;

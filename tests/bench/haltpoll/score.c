@@ -4,8 +4,8 @@
 
 #include "tests/bench/haltpoll/sim.h"
 
-/* Block and wake on a machine that idles shallowly, and on one that idles deeply; the kernel's moves until 6.10,
- * and since. */
+/* Block and wake on a machine that idles shallowly, and on one that idles deeply; the kernel's moves
+ * until 6.10, and since. */
 #define OLD .grow_start_ns = 10000, .grow = 2, .shrink = 0
 #define NEW .grow_start_ns = 10000, .grow = 2, .shrink = 2
 
@@ -17,8 +17,8 @@ const struct setting sim_setting[] = {
 
 const unsigned sim_settings = sizeof(sim_setting) / sizeof(sim_setting[0]);
 
-static const uint64_t fixed[] = {0, 4096, 8192, 10000, 16384, 20000, 28000, 32768, 50000, 65536, 100000, 131072, 200000,
-	262144, 524288, 1000000};
+static const uint64_t fixed[] = {0, 4096, 8192, 10000, 16384, 20000, 28000, 32768, 50000, 65536, 100000,
+	131072, 200000, 262144, 524288, 1000000};
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -27,8 +27,8 @@ static struct plant plant_of(const struct trace *trace, const struct halt_host *
 	return (struct plant){.host = *host, .weight = weight, .trace = trace};
 }
 
-/* The best window in hindsight if each halt polled for all of it, alone on its CPU: halts by the shortest fixed
- * window that would have held. */
+/* The best window in hindsight if each halt polled for all of it, alone on its CPU: halts by the shortest
+ * fixed window that would have held. */
 static double bare_price(const struct trace *trace, double price)
 {
 	double n[COUNT(fixed) + 1] = {0}, ns[COUNT(fixed) + 1] = {0}, hit = 0, misses = trace->n, best = 0;

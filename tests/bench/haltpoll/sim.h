@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A simulator of halt polling: traces of halts, the kernel's moves of a vCPU's window below a ceiling (the
- * plant), who sets that ceiling or polls by a rule of its own (competitors), and what it costs. Deterministic:
- * no clock, no randomness but its own. One thread.
+ * plant), who sets that ceiling or polls by a rule of its own (competitors), and what it costs.
+ * Deterministic: no clock, no randomness but its own. One thread.
  *
  * The price of a halt, for everybody: ns polled + block_ns for each block + weight * latency added, where the
  * latency of a block is wake_ns and what a runnable task of somebody else's delays it. Regret: the price of a
@@ -18,7 +18,7 @@
 
 #include "vmm/haltpoll/decide.h"
 
-#define SIM_NAME   32
+#define SIM_NAME 32
 
 /* The vCPU runs for run_ns, halts, and its event comes gap_ns later. */
 struct halt {
@@ -89,10 +89,12 @@ struct scored {
 	struct result result[16];
 };
 
-/* Of a family over all of them: the worst regret of a competitor; the first that is of the same family as entry i. */
+/* Of a family over all of them: the worst regret of a competitor; the first that is of the same family as
+ * entry i. */
 double sim_worst(const struct scored *scored, unsigned n, const char *family, unsigned competitor);
 unsigned sim_first_of_family(const struct scored *scored, unsigned i);
-void sim_score(struct scored *scored, const struct trace *trace, const struct halt_host *host, unsigned weight);
+void sim_score(
+	struct scored *scored, const struct trace *trace, const struct halt_host *host, unsigned weight);
 
 /* A kernel, and a machine. */
 struct setting {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A plot of the worst regrets: a group of bars a family, one bar a competitor, on a logarithmic scale; see sim.h. */
+/* A plot of the worst regrets: a group of bars a family, one bar a competitor, on a logarithmic scale; see
+ * sim.h. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 #define GAP	24
 #define HIGHEST 32.0 /* of the scale */
 
-static const char *const colour[] = {"#c0392b", "#7f8c8d", "#aed6f1", "#5dade2", "#1f618d", "#f5b041", "#58d68d"};
+static const char *const colour[] = {
+	"#c0392b", "#7f8c8d", "#aed6f1", "#5dade2", "#1f618d", "#f5b041", "#58d68d"};
 
 #define COLOURS (sizeof(colour) / sizeof(colour[0]))
 
@@ -25,9 +27,10 @@ static double y_of(double regret)
 static void scale(FILE *out, double right)
 {
 	for (double r = 1; r <= HIGHEST; r *= 2) {
-		fprintf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n", LEFT, y_of(r), right,
-			y_of(r));
-		fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT - 6, y_of(r) + 4, r);
+		fprintf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n", LEFT,
+			y_of(r), right, y_of(r));
+		fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT - 6,
+			y_of(r) + 4, r);
 	}
 }
 
@@ -36,7 +39,8 @@ static void legend(FILE *out)
 	for (unsigned c = 0; c < sim_competitors; c++) {
 		unsigned x = LEFT + c * 105;
 
-		fprintf(out, "<rect x=\"%u\" y=\"20\" width=\"12\" height=\"12\" fill=\"%s\"/>\n", x, colour[c % COLOURS]);
+		fprintf(out, "<rect x=\"%u\" y=\"20\" width=\"12\" height=\"12\" fill=\"%s\"/>\n", x,
+			colour[c % COLOURS]);
 		fprintf(out, "<text x=\"%u\" y=\"30\">%s</text>\n", x + 16, sim_competitor[c].name);
 	}
 }
@@ -49,14 +53,18 @@ static void group(FILE *out, const struct scored *s, unsigned n, unsigned i, dou
 	for (unsigned c = 0; c < sim_competitors; c++) {
 		double worst = sim_worst(s, n, s[i].trace.family, c), y = y_of(worst);
 
-		fprintf(out, "<rect x=\"%.0f\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"%s\"><title>%s, %s: %.2f</title></rect>\n",
-			x + c * BAR, y, BAR - 2, fmax(TOP + HEIGHT - y, 1), colour[c % COLOURS], s[i].trace.family,
-			sim_competitor[c].name, worst);
+		fprintf(out,
+			"<rect x=\"%.0f\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"%s\"><title>%s, %s: "
+			"%.2f</title></rect>\n",
+			x + c * BAR, y, BAR - 2, fmax(TOP + HEIGHT - y, 1), colour[c % COLOURS],
+			s[i].trace.family, sim_competitor[c].name, worst);
 	}
-	fprintf(out, "<line x1=\"%.0f\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\" stroke=\"#c0392b\" stroke-dasharray=\"4 2\"/>\n", x,
-		limit, x + width, limit);
-	fprintf(out, "<text x=\"%.0f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x + width / 2, TOP + HEIGHT + 18,
-		s[i].trace.family);
+	fprintf(out,
+		"<line x1=\"%.0f\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\" stroke=\"#c0392b\" "
+		"stroke-dasharray=\"4 2\"/>\n",
+		x, limit, x + width, limit);
+	fprintf(out, "<text x=\"%.0f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x + width / 2,
+		TOP + HEIGHT + 18, s[i].trace.family);
 }
 
 int sim_plot(const char *path, const struct scored *s, unsigned n)
@@ -70,7 +78,8 @@ int sim_plot(const char *path, const struct scored *s, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		families += sim_first_of_family(s, i) == i;
 	fprintf(out,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%d\" font-family=\"sans-serif\" "
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%d\" "
+		"font-family=\"sans-serif\" "
 		"font-size=\"11\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
 		LEFT + families * step + 20, TOP + HEIGHT + 50);
 	legend(out);
@@ -81,7 +90,8 @@ int sim_plot(const char *path, const struct scored *s, unsigned n)
 			x += step;
 		}
 	fprintf(out,
-		"<text x=\"%d\" y=\"%d\">Worst price over that of the best fixed ceiling in hindsight; dashed: the limit of "
+		"<text x=\"%d\" y=\"%d\">Worst price over that of the best fixed ceiling in hindsight; "
+		"dashed: the limit of "
 		"auto.</text>\n</svg>\n",
 		LEFT, TOP + HEIGHT + 40);
 	return fclose(out) ? -errno : 0;
