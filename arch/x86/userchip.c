@@ -161,7 +161,8 @@ int userchip_check(const struct vm *vm)
 static int take_msrs(const struct vm *vm)
 {
 	struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_USER_SPACE_MSR,
-		.args = {KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_FILTER}};
+		.args = {KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_FILTER |
+			 (vm->cfg->profile_unknown ? KVM_MSR_EXIT_REASON_UNKNOWN : 0)}};
 	static uint8_t deny; /* one MSR each */
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,

@@ -154,15 +154,19 @@ static void port_io(struct vcpu *vcpu)
 	}
 }
 
-/* MSRs and hypercalls come with --profile unknown=on only, and get KVM's own answers. */
+/* MSRs come with --irqchip user; they and hypercalls also with --profile unknown=on, and then get KVM's own answers. */
 int arch_vcpu_exit(struct vcpu *vcpu)
 {
+	const struct arch_vm *arch = vcpu->guest->vm.arch;
+
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_IO:
 		port_io(vcpu);
 		return 0;
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:
+		if (arch->userchip)
+			return userchip_exit(vcpu);
 		vcpu->run->msr.error = 1; /* a general protection fault */
 		return 0;
 	case KVM_EXIT_HYPERCALL:
@@ -172,7 +176,7 @@ int arch_vcpu_exit(struct vcpu *vcpu)
 		ioapic_eoi(vcpu->guest->board->ioapic, vcpu->run->eoi.vector);
 		return 0;
 	default:
-		return vcpu->guest->vm.arch->userchip ? userchip_exit(vcpu) : -ENOTSUP;
+		return arch->userchip ? userchip_exit(vcpu) : -ENOTSUP;
 	}
 }
 

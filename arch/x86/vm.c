@@ -156,11 +156,14 @@ static int enable(struct vm *vm, unsigned cap, uint64_t arg)
  */
 static int show_unknown(struct vm *vm)
 {
+	uint64_t why = KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL;
 	int err;
 
 	if (!vm->cfg->profile_unknown)
 		return 0;
-	err = enable(vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL);
+	if (vm->cfg->irqchip == IRQCHIP_USER) /* whose filter shall go on to work: each call replaces the last one */
+		why |= KVM_MSR_EXIT_REASON_FILTER;
+	err = enable(vm, KVM_CAP_X86_USER_SPACE_MSR, why);
 	if (err)
 		return log_errno(err, "--profile unknown=on: KVM_CAP_X86_USER_SPACE_MSR (Linux 5.10 or later has it)");
 	/* Before Linux 5.14 there is no such call. */
