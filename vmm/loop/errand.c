@@ -16,7 +16,7 @@ static void arrive(struct loop_call *call)
 
 	/* From here on whoever waits waits for the end of fn. */
 	if (atomic_compare_exchange_strong(&e->private.state, &state, IDLE)) {
-		e->private.err = e->fn(e);
+		atomic_store(&e->private.err, e->fn(e));
 		sem_post(&e->private.back);
 		return;
 	}
@@ -57,12 +57,12 @@ int errand_wait(struct errand *e, uint64_t until, bool insist)
 	int state = WAITED_FOR;
 
 	if (!wait_until(&e->private.back, until))
-		return e->private.err;
+		return atomic_load(&e->private.err);
 	if (atomic_compare_exchange_strong(&e->private.state, &state, insist ? LATE : CALLED_OFF))
 		return -ETIMEDOUT;
 	while (sem_wait(&e->private.back))
 		;
-	return e->private.err;
+	return atomic_load(&e->private.err);
 }
 
 int errand_run(struct errand *e, struct loop *loop, uint64_t ns, bool insist)

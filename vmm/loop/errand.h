@@ -16,8 +16,7 @@ struct errand {
 	struct {
 		struct loop_call call;
 		sem_t back;
-		_Atomic int state;
-		int err;
+		_Atomic int state, err;
 	} private;
 };
 
