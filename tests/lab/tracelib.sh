@@ -77,7 +77,7 @@ load_net()	# OPTIONS...
 {
 	need iperf3
 	net_room --tap "tap0=$ours/24"
-	iperf_guest <<-'END'
+	iperf_guest <<-END
 		up
 		fact load net
 		while :; do
