@@ -12,7 +12,8 @@
 #include <signal.h>
 #include <stdbool.h>
 
-#define THREAD_KICK_SIGNAL SIGRTMIN
+/* Not a real-time signal: of those each needs room in the user's queue (RLIMIT_SIGPENDING), which others may use up. */
+#define THREAD_KICK_SIGNAL SIGURG
 
 struct placement;
 

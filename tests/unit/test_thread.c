@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -43,6 +44,35 @@ START_TEST(blocks_signals_of_the_process)
 			ck_assert_msg(sigismember(&blocked, own[i]) == 0, "%s", strsignal(own[i]));
 		ck_assert_int_eq(sigismember(&blocked, THREAD_KICK_SIGNAL), !kickable);
 	}
+}
+END_TEST
+
+static _Atomic unsigned caught;
+
+static void catch(int sig)
+{
+	caught++;
+}
+
+static void await(void *arg)
+{
+	while (!caught)
+		sched_yield();
+}
+
+/* Signals of the same user wait everywhere, and there is no room for one more. */
+START_TEST(a_kick_needs_no_room_for_signals)
+{
+	const struct sigaction action = {.sa_handler = catch};
+	const struct rlimit none = {0, 0};
+	struct thread thread = {.name = "test", .kickable = true, .fn = await};
+
+	sigaction(THREAD_KICK_SIGNAL, &action, NULL);
+	ck_assert_int_eq(thread_start(&thread), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	ck_assert_int_eq(pthread_kill(thread.id, THREAD_KICK_SIGNAL), 0);
+	thread_join(&thread);
+	ck_assert_uint_eq(caught, 1);
 }
 END_TEST
 
@@ -103,4 +133,5 @@ START_TEST(exits_have_names)
 }
 END_TEST
 
-UNIT_MAIN("thread", blocks_signals_of_the_process, a_loop_without_file_operations_has_no_thread, exits_have_names)
+UNIT_MAIN("thread", blocks_signals_of_the_process, a_kick_needs_no_room_for_signals,
+	a_loop_without_file_operations_has_no_thread, exits_have_names)
