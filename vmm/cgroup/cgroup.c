@@ -219,10 +219,18 @@ static int set_max(struct cgroup *cg, const struct cgroup_max *max, char *why, s
 
 int cgroup_set(struct cgroup *cg, uint64_t weight, const struct cgroup_max *max, char *why, size_t n)
 {
-	int err = weight ? set_weight(cg, weight, why, n) : 0;
+	uint64_t before = 0;
+	int err;
 
-	if (!err && max->period_us)
-		err = set_max(cg, max, why, n);
+	if (weight && max->period_us)
+		read_weight(cg, &before);
+	err = weight ? set_weight(cg, weight, why, n) : 0;
+	if (err || !max->period_us)
+		return err;
+	err = set_max(cg, max, why, n);
+	/* Both or none; what cannot be put back either is for the next one who looks. */
+	if (err && before)
+		ask(cg, CGROUP_WEIGHT, before, 0, NULL);
 	return err;
 }
 
