@@ -19,9 +19,9 @@
 
 static bool is_plain(const char *text)
 {
-	while (*text > ' ' && *text < 0x7f)
+	while (*text >= ' ' && *text < 0x7f)
 		text++;
-	return !*text || *text == ' ';
+	return !*text;
 }
 
 static void add(struct perf_guest *guest, const json_t *row, int vcpu)

@@ -150,6 +150,8 @@ pid_t task_here(const char *proc, pid_t pid, pid_t own_pid, pid_t tid)
 
 	if (pid == own_pid || tid <= 0)
 		return tid;
+	if (own_pid <= 0) /* what it says is not to be trusted */
+		return 0;
 	/* Threads that began one after the other mostly have numbers in a row on either side. */
 	if (pid + (tid - own_pid) > 0 && inside(proc, pid, pid + (tid - own_pid)) == tid)
 		return pid + (tid - own_pid);
