@@ -16,6 +16,7 @@
 #include "vmm/log.h"
 #include "vmm/options/command.h"
 #include "vmm/options/options.h"
+#include "vmm/outputs.h"
 #include "vmm/perf/perf.h"
 #include "vmm/report/report.h"
 #include "vmm/stat/stat.h"
@@ -160,7 +161,7 @@ static int run_config(const struct guest_config *cfg)
 	struct report *report;
 
 	log_set_level(LOG_NOTICE + cfg->verbose);
-	if (cfg->log && log_open(cfg->log))
+	if (outputs_check(cfg) || (cfg->log && log_open(cfg->log)))
 		return END_SETUP;
 	if (cfg->dry_run)
 		return dry_run(cfg);
