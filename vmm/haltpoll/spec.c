@@ -31,11 +31,13 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
 		spec.mode = HALTPOLL_OFF;
 	else if (!strcmp(text, "auto"))
 		spec.mode = HALTPOLL_AUTO;
+	else if (strspn(text, "0123456789") == strlen(text) && strcmp(text, "0") != 0)
+		return "a time needs its unit, as in 50us; the kernel's own parameter is in ns"; /* seconds are never meant */
 	else if (value_duration(text, &spec.ceiling_ns))
 		return "must be default, off, auto or a duration, whole digits and ns, us, ms or s, as in "
 		       "50us";
 	if (spec.ceiling_ns > HALTPOLL_MAX_NS)
-		return "must be at most 4s; a bare number counts seconds";
+		return "must be at most 4s";
 	if (spec.mode == HALTPOLL_FIXED && !spec.ceiling_ns)
 		spec.mode = HALTPOLL_OFF;
 	if (out)

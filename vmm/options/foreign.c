@@ -21,7 +21,8 @@ struct keys {
 
 static const struct foreign qemu[] = {
 	{" smp cpu ", IT_IS "--cpus"},
-	{" object mem-path mem-prealloc ", IT_IS "--memory"},
+	{" object ", "here it is --iothread NAME, or --memory, or --rng"},
+	{" mem-path mem-prealloc ", IT_IS "--memory"},
 	{" drive blockdev hda hdb hdc hdd ", IT_IS "--disk"},
 	{" device ", "here it is --disk, --net or --rng"},
 	{" netdev nic ", IT_IS "--net tap=NAME"},
