@@ -2,10 +2,13 @@
 /* --halt-poll as text, on the command line and by `ctl`. */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 #include "vmm/config.h"
-#include "vmm/haltpoll/haltpoll.h"
+#include "vmm/guest.h"
+#include "vmm/haltpoll/priv.h"
 #include "vmm/options/options.h"
 
 START_TEST(what_it_may_be)
@@ -64,4 +67,47 @@ START_TEST(one_parser)
 }
 END_TEST
 
-UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser)
+/* Whose reader never comes: it is refused, and waited for by nobody. */
+START_TEST(trace_without_reader)
+{
+	char dir[] = "/tmp/pinvm-haltpoll-XXXXXX", path[64];
+	struct guest_config cfg;
+	struct guest guest = {.cfg = &cfg};
+	struct haltpoll *hp;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/trace", dir);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	config_defaults(&cfg);
+	cfg.halt_poll.mode = "auto";
+	cfg.halt_poll.trace = path;
+	ck_assert_int_eq(haltpoll_create(&hp, &guest), -ENXIO);
+	haltpoll_destroy(hp);
+	unlink(path);
+	ck_assert_int_eq(haltpoll_create(&hp, &guest), 0);
+	ck_assert_ptr_nonnull(hp->trace);
+	haltpoll_destroy(hp);
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
+/* While the guest runs there is no other trace, and a file that is there stays as it is. */
+START_TEST(trace_at_start_only)
+{
+	char path[] = "/tmp/pinvm-haltpoll-XXXXXX", why[192] = "";
+	struct haltpoll_spec spec = {.mode = HALTPOLL_AUTO, .trace = path};
+	struct haltpoll hp = {.spec.mode = HALTPOLL_OFF};
+	int fd = mkstemp(path);
+
+	ck_assert_int_eq(write(fd, "kept", 4), 4);
+	ck_assert_int_eq(haltpoll_set(&hp, &spec, why, sizeof(why)), -EINVAL);
+	ck_assert_msg(strstr(why, "give it at the start") != NULL, "%s", why);
+	ck_assert_int_eq(hp.spec.mode, HALTPOLL_OFF);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 4);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
+UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser, trace_without_reader, trace_at_start_only)

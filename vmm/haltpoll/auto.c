@@ -41,19 +41,27 @@ static void stop_for(struct haltpoll_auto *ctl, const char *why)
 		(unsigned long long)ctl->hp->ceiling_ns);
 }
 
-static void write_trace(struct haltpoll_auto *ctl, const struct halt_input *in, const struct halt_decision *d)
+/* Before the first decision, not sooner: a controller that is refused leaves nothing in the trace. */
+static void begin_trace(struct haltpoll_auto *ctl)
 {
-	if (!ctl->trace)
+	if (ctl->hp->trace && !ctl->trace_begun)
+		halt_trace_begin(ctl->hp->trace, &ctl->state.host, &ctl->state.limits);
+	ctl->trace_begun = true;
+}
+
+static void write_trace(struct haltpoll *hp, const struct halt_input *in, const struct halt_decision *d)
+{
+	if (!hp->trace)
 		return;
-	halt_trace_step(ctl->trace, in, d);
-	if (!fflush(ctl->trace) && ftell(ctl->trace) < TRACE_MAX)
+	halt_trace_step(hp->trace, in, d);
+	if (!fflush(hp->trace) && ftell(hp->trace) < TRACE_MAX)
 		return;
-	if (ferror(ctl->trace))
+	if (ferror(hp->trace))
 		log_warn("--halt-poll trace: it can not be written any more");
 	else
 		log_note("--halt-poll trace: ends at its limit of %ld MiB", TRACE_MAX >> 20);
-	fclose(ctl->trace);
-	ctl->trace = NULL;
+	fclose(hp->trace);
+	hp->trace = NULL;
 }
 
 static void keep_decision(
@@ -93,8 +101,7 @@ static void measure(struct haltpoll_auto *ctl, const struct halt_limits *limits,
 	}
 	ctl->measured_ns = now;
 	halt_state_init(&ctl->state, &host, limits);
-	if (ctl->trace)
-		halt_trace_begin(ctl->trace, &host, limits);
+	ctl->trace_begun = false;
 }
 
 /* What was counted since the last decision. *due: it is time for another one. */
@@ -124,11 +131,14 @@ static void decide(struct haltpoll_auto *ctl, uint64_t now)
 		.guest_polls = haltpoll_guest_polls(hp) > 0,
 		.n = hp->guest->cfg->cpus.count,
 		.vcpu = ctl->window};
-	struct halt_decision d = halt_decide(&ctl->state, &in);
-	int err = d.ceiling_ns == hp->ceiling_ns ? 0 : haltpoll_give(hp, d.ceiling_ns);
+	struct halt_decision d;
+	int err;
 
+	begin_trace(ctl);
+	d = halt_decide(&ctl->state, &in);
+	err = d.ceiling_ns == hp->ceiling_ns ? 0 : haltpoll_give(hp, d.ceiling_ns);
 	keep_decision(ctl, now, in.wall_ns, &d);
-	write_trace(ctl, &in, &d);
+	write_trace(hp, &in, &d);
 	haltpoll_readings_keep(ctl);
 	ctl->begun_ns = now;
 	if (err)
@@ -172,20 +182,17 @@ again:
 }
 
 int haltpoll_auto_start(struct haltpoll_auto **out, struct haltpoll *hp, const struct halt_limits *limits,
-	FILE *trace, char *why, size_t n)
+	char *why, size_t n)
 {
 	struct haltpoll_auto *ctl = calloc(1, sizeof(*ctl));
 	int err;
 
 	*out = NULL;
 	if (!ctl) {
-		if (trace)
-			fclose(trace);
 		snprintf(why, n, "no memory");
 		return -ENOMEM;
 	}
 	ctl->hp = hp;
-	ctl->trace = trace;
 	ctl->timer.fn = on_timer;
 	ctl->delay_ns = HALT_WINDOW_NS;
 	err = haltpoll_readings_open(ctl, why, n);
@@ -206,7 +213,5 @@ void haltpoll_auto_stop(struct haltpoll_auto *ctl)
 		return;
 	loop_timer_cancel(ctl->hp->guest->loop, &ctl->timer);
 	haltpoll_readings_close(ctl);
-	if (ctl->trace)
-		fclose(ctl->trace);
 	free(ctl);
 }

@@ -3,11 +3,13 @@
 #include "vmm/haltpoll/haltpoll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "vmm/guest.h"
@@ -15,34 +17,31 @@
 #include "vmm/haltpoll/priv.h"
 #include "vmm/log.h"
 
-/* The trace of a controller that is to begin; none is fine. */
-static int open_trace(const struct haltpoll_spec *spec, FILE **trace, char *why, size_t n)
+static int open_trace(struct haltpoll *hp, const char *path)
 {
-	int err = 0;
+	/* O_NONBLOCK: a FIFO that nobody reads is refused, and a slow reader is not waited for. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	int err;
 
-	*trace = spec->trace ? fopen(spec->trace, "we") : NULL;
-	if (spec->trace && !*trace) {
-		err = -errno;
-		snprintf(why, n, "trace=%.80s: %s", spec->trace, strerror(-err));
-	}
+	hp->trace = fd < 0 ? NULL : fdopen(fd, "w");
+	if (hp->trace)
+		return 0;
+	err = log_errno(-errno, "--halt-poll trace=%s", path);
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 
 int haltpoll_create(struct haltpoll **out, struct guest *guest)
 {
 	struct haltpoll *hp = calloc(1, sizeof(*hp));
-	char why[192];
-	int err;
 
 	*out = hp;
 	if (!hp)
 		return -ENOMEM;
 	hp->guest = guest;
 	haltpoll_spec(&guest->cfg->halt_poll, &hp->spec); /* config_check() found nothing wrong */
-	err = open_trace(&hp->spec, &hp->trace, why, sizeof(why));
-	if (err)
-		log_err("--halt-poll %s", why);
-	return err;
+	return hp->spec.trace ? open_trace(hp, hp->spec.trace) : 0;
 }
 
 void haltpoll_destroy(struct haltpoll *hp)
@@ -125,14 +124,12 @@ int haltpoll_apply(struct haltpoll *hp)
 
 int haltpoll_start(struct haltpoll *hp)
 {
-	FILE *trace = hp->trace;
 	char why[192];
 	int err;
 
 	if (hp->spec.mode != HALTPOLL_AUTO)
 		return 0;
-	hp->trace = NULL;
-	err = haltpoll_auto_start(&hp->ctl, hp, &hp->spec.limits, trace, why, sizeof(why));
+	err = haltpoll_auto_start(&hp->ctl, hp, &hp->spec.limits, why, sizeof(why));
 	if (err)
 		log_err("--halt-poll auto: %s", why);
 	return err;
@@ -150,11 +147,14 @@ void haltpoll_look(struct haltpoll *hp)
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
 	struct haltpoll_auto *ctl = NULL;
-	FILE *trace;
-	int err = open_trace(spec, &trace, why, n);
+	int err = 0;
 
-	if (!err && spec->mode == HALTPOLL_AUTO)
-		err = haltpoll_auto_start(&ctl, hp, &spec->limits, trace, why, n);
+	if (spec->trace) {
+		snprintf(why, n, "halt-poll: trace= is opened before privileges are dropped: give it at the start");
+		return -EINVAL;
+	}
+	if (spec->mode == HALTPOLL_AUTO)
+		err = haltpoll_auto_start(&ctl, hp, &spec->limits, why, n);
 	if (!err)
 		err = change(hp, spec, why, n);
 	if (err) {
@@ -164,6 +164,5 @@ int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *wh
 	haltpoll_auto_stop(hp->ctl);
 	hp->ctl = ctl;
 	hp->spec = *spec;
-	hp->spec.trace = NULL; /* the caller's */
 	return 0;
 }

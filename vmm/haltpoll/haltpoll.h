@@ -31,7 +31,7 @@ struct haltpoll_spec {
 	enum haltpoll_mode mode;
 	uint64_t ceiling_ns;	   /* FIXED */
 	struct halt_limits limits; /* AUTO */
-	const char *trace;	   /* AUTO: the file, the option's; NULL: none */
+	const char *trace;	   /* AUTO, at the start: the file, the option's; NULL: none */
 };
 
 /* spec.c: the plain value, as typed. NULL, or why it is refused; *spec may be NULL. */
@@ -54,7 +54,8 @@ int haltpoll_start(struct haltpoll *hp);
 int haltpoll_apply(struct haltpoll *hp);
 /* Ask each vCPU, which is parked, whether the guest polls by itself, for the report. */
 void haltpoll_look(struct haltpoll *hp);
-/* While the guest runs. 0, or -errno with the reason in `why`; then all is as it was. */
+/* While the guest runs; without a trace of its own: the one of the start goes on. 0, or -errno with the reason in
+ * `why`; then all is as it was. */
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n);
 /* haltpoll_json.c: for the report, and as the answer to `ctl halt-poll`. NULL: JSON null. */
 struct json_t *haltpoll_json(const struct haltpoll *hp);

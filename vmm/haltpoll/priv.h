@@ -31,7 +31,7 @@ struct haltpoll_auto {
 	uint64_t start_ns, begun_ns, measured_ns, asked_ns;
 	uint64_t decisions;
 	struct haltpoll_entry ring[HALTPOLL_RING]; /* the next one goes to decisions % HALTPOLL_RING */
-	FILE *trace;
+	bool trace_begun;    /* the trace says what the controller set out from */
 	const char *stopped; /* why it does not control any more; NULL: it does */
 };
 
@@ -40,7 +40,7 @@ struct haltpoll {
 	struct haltpoll_spec spec;
 	uint64_t ceiling_ns;	   /* what this VM was given */
 	bool given;		   /* it was; otherwise it follows the kernel's own */
-	FILE *trace;		   /* opened early for the controller */
+	FILE *trace;		   /* of each controller there is; NULL: none, or it has ended */
 	struct haltpoll_auto *ctl; /* NULL: there is none */
 };
 
@@ -48,9 +48,9 @@ struct haltpoll {
 int haltpoll_give(struct haltpoll *hp, uint64_t ns);
 
 /* auto.c: make a controller, which begins with ceiling 0; that is the caller's to give. 0, or -errno with the
- * reason in `why`. Takes the trace either way. */
+ * reason in `why`. */
 int haltpoll_auto_start(struct haltpoll_auto **ctl, struct haltpoll *hp, const struct halt_limits *limits,
-	FILE *trace, char *why, size_t n);
+	char *why, size_t n);
 void haltpoll_auto_stop(struct haltpoll_auto *ctl); /* NULL: nothing happens */
 /* answers.c: 1: a vCPU said that it polls by itself; 0: none of those that were asked; -1: none was, or none
  * knows. */

@@ -268,7 +268,7 @@ static const struct opt_key halt_poll_keys[] = {
 		UINT(G, halt_poll.budget, 1, 100, 0)},
 	{"weight", "N", "auto: the CPU time that as much latency is worth; without: 4",
 		UINT(G, halt_poll.weight, 1, 1000, 0)},
-	{"trace", "FILE", "auto: what it saw and decided, as text that can be replayed",
+	{"trace", "FILE", "auto, at the start: what it saw and decided, as text that can be replayed",
 		STRING(G, halt_poll.trace, 1, PATH_MAX - 1), .check = check_output},
 };
 
