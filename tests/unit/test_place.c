@@ -272,6 +272,22 @@ START_TEST(a_thread_stands_where_planned_before_it_runs)
 }
 END_TEST
 
+START_TEST(nice_means_nothing_under_idle)
+{
+	struct thread thread = {.name = "vcpu0", .fn = look};
+	struct placement p = {.name = "vcpu0", .sched = {.policy = SCHED_IDLE}, .sched_given = true, .sched_why = "vcpu=idle"};
+
+	ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, 19), 0);
+	p.pinned = true;
+	p.cpus_why = "vcpu=here";
+	CPU_SET(sched_getcpu(), &p.cpus);
+	thread.place = &p;
+	ck_assert_int_eq(thread_start(&thread), 0);
+	ck_assert_int_eq(p.actual_sched.policy, SCHED_IDLE);
+	thread_join(&thread);
+}
+END_TEST
+
 START_TEST(what_the_kernel_refuses_ends_the_thread)
 {
 	struct thread thread = {.name = "vcpu0", .fn = look};
@@ -330,7 +346,8 @@ int main(void)
 	static const TTest *const *const once[] = {&reads_pins, &reads_policies_and_writes_them_back,
 		&narrow_rules_win_and_then_the_last, &each_spreads, &refuses_what_can_not_be,
 		&a_cpu_outside_the_allowed_set_is_refused, &shared_cpus_are_a_warning_unless_strict,
-		&a_thread_stands_where_planned_before_it_runs, &what_the_kernel_refuses_ends_the_thread};
+		&a_thread_stands_where_planned_before_it_runs, &nice_means_nothing_under_idle,
+		&what_the_kernel_refuses_ends_the_thread};
 	Suite *s = suite_create("place");
 	TCase *tc = tcase_create("place");
 	SRunner *sr = srunner_create(s);

@@ -319,10 +319,15 @@ static int read_back(struct placement *p)
 
 bool place_same_sched(const struct place_sched *a, const struct place_sched *b)
 {
-	if (a->policy != b->policy || a->prio != b->prio)
-		return false;
+	if (a->policy != b->policy || (a->prio != b->prio && a->policy != SCHED_IDLE))
+		return false; /* a nice value is kept under SCHED_IDLE, for later, and means nothing */
 	return a->policy != SCHED_DEADLINE ||
 	       (a->runtime == b->runtime && a->deadline == b->deadline && a->period == b->period);
+}
+
+bool place_is_back(const struct placement *row, const struct place_sched *is)
+{
+	return !row->lost || place_same_sched(&row->home, is) || (row->sched_given && place_same_sched(&row->sched, is));
 }
 
 static int mismatch(const struct placement *p)

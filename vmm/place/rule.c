@@ -162,5 +162,5 @@ void place_format_sched(const struct place_sched *sched, char *out, size_t n)
 	}
 	for (size_t i = 0; i < POLICIES; i++)
 		if (policies[i].policy == sched->policy)
-			snprintf(out, n, sched->prio ? "%s:%d" : "%s", policies[i].name, sched->prio);
+			snprintf(out, n, sched->prio && sched->policy != SCHED_IDLE ? "%s:%d" : "%s", policies[i].name, sched->prio);
 }
