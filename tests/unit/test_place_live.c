@@ -437,6 +437,67 @@ START_TEST(without_rights)
 }
 END_TEST
 
+/* A nice value is kept under idle, and means nothing there. */
+START_TEST(nice_is_nothing_under_idle)
+{
+	char line[512];
+
+	if (!begin(false, false))
+		return;
+	ck_assert_int_eq(setpriority(PRIO_PROCESS, vcpu[0].tid, 19), 0);
+	ck_assert_msg(!again(false, "vcpu0=idle"), "%s", said.error);
+	ck_assert_int_eq(policy(vcpu[0].tid), SCHED_IDLE);
+	ck_assert_int_eq(getpriority(PRIO_PROCESS, vcpu[0].tid), 19);
+	place_line(place_find(&place, PLACE_VCPU, 0), true, line, sizeof(line));
+	ck_assert_msg(strstr(line, "idle") && !strstr(line, "idle:"), "%s", line);
+	end();
+}
+END_TEST
+
+/* Who may not leave idle stays when the change fails; that is said, and counted until it is right. */
+START_TEST(one_way_door)
+{
+	struct rlimit nice = {0, 0};
+	struct sched_param none = {0};
+
+	if (!begin(false, false))
+		return;
+	if (setpriority(PRIO_PROCESS, vcpu[1].tid, 3) || setrlimit(RLIMIT_NICE, &nice))
+		ck_abort_msg("nice");
+	if (getuid() == 0 && seteuid(65534) < 0)
+		ck_abort_msg("seteuid");
+	actor_end(&vcpu[2]);
+	vcpu[2].id = 0;
+	refused(false, "vcpu=idle", "vcpu2: No such process; vcpu0-1 can not go back to where they were (");
+	ck_assert_msg(!strstr(said.error, "every thread is where it was"), "%s", said.error);
+	ck_assert_int_eq(policy(vcpu[0].tid), SCHED_IDLE);
+	ck_assert_uint_eq(place.misplaced, 2);
+	ck_assert_uint_eq(place_read(&place), 2);
+	/* A later failure does not call that right. */
+	refused(false, "vcpu2=batch", "vcpu2: No such process; vcpu0-1 still have the policy that an earlier change left");
+	ck_assert_msg(!strstr(said.error, "every thread is where it was"), "%s", said.error);
+	refused(false, "vcpu0=other", "--nice=20");
+	/* Idle by the plan is right. */
+	ck_assert_msg(!again(false, "vcpu0=idle"), "%s", said.error);
+	ck_assert_uint_eq(place.misplaced, 1);
+	log_catch(&said);
+	ck_assert_uint_eq(place_look(&place), 1);
+	log_catch(NULL);
+	ck_assert_msg(strstr(said.error, "vcpu1 (task ") && strstr(said.error, "under idle since") && strstr(said.error, "under other:3"),
+		"%s", said.error);
+	/* So is what somebody else put back. */
+	if (getuid() != 0 || seteuid(0) < 0 || sched_setscheduler(vcpu[1].tid, SCHED_OTHER, &none) < 0) {
+		puts("skip: this user may not take a thread out of idle");
+	} else {
+		ck_assert_uint_eq(place_read(&place), 0);
+		refused(false, "vcpu2=batch", "every thread is where it was");
+		ck_assert_int_eq(sched_setscheduler(vcpu[1].tid, SCHED_BATCH, &none), 0);
+		ck_assert_uint_eq(place_read(&place), 0);
+	}
+	end();
+}
+END_TEST
+
 static int own(void *arg)
 {
 	return loop_own(arg);
@@ -554,6 +615,8 @@ int main(void)
 	tcase_add_loop_test(tc, hangs, 0, 2);
 	tcase_add_loop_test(tc, a_ring_that_does_not_answer, 0, 3);
 	tcase_add_loop_test(tc, without_rights, 0, 4);
+	tcase_add_test(tc, nice_is_nothing_under_idle);
+	tcase_add_test(tc, one_way_door);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

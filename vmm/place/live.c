@@ -29,7 +29,7 @@ struct live {
 	bool pin;
 	struct place_move *move; /* those that were begun */
 	unsigned n;
-	char why[512];
+	char why[960];
 };
 
 static int __attribute__((format(printf, 3, 4))) fails(struct live *l, int err, const char *fmt, ...)
@@ -132,12 +132,21 @@ static void follow(struct place *trial)
 	}
 }
 
+/* Threads that somebody else put right. */
+static void forget_lost(struct place *place)
+{
+	for (unsigned i = 0; i < place->n; i++)
+		if (!place->row[i].by_kernel && place_is_back(&place->row[i], &place->row[i].actual_sched))
+			place->row[i].lost = false;
+}
+
 static int plan(struct live *l, const char *rules)
 {
 	char *rule[RULES];
 	int n, err;
 
 	place_read(l->place);
+	forget_lost(l->place);
 	n = keep_rules(l->place, rules, rule, l->pin);
 	if (n < 0)
 		return n;
@@ -166,6 +175,17 @@ static bool concerned(const struct live *l, const struct placement *row)
 	return row->touched && (l->pin || row->role != PLACE_HELPER) && (row->by_kernel || row->tid);
 }
 
+/* RLIMIT_NICE for a way between policies: to leave SCHED_IDLE takes the right to the nice value that was kept there. */
+static rlim_t nice_needed(const struct place_sched *from, const struct place_sched *to)
+{
+	bool has_nice = to->policy == SCHED_OTHER || to->policy == SCHED_BATCH;
+	int nice = has_nice ? to->prio : 0;
+
+	if (from->policy == SCHED_IDLE && (!has_nice || from->prio < nice))
+		nice = from->prio;
+	return 20 - nice;
+}
+
 /* The kernel's answer to whether it may be: what is missing, and what would give it. */
 static int sched_refused(struct live *l, const struct placement *row, const struct place_sched *was, int err)
 {
@@ -181,15 +201,16 @@ static int sched_refused(struct live *l, const struct placement *row, const stru
 	if (row->sched.policy == SCHED_DEADLINE || was->policy == SCHED_DEADLINE)
 		return fails(l, err, "--sched %s: not permitted: %s, and to take or leave a deadline needs CAP_SYS_NICE; give it at the start",
 			row->sched_why, gave);
-	if (place_is_realtime(row->sched.policy))
+	if (place_is_realtime(row->sched.policy) && (was->policy != SCHED_IDLE || rt.rlim_cur < (rlim_t)row->sched.prio))
 		return fails(l, err,
 			"--sched %s: not permitted: %s, and RLIMIT_RTPRIO is %lu; as root: prlimit --pid %d --rtprio=%d, then again, or "
 			"start it with that limit (ulimit -r %d)",
 			row->sched_why, gave, (unsigned long)rt.rlim_cur, getpid(), row->sched.prio, row->sched.prio);
 	return fails(l, err,
-		"--sched %s: not permitted: %s, and RLIMIT_NICE is %lu; as root: prlimit --pid %d --nice=%d, then again, or start it "
+		"--sched %s: not permitted: %s, and RLIMIT_NICE is %lu; as root: prlimit --pid %d --nice=%lu, then again, or start it "
 		"with that limit",
-		row->sched_why, gave, (unsigned long)nice.rlim_cur, getpid(), 20 - row->sched.prio);
+		row->sched_why, gave, (unsigned long)nice.rlim_cur, getpid(),
+		(unsigned long)nice_needed(was, &row->sched));
 }
 
 /* What the limits of this process allow in the end, it may give itself. */
@@ -203,14 +224,19 @@ static void raise_limit(int which, rlim_t need)
 	setrlimit(which, &limit);
 }
 
+static void raise_limits(const struct place_sched *from, const struct place_sched *to)
+{
+	if (place_is_realtime(to->policy))
+		raise_limit(RLIMIT_RTPRIO, to->prio);
+	if (from->policy == SCHED_IDLE || (!place_is_realtime(to->policy) && to->policy != SCHED_DEADLINE))
+		raise_limit(RLIMIT_NICE, nice_needed(from, to));
+}
+
 static int give_sched(struct live *l, const struct placement *row, const struct place_sched *was)
 {
 	int err;
 
-	if (place_is_realtime(row->sched.policy))
-		raise_limit(RLIMIT_RTPRIO, row->sched.prio);
-	else if (row->sched.policy != SCHED_DEADLINE)
-		raise_limit(RLIMIT_NICE, 20 - row->sched.prio);
+	raise_limits(was, &row->sched);
 	err = row->by_kernel ? place_move_tasks(l->place, &l->place->row[row - l->trial.row], NULL, &row->sched) : place_set_sched(row->tid, row, &row->sched);
 	return err ? sched_refused(l, row, was, err) : 0;
 }
@@ -286,32 +312,93 @@ static int read_back(struct live *l)
 
 /* ---- back ---- */
 
+/* Threads to be named in one line, vCPUs as a range. */
+struct names {
+	cpu_set_t vcpus;
+	char others[256];
+	unsigned n;
+};
+
+static void name_one(struct names *names, const struct placement *row)
+{
+	size_t len = strlen(names->others);
+
+	names->n++;
+	if (row->role == PLACE_VCPU)
+		CPU_SET(row->index, &names->vcpus);
+	else
+		snprintf(names->others + len, sizeof(names->others) - len, "%s%s", len ? ", " : "", row->name);
+}
+
+static void __attribute__((format(printf, 3, 4))) add_why(struct live *l, const struct names *names, const char *fmt, ...)
+{
+	size_t len = strlen(l->why);
+	char vcpus[CPUS_TEXT];
+	va_list ap;
+
+	place_format_cpus(&names->vcpus, vcpus, sizeof(vcpus));
+	len += snprintf(l->why + len, sizeof(l->why) - len, "; %s%s%s%s", vcpus[0] ? "vcpu" : "", vcpus,
+		vcpus[0] && names->others[0] ? ", " : "", names->others);
+	if (len >= sizeof(l->why))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(l->why + len, sizeof(l->why) - len, fmt, ap);
+	va_end(ap);
+}
+
 static int undo_one(struct live *l, const struct place_move *m)
 {
 	unsigned i = m->row - l->place->row;
 
 	if (l->pin)
 		return set_cpus(l, i, &m->cpus);
+	raise_limits(&l->trial.row[i].sched, &m->sched);
 	if (m->row->by_kernel)
 		return place_move_tasks(l->place, m->row, NULL, &m->sched);
 	return place_set_sched(m->row->tid, m->row, &m->sched);
 }
 
+/* What an earlier change left astray stays so until it is right: its home is still what it had before that one. */
+static void lose(struct live *l, unsigned i, const struct place_sched *home)
+{
+	struct placement *row = &l->place->row[i];
+
+	if (l->pin)
+		return; /* its CPUs tell */
+	if (!row->lost)
+		row->home = *home;
+	row->lost = true;
+	l->trial.row[i].lost = false; /* it is named once */
+}
+
 static void undo(struct live *l)
 {
-	size_t len = strlen(l->why);
-	unsigned lost = 0;
+	struct names stuck = {.n = 0}, astray = {.n = 0};
+	int first = 0;
 
 	while (l->n) {
 		const struct place_move *m = &l->move[--l->n];
 		int err = undo_one(l, m);
 
-		if (err && err != -ESRCH && len < sizeof(l->why) && !lost++)
-			len += snprintf(l->why + len, sizeof(l->why) - len, "; %s can not go back to where it was (%s)", m->row->name,
-				strerror(-err));
+		if (!err || err == -ESRCH)
+			continue;
+		first = first ? first : err;
+		name_one(&stuck, m->row);
+		lose(l, m->row - l->place->row, &m->sched);
 	}
-	if (!lost && len < sizeof(l->why))
-		snprintf(l->why + len, sizeof(l->why) - len, "; every thread is where it was");
+	place_read(l->place);
+	for (unsigned i = 0; i < l->place->planned; i++) {
+		const struct placement *row = &l->place->row[i];
+
+		if (l->trial.row[i].lost && (!row->by_kernel || row->tasks) && !place_is_back(row, &row->actual_sched))
+			name_one(&astray, row);
+	}
+	if (stuck.n)
+		add_why(l, &stuck, " can not go back to where %s (%s)", stuck.n > 1 ? "they were" : "it was", strerror(-first));
+	if (astray.n)
+		add_why(l, &astray, " still %s the policy that an earlier change left", astray.n > 1 ? "have" : "has");
+	if (!stuck.n && !astray.n)
+		snprintf(l->why + strlen(l->why), sizeof(l->why) - strlen(l->why), "; every thread is where it was");
 }
 
 /* ---- all of it ---- */
@@ -328,6 +415,8 @@ static void commit(struct live *l)
 		row->sched = want->sched;
 		row->sched_given = want->sched_given;
 		row->sched_why = want->sched_why;
+		if (!l->pin && want->touched)
+			row->lost = false;
 	}
 	place_read(l->place); /* what is misplaced by the new plan */
 }
@@ -344,7 +433,6 @@ int place_again(struct place *place, const struct place_env *env, bool pin, cons
 			err = read_back(&l);
 		if (err) {
 			undo(&l);
-			place_read(place);
 			log_err("%s", l.why);
 		}
 	}

@@ -23,7 +23,7 @@ enum place_role { PLACE_VCPU, PLACE_IOTHREAD, PLACE_EMULATOR, PLACE_WORKER, PLAC
 
 struct place_sched {
 	int policy;                         /* SCHED_OTHER, _BATCH, _IDLE, _FIFO, _RR, _DEADLINE */
-	int prio;                           /* _FIFO and _RR: 1..99; _OTHER and _BATCH: nice, -20..19 */
+	int prio;                           /* _FIFO and _RR: 1..99; _OTHER and _BATCH: nice, -20..19; _IDLE: nothing */
 	uint64_t runtime, deadline, period; /* _DEADLINE: ns */
 };
 
@@ -58,6 +58,8 @@ struct placement {
 	unsigned tasks; /* by_kernel: how many there were at the last look */
 	cpu_set_t actual_cpus;
 	struct place_sched actual_sched;
+	bool lost;		 /* a change failed, and could not be taken back (place/live.c) */
+	struct place_sched home; /* lost: misplaced until it has this policy again, or the plan's */
 };
 
 struct place_text;
@@ -70,7 +72,7 @@ struct place {
 	unsigned n, planned, room; /* rows in use, of them planned ones, and allocated ones */
 	pid_t *foreign;		   /* tasks that were there before the plan: an embedder's own */
 	unsigned nforeign;
-	unsigned misplaced;		/* what place_look() found */
+	unsigned misplaced;		/* what place_look() or place_read() found */
 	int inherited, inherited_prio;	/* the policy a thread starts with that is given none */
 	bool live;			/* the guest runs: this is another plan for it */
 	struct place_text *texts;	/* rules that were given later than the configuration's (place/live.c) */
@@ -101,7 +103,8 @@ int place_apply(struct placement *p);
  * Look at every task of this process (place/tasks.c). A task that KVM made inherits the place of the thread that first
  * entered the guest: place_helpers() moves it to the emulator's CPUs and reads back; before the guest runs, 0 or -errno,
  * logged. place_look() is for the end: each row gets the kernel's latest answer, one error line for each task outside its
- * row's CPUs (without a pin: outside what this process may use by then) or without a row (which gets one), and returns how many those were. Main.
+ * row's CPUs (without a pin: outside what this process may use by then), under a policy that a change could not take back,
+ * or without a row (which gets one), and returns how many those were. Main.
  * place_read() does the same as often as somebody asks, and logs nothing.
  */
 int place_helpers(struct place *place);

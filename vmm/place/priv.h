@@ -13,6 +13,8 @@ static inline bool place_is_realtime(int policy)
 }
 
 bool place_same_sched(const struct place_sched *a, const struct place_sched *b);
+/* False: a change left a task of this row under a policy that is neither the plan's nor the one it had. */
+bool place_is_back(const struct placement *row, const struct place_sched *is);
 
 /* Give the rows what n rules of --pin, or else of --sched, say, and mark them as touched. 0, or -EINVAL, logged. The texts stay. */
 int place_rules(struct place *place, bool pin, char *const *text, unsigned n);

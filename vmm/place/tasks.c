@@ -265,10 +265,26 @@ static unsigned found_stray(const struct look *look, const struct task *task)
 	return 1;
 }
 
+static void say_misplaced(const struct placement *row, const struct task *task, bool on_cpus)
+{
+	char is[CPUS_TEXT], planned[CPUS_TEXT];
+
+	if (!on_cpus) {
+		place_format_cpus(&task->cpus, is, sizeof(is));
+		place_format_cpus(&row->cpus, planned, sizeof(planned));
+		log_err("%s (task %d): planned on CPUs %s, at the end the kernel says %s", row->name, task->tid, planned, is);
+		return;
+	}
+	place_format_sched(&task->sched, is, sizeof(is));
+	place_format_sched(&row->home, planned, sizeof(planned));
+	log_err("%s (task %d): under %s since a change that failed, and could not be put back under %s", row->name, task->tid, is,
+		planned);
+}
+
 /* How many tasks are not where they should be: 0 or 1. */
 static unsigned look_at(const struct look *look, struct task *task)
 {
-	char is[CPUS_TEXT], planned[CPUS_TEXT];
+	bool on_cpus;
 	struct placement *row = row_of(look->place, task->tid);
 
 	if (!row && !strncmp(task->name, IOU_WORKER, strlen(IOU_WORKER)))
@@ -278,13 +294,11 @@ static unsigned look_at(const struct look *look, struct task *task)
 	if (!row)
 		return found_stray(look, task);
 	take_answer(row, task);
-	if (stands_right(look->place, row, &task->cpus))
+	on_cpus = stands_right(look->place, row, &task->cpus);
+	if (on_cpus && place_is_back(row, &task->sched))
 		return 0;
-	if (look->quiet)
-		return 1;
-	place_format_cpus(&task->cpus, is, sizeof(is));
-	place_format_cpus(&row->cpus, planned, sizeof(planned));
-	log_err("%s (task %d): planned on CPUs %s, at the end the kernel says %s", row->name, task->tid, planned, is);
+	if (!look->quiet)
+		say_misplaced(row, task, on_cpus);
 	return 1;
 }
 
