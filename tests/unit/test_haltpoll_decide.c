@@ -341,7 +341,7 @@ START_TEST(trace)
 	size_t n;
 
 	halt_state_init(&s, &host, &limits);
-	halt_trace_begin(f, &host, &limits);
+	halt_trace_begin(f, &s);
 	for (unsigned i = 0; i < 20; i++) {
 		struct halt_window w[2];
 		struct halt_input in = {.wall_ns = 100 * MS + i, .n = 2, .vcpu = w};
@@ -366,6 +366,39 @@ START_TEST(trace)
 	f = text_file(text);
 	ck_assert_int_eq(halt_trace_replay(f, &r), 0);
 	ck_assert(r.decisions == 20 && r.differ == 1 && r.first > 0);
+	fclose(f);
+}
+END_TEST
+
+/* The host is another one, and what is owed is owed: the trace says so, and replays. */
+START_TEST(debt)
+{
+	struct halt_limits tight = {.max_ns = 1 * MS, .budget = 10, .weight = 4};
+	struct halt_host other = host;
+	struct halt_window w = {0};
+	struct halt_input in = {.wall_ns = 100 * MS, .n = 1, .vcpu = &w};
+	struct halt_decision d;
+	struct halt_replay r;
+	struct halt_state s;
+	FILE *f = tmpfile();
+
+	hits(&w, 5 * US, 20000);
+	halt_state_init(&s, &host, &tight);
+	ck_assert_int_eq(step(&s, &w).reason, HALT_BUDGET);
+	ck_assert(s.debt_ns > 90 * MS);
+	other.wake_ns *= 3;
+	halt_state_renew(&s, &other, &s.limits);
+	ck_assert(s.host.wake_ns == 18 * US && s.limits.budget == 10 && s.rung == 0);
+	ck_assert(s.debt_ns > 90 * MS);
+	halt_trace_begin(f, &s);
+	memset(&w, 0, sizeof(w));
+	waits(&w, 11 * US, 1000);
+	d = halt_decide(&s, &in);
+	ck_assert_int_eq(d.reason, HALT_BUDGET);
+	halt_trace_step(f, &in, &d);
+	rewind(f);
+	ck_assert_int_eq(halt_trace_replay(f, &r), 0);
+	ck_assert(r.decisions == 1 && r.differ == 0);
 	fclose(f);
 }
 END_TEST
@@ -413,4 +446,4 @@ START_TEST(odd_traces)
 END_TEST
 
 UNIT_MAIN("haltpoll_decide", rungs, up_step_by_step, nothing_to_gain, any_number_down, delayed, aborted,
-	first_misses, budget, polling_guest, lengths, costs, trace, odd_traces)
+	first_misses, budget, polling_guest, lengths, costs, debt, trace, odd_traces)

@@ -18,6 +18,7 @@
 #define MEASURE_NS 30000000000ULL /* between two looks at what a block costs */
 #define ASK_NS	   10000000000ULL /* between two questions whether the guest polls by itself */
 #define TRACE_MAX  (64L << 20)
+#define NO_CEILING "KVM does not take a ceiling any more"
 
 static void ask_guest(struct haltpoll_auto *ctl, uint64_t now)
 {
@@ -45,7 +46,7 @@ static void stop_for(struct haltpoll_auto *ctl, const char *why)
 static void begin_trace(struct haltpoll_auto *ctl)
 {
 	if (ctl->hp->trace && !ctl->trace_begun)
-		halt_trace_begin(ctl->hp->trace, &ctl->state.host, &ctl->state.limits);
+		halt_trace_begin(ctl->hp->trace, &ctl->state);
 	ctl->trace_begun = true;
 }
 
@@ -79,14 +80,14 @@ static bool changed_much(uint64_t a, uint64_t b)
 	return a > b + b / 2 || b > a + a / 2;
 }
 
-/* Begin anew where the host is not what it was, or at the start. */
-static void measure(struct haltpoll_auto *ctl, const struct halt_limits *limits, uint64_t now)
+/* Begin anew where the host is not what it was, or at the start: true, and the state has ceiling 0. */
+static bool measure(struct haltpoll_auto *ctl, const struct halt_limits *limits, uint64_t now)
 {
 	struct halt_host host = {.grow_start_ns = 10000, .grow = 2};
 	uint64_t value;
 
 	if (ctl->measured_ns && now - ctl->measured_ns < MEASURE_NS)
-		return;
+		return false;
 	haltpoll_measure(&host.block_ns, &host.wake_ns);
 	if (!kernel_haltpoll("_grow_start", &value) && value)
 		host.grow_start_ns = value;
@@ -97,11 +98,12 @@ static void measure(struct haltpoll_auto *ctl, const struct halt_limits *limits,
 	if (ctl->measured_ns && !changed_much(host.block_ns, ctl->state.host.block_ns) &&
 		!changed_much(host.wake_ns, ctl->state.host.wake_ns)) {
 		ctl->measured_ns = now;
-		return;
+		return false;
 	}
 	ctl->measured_ns = now;
-	halt_state_init(&ctl->state, &host, limits);
+	halt_state_renew(&ctl->state, &host, limits);
 	ctl->trace_begun = false;
+	return true;
 }
 
 /* What was counted since the last decision. *due: it is time for another one. */
@@ -142,7 +144,7 @@ static void decide(struct haltpoll_auto *ctl, uint64_t now)
 	haltpoll_readings_keep(ctl);
 	ctl->begun_ns = now;
 	if (err)
-		stop_for(ctl, "KVM does not take a ceiling any more");
+		stop_for(ctl, NO_CEILING);
 }
 
 /* A guest that does nothing is looked at less and less often, unless its polls have a budget. */
@@ -168,11 +170,10 @@ static void on_timer(struct loop_timer *timer)
 		return;
 	}
 	if (due) {
-		struct halt_limits limits = ctl->state.limits;
-
 		ask_guest(ctl, now);
 		decide(ctl, now);
-		measure(ctl, &limits, now);
+		if (measure(ctl, &ctl->state.limits, now) && ctl->hp->ceiling_ns && haltpoll_give(ctl->hp, 0))
+			stop_for(ctl, NO_CEILING);
 	}
 	if (ctl->stopped)
 		return;

@@ -75,6 +75,16 @@ void halt_state_init(struct halt_state *s, const struct halt_host *host, const s
 	add_rungs(s, &edge, 2 * price + host->wake_ns);
 }
 
+void halt_state_renew(struct halt_state *s, const struct halt_host *host, const struct halt_limits *limits)
+{
+	struct halt_limits same = *limits; /* it may be of *s */
+	struct halt_host now = *host;
+	uint64_t debt_ns = s->debt_ns;
+
+	halt_state_init(s, &now, &same);
+	s->debt_ns = debt_ns;
+}
+
 /* ---- what a window says ---- */
 
 static uint64_t polled_ns(const struct halt_window *w)

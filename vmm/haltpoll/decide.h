@@ -87,6 +87,10 @@ struct halt_state {
 /* Begin with ceiling 0. */
 void halt_state_init(
 	struct halt_state *state, const struct halt_host *host, const struct halt_limits *limits);
+/* Begin with ceiling 0 on a host that is another one now, or with limits as they are then; what was polled above the
+ * budget is still owed, in whole ns. *state: as it was, or zeroes. */
+void halt_state_renew(
+	struct halt_state *state, const struct halt_host *host, const struct halt_limits *limits);
 /* C, in ns. */
 double halt_price(const struct halt_host *host, const struct halt_limits *limits);
 struct halt_decision halt_decide(struct halt_state *state, const struct halt_input *in);

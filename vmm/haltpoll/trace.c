@@ -10,13 +10,16 @@
 #define MAX_VCPUS 4096
 #define MAX_NS	  UINT32_MAX /* of what a host or a limit has: KVM takes no more */
 
-void halt_trace_begin(FILE *out, const struct halt_host *host, const struct halt_limits *limits)
+void halt_trace_begin(FILE *out, const struct halt_state *state)
 {
+	const struct halt_limits *limits = &state->limits;
+	const struct halt_host *host = &state->host;
+
 	fprintf(out,
 		"host grow_start_ns=%" PRIu64 " grow=%u shrink=%u block_ns=%" PRIu64 " wake_ns=%" PRIu64 "\n",
 		host->grow_start_ns, host->grow, host->shrink, host->block_ns, host->wake_ns);
-	fprintf(out, "limits max_ns=%" PRIu64 " budget=%u weight=%u\n", limits->max_ns, limits->budget,
-		limits->weight);
+	fprintf(out, "limits max_ns=%" PRIu64 " budget=%u weight=%u debt_ns=%.0f\n", limits->max_ns,
+		limits->budget, limits->weight, state->debt_ns);
 }
 
 static void write_hist(FILE *out, const char *name, const uint64_t hist[HALT_BUCKETS])
@@ -153,12 +156,14 @@ static int read_decision(struct reader *r, struct halt_replay *replay)
 static int read_limits(struct reader *r)
 {
 	struct halt_limits limits;
+	uint64_t debt_ns = 0;
 
-	if (sscanf(r->text, "limits max_ns=%" SCNu64 " budget=%u weight=%u", &limits.max_ns, &limits.budget,
-		    &limits.weight) != 3 ||
+	if (sscanf(r->text, "limits max_ns=%" SCNu64 " budget=%u weight=%u debt_ns=%" SCNu64, &limits.max_ns,
+		    &limits.budget, &limits.weight, &debt_ns) < 3 ||
 		!r->host.grow_start_ns || limits.max_ns > MAX_NS)
 		return -EINVAL;
 	halt_state_init(&r->state, &r->host, &limits);
+	r->state.debt_ns = debt_ns;
 	r->begun = true;
 	return 0;
 }

@@ -16,7 +16,7 @@ void sim_run_ours(struct plant *p, uint64_t unused)
 
 	halt_state_init(&state, &p->host, &limits);
 	if (sim_decisions)
-		halt_trace_begin(sim_decisions, &p->host, &limits);
+		halt_trace_begin(sim_decisions, &state);
 	p->count = &window;
 	for (const struct halt *h = p->trace->halt; h < p->trace->halt + p->trace->n; h++) {
 		struct halt_input in = {.n = 1, .vcpu = &window};
