@@ -18,6 +18,7 @@
 #include "vmm/options/options.h"
 #include "vmm/outputs.h"
 #include "vmm/perf/perf.h"
+#include "vmm/printed.h"
 #include "vmm/report/report.h"
 #include "vmm/stat/stat.h"
 #include "version.h"
@@ -319,10 +320,12 @@ static void fill_standard_fds(void)
 /* What was printed must have arrived. A reader that left had enough. */
 static int close_output(int status)
 {
-	if (!fflush(stdout) || errno == EPIPE || status)
+	int err = printed_flush();
+
+	if (!err || err == -EPIPE)
 		return status;
-	log_errno(-errno, "standard output");
-	return END_SETUP;
+	log_errno(err, "standard output");
+	return status ? status : END_SETUP;
 }
 
 int main(int argc, char **argv)

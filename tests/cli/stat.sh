@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # pinvm stat, beside real guests. Read by tests/cli/run, whose words it uses.
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2016,SC2154
 
 # What jq makes of ../out is "true".
 jq_true()
@@ -42,6 +42,18 @@ test_stat_formats()
 	else
 		skip "stat --prometheus: needs promtool of Debian's prometheus; tools/setup installs it"
 	fi
+}
+
+# Where nothing can be written, and where nobody reads.
+test_stat_output()
+{
+	for form in '' --json --csv --prometheus -w '-w --json'; do
+		refused 4 'standard output: No space left' sh -c '"$1" stat "$2" -i 10ms $3 >/dev/full' - "$pinvm" "$1" "$form"
+		expect 0 sh -c '{ "$1" stat "$2" -i 10ms $3; echo $? >../status; } | true; exit "$(cat ../status)"' - \
+			"$pinvm" "$1" "$form"
+		if [ -s ../err ]; then failed "stat $form to a closed pipe complains"; else passed; fi
+	done
+	refused 4 'standard output: No space left' sh -c '"$1" perf "$2" stat -e cs -i 10ms >/dev/full' - "$pinvm" "$1"
 }
 
 # Again and again, until the guest ends.
@@ -115,6 +127,7 @@ test_stat()
 	holds ../out '^disk0 +0 +0 +'
 	holds ../out '^io:main +[0-9]+ any '
 	test_stat_formats seen
+	test_stat_output seen
 	test_stat_watch seen
 	start ../child.err iothread "$exits" --append hang --serial off --grace 0 -n idle -v
 	test_stat_terminal idle

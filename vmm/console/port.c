@@ -115,6 +115,7 @@ static int open_pty(struct console_port *p)
 		return log_errno(-errno, "--serial pty: %s", name);
 	printf("serial: %s\n", name);
 	fflush(stdout);
+	clearerr(stdout); /* where nobody is told, the guest runs all the same */
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "vmm/log.h"
 #include "vmm/perf/priv.h"
 #include "vmm/perf/show.h"
+#include "vmm/printed.h"
 #include "vmm/util.h"
 
 #define SECOND 1000000000ULL
@@ -130,7 +131,7 @@ static int print(struct run *r, double seconds)
 	} else {
 		perf_show(stdout, &interval);
 	}
-	return fflush(stdout) ? -errno : 0; /* main says why */
+	return printed_flush(); /* main says why */
 }
 
 static int count(struct run *r)

@@ -10,6 +10,7 @@
 #include "vmm/log.h"
 #include "vmm/options/command.h"
 #include "vmm/options/options.h"
+#include "vmm/printed.h"
 #include "vmm/stat/document.h"
 #include "vmm/stat/export.h"
 #include "vmm/stat/screen.h"
@@ -105,7 +106,7 @@ static int show(struct look *look)
 		csv_write(&subjects, stdout);
 	}
 	subjects_free(&subjects);
-	fflush(stdout);
+	printed_flush();
 	return err;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/printed.h"
 #include "vmm/util.h"
 
 /* ECMA-48 and xterm's alternate screen. */
@@ -63,7 +64,7 @@ static void give_back(struct terminal *t)
 	if (!t->drawn)
 		return;
 	fputs(LEAVE, stdout);
-	fflush(stdout);
+	printed_flush();
 	t->drawn = false;
 }
 
@@ -126,7 +127,7 @@ void terminal_show(struct terminal *t, const char *text)
 		draw(t, text);
 	else
 		printf("%s\n", text);
-	fflush(stdout);
+	printed_flush();
 }
 
 /* Ctrl-Z: the shell gets its screen, and on it goes from there. */
