@@ -189,6 +189,8 @@ int ask_no_answer(const struct ask *ask, int err)
 		log_err("%s: no answer in time: still being set up, or restarting (%s)", name, path);
 	else if (err == -EPROTO)
 		log_err("%s: not a guest of pinvm that answers at %s", name, path);
+	else if (!strcmp(name, path))
+		log_errno(err, "%s", path);
 	else
 		log_errno(err, "%s: %s", name, path);
 	return END_SETUP;
