@@ -47,10 +47,29 @@ static int perform(const char *name, const json_t *request, bool as_json)
 	return status;
 }
 
+/* What others call it. */
+static const struct {
+	const char *typed, *here;
+} elsewhere[] = {
+	{"reboot", "reset"},
+	{"shutdown", "powerbutton or stop"},
+	{"system_powerdown", "powerbutton or stop"},
+	{"system_reset", "reset"},
+	{"quit", "stop"},
+	{"destroy", "stop 0"},
+	{"suspend", "pause"},
+	{"info", "status"},
+};
+
 static int unknown_command(const char *name)
 {
-	const char *near =
-		options_nearest(name, &control_table[0].name, control_commands, sizeof(control_table[0]));
+	const char *near = NULL;
+
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]) && !near; i++)
+		if (!strcmp(name, elsewhere[i].typed))
+			near = elsewhere[i].here;
+	if (!near)
+		near = options_nearest(name, &control_table[0].name, control_commands, sizeof(control_table[0]));
 
 	if (near)
 		log_err("ctl: %.60s: unknown command; did you mean %s?", name, near);
@@ -160,6 +179,11 @@ static int take_json(int *argc, char **argv)
 	return found;
 }
 
+static bool is_command(const char *word)
+{
+	return control_find(control_table, control_commands, word);
+}
+
 int control_ctl(int argc, char **argv)
 {
 	int status, as_json;
@@ -174,6 +198,10 @@ int control_ctl(int argc, char **argv)
 		return END_USAGE;
 	if (argc < 3) {
 		log_err("ctl: give the guest's name and a command, as in pinvm ctl NAME status");
+		return END_USAGE;
+	}
+	if (is_command(argv[1]) && !is_command(argv[2])) {
+		log_err("ctl: the name comes first: pinvm ctl %.60s %s", argv[2], argv[1]);
 		return END_USAGE;
 	}
 	request = request_of(argc - 2, argv + 2, &status);
