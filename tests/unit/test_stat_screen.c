@@ -228,6 +228,16 @@ START_TEST(settings)
 	ck_assert_ptr_null(strstr(text, "cgroup"));
 	free(text);
 	json_decref(doc);
+	doc = rated(NULL, "{'halt_poll': {'mode': 'auto', 'ceiling_ns': 0, 'decisions': 3}}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "halt polling: auto, off at the moment, decisions: 3\n");
+	free(text);
+	json_decref(doc);
+	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "halt polling: off\n");
+	free(text);
+	json_decref(doc);
 }
 END_TEST
 

@@ -2,6 +2,7 @@
 /* The screen's part on what a guest's time is subject to: halt polling with its last decision, its cgroup.
  * Pure. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/stat/screen.h"
 #include "vmm/stat/text.h"
@@ -42,7 +43,7 @@ static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 {
 	const char *mode = json_text_at(doc, "halt_poll.mode"),
 		   *stopped = json_text_at(doc, "halt_poll.auto.stopped");
-	double decisions = 0, polls = 0;
+	double decisions = 0, polls = 0, ceiling;
 	char most[TEXT_NUMBER], text[320];
 	size_t len;
 
@@ -50,8 +51,12 @@ static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 		return;
 	json_number_at(doc, "halt_poll.decisions", &decisions);
 	json_number_at(doc, "halt_poll.guest_polls", &polls);
-	len = snprintf(text, sizeof(text), "halt polling: %.20s, at most %s", mode,
-		time_at(doc, "halt_poll.ceiling_ns", most));
+	if (json_number_at(doc, "halt_poll.ceiling_ns", &ceiling) && ceiling == 0)
+		len = snprintf(text, sizeof(text), "halt polling: %s",
+			strcmp(mode, "auto") ? "off" : "auto, off at the moment");
+	else
+		len = snprintf(text, sizeof(text), "halt polling: %.20s, at most %s", mode,
+			time_at(doc, "halt_poll.ceiling_ns", most));
 	if (decisions > 0)
 		len += snprintf(text + len, sizeof(text) - len, ", decisions: %.0f", decisions);
 	if (polls > 0)
