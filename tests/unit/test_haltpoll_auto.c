@@ -129,4 +129,23 @@ START_TEST(another_host)
 }
 END_TEST
 
-UNIT_MAIN("haltpoll_auto", another_host)
+/* Blind, it lets nobody poll; a new VM is looked at again. */
+START_TEST(no_statistics)
+{
+	struct haltpoll_auto *ctl = begin(10);
+
+	read_err = -EIO;
+	while (!ctl->stopped)
+		ck_assert_int_ge(loop_step(guest.loop, false), 0);
+	ck_assert_uint_eq(hp.ceiling_ns, 0);
+	ck_assert_uint_eq(ctl->state.rung, 0);
+	ck_assert_uint_eq(ctl->decisions, 0);
+	read_err = 0;
+	haltpoll_auto_resume(ctl);
+	ck_assert_ptr_null(ctl->stopped);
+	step_until_decided(ctl);
+	end(ctl);
+}
+END_TEST
+
+UNIT_MAIN("haltpoll_auto", another_host, no_statistics)

@@ -35,11 +35,26 @@ static void ask_guest(struct haltpoll_auto *ctl, uint64_t now)
 
 /* ---- what a decision leaves behind ---- */
 
+/* Nobody would see any more what polls come to: there are none, if KVM takes that. */
 static void stop_for(struct haltpoll_auto *ctl, const char *why)
 {
 	ctl->stopped = why;
-	log_warn("--halt-poll auto: %s; the ceiling stays at %llu ns", why,
-		(unsigned long long)ctl->hp->ceiling_ns);
+	if (ctl->hp->ceiling_ns)
+		haltpoll_give(ctl->hp, 0);
+	halt_state_renew(&ctl->state, &ctl->state.host, &ctl->state.limits);
+	ctl->trace_begun = false;
+	log_warn("--halt-poll auto: %s; the ceiling is %llu ns until the guest restarts or `ctl halt-poll` gives another",
+		why, (unsigned long long)ctl->hp->ceiling_ns);
+}
+
+void haltpoll_auto_resume(struct haltpoll_auto *ctl)
+{
+	if (!ctl->stopped)
+		return;
+	ctl->stopped = NULL;
+	ctl->hp->ceiling_ns = 0;
+	ctl->delay_ns = HALT_WINDOW_NS;
+	loop_timer_set(ctl->hp->guest->loop, &ctl->timer, ctl->delay_ns);
 }
 
 /* Before the first decision, not sooner: a controller that is refused leaves nothing in the trace. */

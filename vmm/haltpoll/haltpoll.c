@@ -113,6 +113,7 @@ int haltpoll_apply(struct haltpoll *hp)
 	forget_answers(hp);
 	hp->given = false;
 	if (hp->ctl) { /* what was learned of the guest holds on */
+		haltpoll_auto_resume(hp->ctl);
 		err = haltpoll_give(hp, hp->ceiling_ns);
 		return err ? log_errno(err, "KVM_CAP_HALT_POLL") : 0;
 	}

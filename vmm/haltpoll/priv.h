@@ -51,6 +51,8 @@ int haltpoll_give(struct haltpoll *hp, uint64_t ns);
  * reason in `why`. */
 int haltpoll_auto_start(struct haltpoll_auto **ctl, struct haltpoll *hp, const struct halt_limits *limits,
 	char *why, size_t n);
+/* The VM is new, and is to be given hp->ceiling_ns: one that had stopped begins again, with 0. */
+void haltpoll_auto_resume(struct haltpoll_auto *ctl);
 void haltpoll_auto_stop(struct haltpoll_auto *ctl); /* NULL: nothing happens */
 /* answers.c: 1: a vCPU said that it polls by itself; 0: none of those that were asked; -1: none was, or none
  * knows. */
