@@ -81,7 +81,7 @@ load_net()	# OPTIONS...
 		up
 		fact load net
 		while :; do
-			iperf3 -c $ours --bidir -t 100000 >/dev/null 2>&1
+			iperf3 -c $ours --bidir -t 80000 >/dev/null 2>&1
 			sleep 1
 		done
 	END
