@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034
 tests='made live share killed existing memory cpuset user refused none'
 # shellcheck disable=SC2034
-quick='made live killed'
+quick='live killed'
 
 # $group: a cgroup whose children have the controllers CONTROLLER...
 group_with()	# CONTROLLER...

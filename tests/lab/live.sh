@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034
 tests='repin far realtime limits'
 # shellcheck disable=SC2034
-quick='repin realtime'
+quick='realtime'
 
 two_cpus()
 {
