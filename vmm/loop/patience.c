@@ -2,15 +2,10 @@
 /* How long polling is worth it; see patience.h. Pure. */
 #include "vmm/loop/patience.h"
 
+#include "vmm/util.h"
+
 #define FORGET 256 /* gaps that are remembered, about */
 #define REVIEW 8   /* gaps between two choices */
-
-static unsigned bucket_of(uint64_t ns)
-{
-	unsigned i = ns ? 63 - (unsigned)__builtin_clzll(ns) : 0;
-
-	return i < PATIENCE_BUCKETS ? i : PATIENCE_BUCKETS - 1;
-}
 
 uint64_t patience_choose(const struct patience *p, uint64_t price_ns)
 {
@@ -35,7 +30,7 @@ uint64_t patience_choose(const struct patience *p, uint64_t price_ns)
 
 void patience_note(struct patience *p, uint64_t gap_ns, uint64_t price_ns)
 {
-	p->seen[bucket_of(gap_ns)]++;
+	p->seen[log2_bucket(gap_ns, PATIENCE_BUCKETS)]++;
 	p->n++;
 	if (p->n >= FORGET) {
 		p->n = 0;

@@ -11,8 +11,7 @@
 
 #include <stdint.h>
 
-#define PATIENCE_BUCKETS   32 /* n: gaps from 2^n ns up to 2^(n+1); 0 also holds 0, the last one all above it \
-			       */
+#define PATIENCE_BUCKETS   32 /* of nanoseconds: log2_bucket() */
 #define PATIENCE_SWITCH_NS 5000 /* the CPU time of going to sleep and of waking up */
 
 struct patience {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/trace/priv.h"
+#include "vmm/util.h"
 
 /* Of kvm_exit: the field isa on x86; ret on arm64, whose top bit says that an SError was pending besides. */
 #define KVM_ISA_VMX	 1
@@ -99,11 +100,10 @@ static void entered(struct trace_account *a, uint64_t now)
 
 	if (r && now >= a->exit_ns) {
 		uint64_t ns = now - a->exit_ns;
-		unsigned bucket = 63 - __builtin_clzll(ns | 1);
 
 		r->timed++;
 		r->ns += ns;
-		r->histogram[bucket < TRACE_BUCKETS ? bucket : TRACE_BUCKETS - 1]++;
+		r->histogram[log2_bucket(ns, TRACE_BUCKETS)]++;
 	}
 	trace_account_gap(a);
 	a->in_guest = true;
