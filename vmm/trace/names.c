@@ -31,6 +31,11 @@ static void user_text(int64_t reason, char text[TRACE_TEXT])
 			(long long)(reason < 0 ? -reason : reason));
 }
 
+const char *trace_reached_name(const struct trace_reached *r)
+{
+	return r->kind == TRACE_MSR ? trace_msr_name(r->address) : r->kind == TRACE_APIC ? trace_apic_name(r->address) : NULL;
+}
+
 const char *trace_reached_text(const struct trace_reached *r, char text[TRACE_TEXT])
 {
 	static const char *const kinds[TRACE_REACHES] = {[TRACE_MSR] = "msr",
@@ -38,9 +43,7 @@ const char *trace_reached_text(const struct trace_reached *r, char text[TRACE_TE
 		[TRACE_MMIO] = "mmio",
 		[TRACE_FAST_MMIO] = "doorbell",
 		[TRACE_APIC] = "apic"};
-	const char *name = r->kind == TRACE_MSR	   ? trace_msr_name(r->address)
-			   : r->kind == TRACE_APIC ? trace_apic_name(r->address)
-						   : NULL;
+	const char *name = trace_reached_name(r);
 
 	if (r->kind == TRACE_USER)
 		user_text(r->address, text);

@@ -39,7 +39,7 @@ struct trace;
 #define TRACE_REASONS 96 /* different reasons a vCPU can have; what finds no place is in the totals only */
 #define TRACE_CAUSES  64
 #define TRACE_REACHED 256
-#define TRACE_BUCKETS 40 /* n: from 2^n ns up to 2^(n+1); 0 also holds 0, the last one all above it */
+#define TRACE_BUCKETS 40 /* of nanoseconds: log2_bucket() */
 #define TRACE_NAME    32
 
 /* A vCPU's thread, as reports have it. */
@@ -199,6 +199,8 @@ struct json_t *trace_vcpu_json(const struct trace *trace, unsigned i);
 const char *trace_reason_text(const struct trace_reason *reason, char text[TRACE_TEXT]);
 const char *trace_reached_text(const struct trace_reached *reached, char text[TRACE_TEXT]);
 const char *trace_cause_text(const struct trace_cause *cause, char text[TRACE_TEXT]);
+/* Of an MSR or a register of the APIC; NULL: it has none. */
+const char *trace_reached_name(const struct trace_reached *reached);
 
 /* reasons.c: NULL: no name is known. */
 const char *trace_isa_name(enum trace_isa isa);

@@ -89,9 +89,6 @@ static json_t *reached_json(const struct trace *t, const struct trace_reached *r
 		[TRACE_MMIO] = "mmio",
 		[TRACE_FAST_MMIO] = "fast_mmio",
 		[TRACE_APIC] = "apic"};
-	const char *name = r->kind == TRACE_MSR	   ? trace_msr_name(r->address)
-			   : r->kind == TRACE_APIC ? trace_apic_name(r->address)
-						   : NULL;
 	char text[TRACE_TEXT];
 	json_t *json;
 
@@ -100,7 +97,8 @@ static json_t *reached_json(const struct trace *t, const struct trace_reached *r
 			"{s:I, s:s}", "number", (json_int_t)r->address, "name", trace_reached_text(r, text));
 	else
 		json = json_pack("{s:s, s:s, s:I, s:s?}", "kind", kinds[r->kind], "op",
-			r->write ? "write" : "read", "address", (json_int_t)r->address, "name", name);
+			r->write ? "write" : "read", "address", (json_int_t)r->address, "name",
+			trace_reached_name(r));
 	add_count(json, t, r->kind == TRACE_USER ? "exits" : "count", &r->n);
 	return json;
 }
