@@ -409,12 +409,7 @@ static void commit(struct live *l)
 		struct placement *row = &l->place->row[i];
 		const struct placement *want = &l->trial.row[i];
 
-		row->cpus = want->cpus;
-		row->pinned = want->pinned;
-		row->cpus_why = want->cpus_why;
-		row->sched = want->sched;
-		row->sched_given = want->sched_given;
-		row->sched_why = want->sched_why;
+		place_want(row, want);
 		if (!l->pin && want->touched)
 			row->lost = false;
 	}

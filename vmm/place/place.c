@@ -152,17 +152,22 @@ static int add_rows(struct place *place, const struct guest_config *cfg)
 	return 0;
 }
 
+void place_want(struct placement *row, const struct placement *as)
+{
+	row->cpus = as->cpus;
+	row->pinned = as->pinned;
+	row->cpus_why = as->cpus_why;
+	row->sched = as->sched;
+	row->sched_given = as->sched_given;
+	row->sched_why = as->sched_why;
+}
+
 void place_follow(struct place *place, struct placement *row)
 {
 	const struct placement *io = place_find(place, PLACE_IOTHREAD, row->index);
 
 	row->touched = io->touched;
-	row->cpus = io->cpus;
-	row->pinned = io->pinned;
-	row->cpus_why = io->cpus_why;
-	row->sched = io->sched;
-	row->sched_given = io->sched_given;
-	row->sched_why = io->sched_why;
+	place_want(row, io);
 	if (io->sched.policy == SCHED_DEADLINE)
 		row->sched = (struct place_sched){.policy = SCHED_OTHER};
 }

@@ -18,6 +18,8 @@ bool place_is_back(const struct placement *row, const struct place_sched *is);
 
 /* Give the rows what n rules of --pin, or else of --sched, say, and mark them as touched. 0, or -EINVAL, logged. The texts stay. */
 int place_rules(struct place *place, bool pin, char *const *text, unsigned n);
+/* Want for a row what is wanted for another, for the same reasons. */
+void place_want(struct placement *row, const struct placement *as);
 /* A worker stands where its iothread stands, and under its policy; but the kernel lets no deadline be inherited. */
 void place_follow(struct place *place, struct placement *row);
 
