@@ -9,46 +9,71 @@
 
 #include "vmm/log.h"
 
+/* What an option names, looked at once. */
 struct named {
 	const char *option, *path;
+	bool is_there;
+	struct stat st;
 };
 
-/* By device and inode; of what does not exist yet, by name. */
-static bool same(const char *a, const char *b)
-{
-	struct stat x, y;
+/* The files of the guest, then the outputs that were compared with all before them. */
+struct known {
+	struct named file[CONFIG_MAX_DEVICES + 7];
+	unsigned n;
+};
 
-	if (stat(a, &x) || stat(b, &y))
-		return !strcmp(a, b);
-	return (S_ISREG(x.st_mode) || S_ISBLK(x.st_mode)) &&
-	       (S_ISBLK(x.st_mode) && S_ISBLK(y.st_mode) ? x.st_rdev == y.st_rdev
-							   : x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+static struct named *add(struct known *known, const char *option, const char *path)
+{
+	struct named *file = &known->file[known->n];
+
+	if (!path)
+		return NULL;
+	*file = (struct named){.option = option, .path = path};
+	file->is_there = !stat(path, &file->st);
+	known->n++;
+	return file;
 }
 
-static int refuse(const struct named *out, const struct named *other)
+/* By device and inode; of what does not exist yet, by name. */
+static bool same(const struct named *a, const struct named *b)
 {
-	if (!other->path || !out->path || !same(out->path, other->path))
-		return 0;
-	log_err("%s %s: is also the file of %s, which it would overwrite; name another one", out->option, out->path,
-		other->option);
-	return -EINVAL;
+	bool block = S_ISBLK(a->st.st_mode);
+
+	if (!a->is_there || !b->is_there)
+		return !strcmp(a->path, b->path);
+	if (block && S_ISBLK(b->st.st_mode))
+		return a->st.st_rdev == b->st.st_rdev;
+	return (block || S_ISREG(a->st.st_mode)) && a->st.st_dev == b->st.st_dev && a->st.st_ino == b->st.st_ino;
+}
+
+static int add_output(struct known *known, const char *option, const char *path)
+{
+	const struct named *file = add(known, option, path);
+
+	for (const struct named *other = known->file; file && other < file; other++) {
+		if (!same(file, other))
+			continue;
+		log_err("%s %s: is also the file of %s, which it would overwrite; name another one", option, path, other->option);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int outputs_check(const struct guest_config *cfg)
 {
-	const struct named in[] = {{"--kernel", cfg->kernel}, {"--initrd", cfg->initrd}};
-	const struct named out[] = {{"--log", cfg->log}, {"--report", cfg->report}, {"--stats", cfg->stats.path},
-		{"--halt-poll trace", cfg->halt_poll.trace},
-		{"--serial file", cfg->serial == SERIAL_FILE ? cfg->serial_path : NULL}};
-	int err = 0;
+	const char *serial = cfg->serial == SERIAL_FILE ? cfg->serial_path : NULL;
+	struct known known = {.n = 0};
+	int err;
 
-	for (unsigned i = 0; !err && i < sizeof(out) / sizeof(out[0]); i++) {
-		for (unsigned j = 0; !err && j < sizeof(in) / sizeof(in[0]); j++)
-			err = refuse(&out[i], &in[j]);
-		for (unsigned j = 0; !err && j < cfg->ndisks; j++)
-			err = refuse(&out[i], &(struct named){"--disk", cfg->disks[j].path});
-		for (unsigned j = 0; !err && j < i; j++)
-			err = refuse(&out[i], &out[j]);
-	}
-	return err;
+	if (!cfg->log && !cfg->report && !cfg->stats.path && !cfg->halt_poll.trace && !serial)
+		return 0;
+	add(&known, "--kernel", cfg->kernel);
+	add(&known, "--initrd", cfg->initrd);
+	for (unsigned i = 0; i < cfg->ndisks; i++)
+		add(&known, "--disk", cfg->disks[i].path);
+	err = add_output(&known, "--log", cfg->log);
+	err = err ? err : add_output(&known, "--report", cfg->report);
+	err = err ? err : add_output(&known, "--stats", cfg->stats.path);
+	err = err ? err : add_output(&known, "--halt-poll trace", cfg->halt_poll.trace);
+	return err ? err : add_output(&known, "--serial file", serial);
 }
