@@ -60,7 +60,7 @@ int haltpoll_guest_polls(const struct haltpoll *hp);
 
 /* cost.c: measure on this thread, in naps of its own. */
 void haltpoll_measure(uint64_t *block_ns, uint64_t *wake_ns);
-/* reading.c: one vCPU's counters as a window since the last haltpoll_reading_keep(). 0 or -errno. */
+/* reading.c: one vCPU's counters as a window since the last haltpoll_readings_keep(). 0 or -errno. */
 int haltpoll_readings_open(struct haltpoll_auto *ctl, char *why, size_t n);
 void haltpoll_readings_close(struct haltpoll_auto *ctl);
 int haltpoll_read(struct haltpoll_auto *ctl, unsigned vcpu, struct halt_window *window);
