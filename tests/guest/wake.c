@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Wake-ups: CPU 0 halts n=N times, and is woken gap=TICKS of the TSC later, each time by what source= says:
+ *   timer   the TSC deadline; late by: from the deadline to the handler
+ *   ipi     CPU 1, which spins for the gap; late by: from before it writes its ICR to the handler
+ *   device  a read of one sector, asked for by CPU 0 after it has spun for the gap; from the kick to the handler
+ * Then it says how late they were, in ticks of the TSC; with samples, each of them. With wait it says "ready"
+ * before and "done" after, and goes on when the serial port gets a byte: somebody counts what lies between.
+ */
+#include "tests/guest/lib/virtio.h"
+
+#define WAKE   0x51
+#define SERIAL 0x42
+#define START  0x52
+#define MOST   100000
+
+#define MSR_KVM_SYSTEM_TIME 0x4b564d01
+#define KVM_FEATURES	    0x40000001
+#define KVM_CLOCK	    (1 << 3)
+
+/* linux/Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW */
+struct clock {
+	uint32_t version, pad;
+	uint64_t tsc, time;
+	uint32_t mul;
+	int8_t shift;
+	uint8_t flags, pad2[2];
+};
+
+static volatile uint64_t since; /* when the wake-up that is awaited was asked for, or is to be */
+static volatile uint32_t awaited, woken, bytes, started;
+static uint64_t gap;
+static uint32_t n;
+static uint64_t *late;
+static struct blk disk;
+
+static void on_wake(struct frame *f)
+{
+	uint64_t now = rdtsc();
+
+	check(woken < n);
+	/* Clocks of two CPUs may differ by a little. */
+	late[woken] = now > since ? now - since : 0;
+	woken++;
+}
+
+static void on_start(struct frame *f)
+{
+	started = 1;
+}
+
+static void spin(void)
+{
+	for (uint64_t start = rdtsc(); rdtsc() - start < gap;)
+		pause_cpu();
+}
+
+/* ---- the serial port: what comes is only counted ---- */
+
+static void on_serial(struct frame *f)
+{
+	while (inb(PIO_SERIAL + 5) & 1) {
+		inb(PIO_SERIAL);
+		bytes++;
+	}
+}
+
+static void serial_init(void)
+{
+	irq_on(SERIAL, on_serial);
+	ioapic_set(PIN_SERIAL, SERIAL);
+	outb(PIO_SERIAL + 4, 0x0b);
+	outb(PIO_SERIAL + 1, 1);
+}
+
+static void say_and_wait(const char *word)
+{
+	uint32_t before = bytes;
+
+	if (!arg("wait"))
+		return;
+	print("%s\n", word);
+	while (bytes == before)
+		wait_irq();
+}
+
+/* ---- sources ---- */
+
+static void timer(void)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		since = rdtsc() + gap;
+		check(lapic_deadline(WAKE, since));
+		while (woken == i)
+			wait_irq();
+	}
+}
+
+static void sender(unsigned id)
+{
+	while (!started)
+		wait_irq();
+	for (uint32_t i = 1; i <= n; i++) {
+		while (awaited != i)
+			pause_cpu();
+		spin();
+		since = rdtsc();
+		lapic_send(0, WAKE);
+	}
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+static void ipi(void)
+{
+	lapic_send(1, START);
+	for (uint32_t i = 1; i <= n; i++) {
+		awaited = i;
+		while (woken != i)
+			wait_irq();
+	}
+}
+
+static void device(void)
+{
+	static uint8_t sector[SECTOR];
+
+	for (uint32_t i = 0; i < n; i++) {
+		spin();
+		blk_add(&disk, VIRTIO_BLK_T_IN, i % 64, sector, SECTOR);
+		check(vq_arm(&disk.q));
+		since = rdtsc();
+		vq_publish(&disk.q);
+		/* It may be there before the CPU halts; but the interrupt is what ends it. */
+		while (woken == i)
+			wait_irq();
+		check(blk_reap(&disk) == 1);
+	}
+}
+
+static void open_disk(void)
+{
+	check(blk_open(&disk, 0, 1, F_EVENT_IDX, 1));
+	msix_set(&disk.v, 1, WAKE);
+}
+
+/* ---- results ---- */
+
+static void sift(uint32_t i, uint32_t count)
+{
+	uint64_t v = late[i];
+
+	for (uint32_t child; (child = 2 * i + 1) < count; i = child) {
+		child += child + 1 < count && late[child + 1] > late[child];
+		if (late[child] <= v)
+			break;
+		late[i] = late[child];
+	}
+	late[i] = v;
+}
+
+static void sort(void)
+{
+	for (uint32_t i = n / 2; i--;)
+		sift(i, n);
+	for (uint32_t i = n - 1; i > 0; i--) {
+		uint64_t v = late[0];
+
+		late[0] = late[i];
+		late[i] = v;
+		sift(0, i);
+	}
+}
+
+/* 0: nobody says it. */
+static uint64_t tsc_khz(void)
+{
+	static volatile struct clock c __attribute__((aligned(64)));
+	uint64_t hz = 1000000000ull << 32;
+	uint32_t r[4];
+
+	cpuid(KVM_FEATURES, 0, r);
+	if (!(r[0] & KVM_CLOCK))
+		return 0;
+	wrmsr(MSR_KVM_SYSTEM_TIME, (uintptr_t)&c | 1);
+	wrmsr(MSR_KVM_SYSTEM_TIME, 0);
+	if (!c.mul)
+		return 0;
+	hz /= c.mul;
+	return (c.shift < 0 ? hz << -c.shift : hz >> c.shift) / 1000;
+}
+
+static void results(const char *source)
+{
+	if (arg("samples"))
+		for (uint32_t i = 0; i < n; i++)
+			print("late %lu\n", late[i]);
+	sort();
+	print("wake source=%s n=%u gap=%lu min=%lu median=%lu p99=%lu max=%lu kicks=%lu tsc_khz=%lu\n",
+		source, n, gap, late[0], late[n / 2], late[(n * 99ull) / 100], late[n - 1], disk.q.kicks,
+		tsc_khz());
+}
+
+int main(void)
+{
+	bool by_ipi = arg_is("source", "ipi"), by_device = arg_is("source", "device");
+
+	n = arg_number("n", 200);
+	gap = arg_number("gap", 100000);
+	check(n && n <= MOST);
+	late = take_memory(n * sizeof(*late), 8);
+	irq_on(WAKE, on_wake);
+	irq_on(START, on_start);
+	lapic_init();
+	serial_init();
+	if (by_ipi)
+		check(cpu_start(1, sender));
+	if (by_device)
+		open_disk();
+	say_and_wait("ready");
+	if (by_ipi)
+		ipi();
+	else if (by_device)
+		device();
+	else
+		timer();
+	say_and_wait("done");
+	check(woken == n);
+	results(by_ipi ? "ipi" : by_device ? "device" : "timer");
+	print("SUCCESS\n");
+	return 0;
+}
