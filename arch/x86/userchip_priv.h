@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of --irqchip user: userchip.c (main, devices, MSRs) and userchip_run.c (the vCPU's thread around KVM_RUN). */
+/*
+ * The inside of --irqchip user: userchip.c (main, devices, MSRs), userchip_run.c (the vCPU's thread around KVM_RUN) and
+ * userchip_sleep.c (where there is nothing to run).
+ */
 #ifndef PINVM_X86_USERCHIP_PRIV_H
 #define PINVM_X86_USERCHIP_PRIV_H
 
@@ -12,12 +15,8 @@
 #include "arch/x86/userchip.h"
 #include "vmm/irq.h"
 
-/*
- * Where a vCPU's thread is. It says IN_GUEST before it looks for the last time at what came; whoever brings something sets
- * the bits first and then takes the word: IN_GUEST is answered by a signal, ASLEEP by a wake-up. So none is lost, and only
- * the first of many pays.
- */
-enum { AWAY, IN_GUEST, ASLEEP };
+/* Where a vCPU's thread is, for who brings it something: userchip_sleep.c has the protocol. */
+enum { AWAY, IN_GUEST, AWAKE, ASLEEP };
 
 struct userchip_vcpu {
 	_Alignas(64) _Atomic uint32_t state;
@@ -50,9 +49,21 @@ struct userchip {
 
 /* userchip_run.c */
 extern const struct vcpu_hooks userchip_hooks;
-void userchip_wake(struct userchip_vcpu *uv); /* any thread */
 struct userchip_vcpu *userchip_self(void);    /* of the thread that asks; NULL: it is no vCPU's */
 uint64_t userchip_tsc(const struct userchip_vcpu *uv);
 void userchip_learn_tsc(struct userchip_vcpu *uv); /* the vCPU's thread, or main while it does not run */
+
+/* userchip_sleep.c */
+/* It was brought something, whose bits are set. Any thread. */
+void userchip_wake(struct userchip_vcpu *uv);
+/* From AWAKE to that state; false: something was brought since it was AWAKE, and the thread is to look again. */
+bool userchip_goes(struct userchip_vcpu *uv, uint32_t state);
+/* AWAKE, and it looked: until something is brought, or the timer is due. The vCPU's thread. */
+void userchip_sleep(struct userchip_vcpu *uv);
+
+static inline struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = ns / 1000000000u, .tv_nsec = ns % 1000000000u};
+}
 
 #endif

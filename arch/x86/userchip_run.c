@@ -1,54 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A vCPU whose local APIC is in this process: what its thread does before and after KVM_RUN. Waiting for a start-up IPI and
- * HLT are sleep on a futex here; a timer's signal ends guest mode when the local APIC's timer is due.
+ * A vCPU whose local APIC is in this process: what its thread does before and after KVM_RUN. When it has nothing to run it
+ * sleeps (userchip_sleep.c); a timer's signal ends guest mode when the local APIC's timer is due.
  */
 #include <errno.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arch/x86/userchip_priv.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
-#include "vmm/profile/profile.h"
 #include "vmm/util.h"
 
 #define MSR_TSC	       0x10
 #define MAX_FRAGMENTS  16 /* of an access that KVM takes apart */
-#define NS_PER_S       1000000000u
 
 static __thread struct userchip_vcpu *self;
 
 struct userchip_vcpu *userchip_self(void)
 {
 	return self;
-}
-
-static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *until)
-{
-	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-static struct timespec timespec_of(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
-}
-
-void userchip_wake(struct userchip_vcpu *uv)
-{
-	switch (atomic_exchange(&uv->state, AWAY)) {
-	case IN_GUEST: /* a thread that has ended meanwhile is no harm */
-		syscall(SYS_tgkill, getpid(), atomic_load_explicit(&uv->tid, memory_order_relaxed), THREAD_KICK_SIGNAL);
-		break;
-	case ASLEEP:
-		futex(&uv->state, FUTEX_WAKE_BITSET, 1, NULL);
-		break;
-	}
 }
 
 /* ---- clocks ---- */
@@ -177,26 +151,6 @@ static bool stays(const struct userchip_vcpu *uv)
 	return uv->halted && !(uv->vcpu->run->if_flag && lapic_pending(uv->lapic) >= 0);
 }
 
-/*
- * Until something is brought, or the timer is due. Whatever came since `state` was IN_GUEST has changed it; a main thread
- * that wants this vCPU to do something else has said so before it did.
- */
-static void sleep_on(struct userchip_vcpu *uv)
-{
-	uint64_t due = lapic_waits(uv->lapic) ? LAPIC_NEVER : lapic_timer_ns(uv->lapic);
-	struct timespec until = timespec_of(due);
-	uint32_t was = IN_GUEST;
-
-	if (!atomic_compare_exchange_strong(&uv->state, &was, ASLEEP) || !vcpu_is_wanted(uv->vcpu)) {
-		atomic_store(&uv->state, AWAY);
-		return;
-	}
-	profile_enter(uv->vcpu->profile);
-	futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due == LAPIC_NEVER ? NULL : &until);
-	profile_leave(uv->vcpu->profile);
-	atomic_store(&uv->state, AWAY);
-}
-
 static void inject(struct userchip_vcpu *uv)
 {
 	struct kvm_run *run = uv->vcpu->run;
@@ -238,17 +192,21 @@ static void settle(struct userchip_vcpu *uv)
 static bool enter(struct vcpu *vcpu)
 {
 	struct userchip_vcpu *uv = vcpu->arch;
+	bool idle = uv->halted || lapic_waits(uv->lapic);
 
 	if (!self)
 		settle(uv);
-	atomic_store(&uv->state, IN_GUEST);
+	atomic_store(&uv->state, idle ? AWAKE : IN_GUEST);
 	take_events(uv);
 	lapic_timer_run(uv->lapic);
 	if (stays(uv)) {
-		sleep_on(uv);
+		if (idle)
+			userchip_sleep(uv);
 		return false;
 	}
 	uv->halted = false;
+	if (idle && !userchip_goes(uv, IN_GUEST))
+		return false;
 	inject(uv);
 	arm(uv);
 	vcpu->run->cr8 = lapic_cr8(uv->lapic);
