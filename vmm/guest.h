@@ -62,6 +62,9 @@ struct iothread {
 	_Atomic int err; /* what ended its loop */
 	struct errand move; /* of its ring's workers, to `cpus` */
 	cpu_set_t cpus;
+	struct iothread_config poll; /* as it polls now; no name */
+	struct errand repoll;	     /* to `next` */
+	struct iothread_config next;
 };
 
 struct guest {

@@ -12,8 +12,7 @@
 #include "vmm/util.h"
 
 #define LOOP_DEPTH  256 /* file operations in flight at once */
-#define POLL_WEIGHT 4
-#define MOVE_NS	   2000000000ULL /* an iothread that gets no CPU for so long is not waited for */
+#define MOVE_NS	    2000000000ULL /* an iothread that gets no CPU for so long is not waited for */
 
 static void iothread_main(void *arg)
 {
@@ -49,6 +48,29 @@ int iothread_move_workers(struct guest *guest, unsigned i, const cpu_set_t *cpus
 	return errand_run(&io->move, io->loop, MOVE_NS, false);
 }
 
+/* On the loop's thread, or while it has none. */
+static int poll_like_next(struct errand *errand)
+{
+	struct iothread *io = container_of(errand, struct iothread, repoll);
+	unsigned weight = io->next.poll_weight;
+
+	loop_poll(io->loop, io->next.poll_max_ns, weight ? weight : IOTHREAD_POLL_WEIGHT);
+	return 0;
+}
+
+int iothread_poll(struct iothread *io, const struct iothread_config *how)
+{
+	int err = errand_idle(&io->repoll) ? 0 : -EBUSY;
+
+	if (err)
+		return err;
+	io->next = *how;
+	err = errand_run(&io->repoll, io->loop, MOVE_NS, false);
+	if (!err)
+		io->poll = *how;
+	return err;
+}
+
 static int iothread_open(struct guest *guest, const char *name, const struct iothread_config *cfg)
 {
 	struct iothread *io = &guest->iothread[guest->niothreads];
@@ -59,12 +81,15 @@ static int iothread_open(struct guest *guest, const char *name, const struct iot
 	io->name = name;
 	io->guest = guest;
 	errand_init(&io->move, move_workers);
+	errand_init(&io->repoll, poll_like_next);
 	snprintf(role, sizeof(role), "io:%s", name);
 	err = loop_create(&io->loop, role, guest->cfg->io_engine, LOOP_DEPTH);
 	if (err)
 		return err;
 	engine = loop_engine(io->loop, &why);
-	loop_poll(io->loop, cfg->poll_max_ns, cfg->poll_weight ? cfg->poll_weight : POLL_WEIGHT);
+	io->poll = (struct iothread_config){.poll_max_ns = cfg->poll_max_ns, .poll_weight = cfg->poll_weight};
+	io->next = io->poll;
+	poll_like_next(&io->repoll);
 	loop_place_worker(io->loop, place_worker(&guest->place, guest->niothreads, strcmp(engine, "plain") != 0));
 	guest->niothreads++;
 	log_info("iothread %s: %s engine%s%s", name, engine, why ? "; " : "", why ? why : "");

@@ -15,6 +15,7 @@
 #include "vmm/control/request.h"
 #include "vmm/control/server.h"
 #include "vmm/guest.h"
+#include "vmm/iothread.h"
 #include "vmm/log.h"
 #include "vmm/report/report.h"
 
@@ -27,6 +28,7 @@ static struct vm vm;
 static struct virtio_limits limits;
 static const struct virtio_ops blk = {.id = VIRTIO_ID_BLK}, rng = {.id = VIRTIO_ID_RNG};
 static struct virtio_dev disk = {.ops = &blk, .name = "disk0"}, other = {.ops = &rng, .name = "rng"};
+static struct iothread_config iothreads[] = {{.name = (char *)"fast", .poll_max_ns = 50000}};
 static unsigned reports;
 
 /* Of a machine there is nothing to report. */
@@ -52,6 +54,9 @@ static void begin(void)
 	cfg.cpus = (struct cpu_config){.count = 0, .threads = 1};
 	cfg.memory.size = 64 << 20;
 	cfg.grace_ns = 3600000000000ull;
+	cfg.iothreads = iothreads;
+	cfg.niothreads = 1;
+	cfg.io_engine = IO_PLAIN;
 	guest.cfg = &cfg;
 	vm.fd = -1;
 	pthread_mutex_init(&vm.irq_lock, NULL);
@@ -59,6 +64,7 @@ static void begin(void)
 	ck_assert_int_eq(power_create(&guest.power, &guest, &guest.power_irq), 0);
 	ck_assert_int_eq(loop_create(&guest.loop, "emulator", IO_PLAIN, 0), 0);
 	ck_assert_int_eq(place_plan(&guest.place, &cfg), 0);
+	ck_assert_int_eq(iothreads_open(&guest), 0);
 	disk.loop = guest.loop;
 	virtio_limits_init(&disk, &limits, &(struct limit_rates){.bps = 1 << 20});
 	guest.device[0] = &disk;
@@ -164,6 +170,15 @@ START_TEST(values)
 		{"limits", "\"device\": \"disk0\", \"spec\": \"off,iops=1\"", "limits disk0: off: there are"},
 		{"limits", "\"device\": \"disk0\", \"spec\": \"bps=off,bps-burst=4K\"", "bps-burst: without a rate"},
 		{"limits", "\"device\": \"disk0\", \"spec\": \"iops=99999999999\"", "limits disk0: iops=99999999999: must be 1 to"},
+		{"iothread", "", "iothread: give an iothread: there are main, fast"},
+		{"iothread", "\"iothread\": \"slow\"", "iothread slow: no such iothread; there are main, fast"},
+		{"iothread", "\"iothread\": \"main\", \"spec\": \"on\"", "iothread main: on: there are poll-max, poll-weight, each"},
+		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1s\"", "iothread main: poll-max=1s: must be 0 to 10ms"},
+		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1us,poll-max=2us\"", "poll-max is given twice"},
+		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-weight=0\"", "iothread main: poll-weight=0: must be 1 to 1000"},
+		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-weight=9\"", "poll-weight=9: does nothing without poll-max=TIME"},
+		{"iothread", "\"iothread\": \"fast\", \"spec\": \"poll-max=off,poll-weight=9\"", "does nothing without poll-max=TIME"},
+		{"iothread", "\"iothread\": \"fast\", \"spec\": \"name=slow\"", "iothread fast: name: there are"},
 		{"cgroup", "", "cgroup: the guest has none of its own"},
 		{"cgroup", "\"weight\": \"5\"", "cgroup: the guest has none of its own"},
 	};
@@ -191,6 +206,119 @@ START_TEST(limits_of_a_device)
 	ck_assert(!virtio_limits_on(&limits));
 	answers("{\"command\": \"limits\", \"arguments\": {\"device\": \"disk0\", \"spec\": \"bps=2M\"}}", NULL);
 	ck_assert_uint_eq(limits.rates.bps, 2 << 20);
+}
+END_TEST
+
+/* ---- an iothread that runs ---- */
+
+struct asked {
+	struct loop_idle idle;
+	atomic_uint times;
+	_Atomic uint64_t price;
+};
+
+static uint64_t on_expect(struct loop_idle *idle, uint64_t now, uint64_t came, uint64_t price)
+{
+	struct asked *asked = container_of(idle, struct asked, idle);
+
+	ck_assert_uint_ge(now, came);
+	atomic_store(&asked->price, price);
+	atomic_fetch_add(&asked->times, 1);
+	return 1;
+}
+
+static bool on_idle(struct loop_idle *idle, bool sleeping)
+{
+	return false;
+}
+
+static void *run_loop(void *arg)
+{
+	ck_assert_int_eq(loop_run(arg), 0);
+	return NULL;
+}
+
+static int nothing(struct errand *errand)
+{
+	return 0;
+}
+
+/* Have the loop make a step from its beginning to its end. */
+static void stir(struct loop *loop)
+{
+	for (int i = 0; i < 2; i++) {
+		struct errand errand;
+
+		errand_init(&errand, nothing);
+		ck_assert_int_eq(errand_run(&errand, loop, 60000000000ull, true), 0);
+	}
+}
+
+static json_int_t poll_is(const char *iothread, const char *key)
+{
+	char line[128];
+	json_int_t value;
+	json_t *reply;
+
+	snprintf(line, sizeof(line), "{\"command\": \"iothread\", \"arguments\": {\"iothread\": \"%s\"}}", iothread);
+	reply = ask(line);
+	value = json_integer_value(json_object_get(json_object_get(reply, "result"), key));
+	json_decref(reply);
+	return value;
+}
+
+START_TEST(polling_of_an_iothread)
+{
+	struct asked asked = {.idle = {.fn = on_idle, .expect = on_expect}};
+	struct loop *loop;
+	pthread_t thread;
+	unsigned seen;
+
+	begin();
+	loop = iothread_loop(&guest, NULL);
+	loop_idle_add(loop, &asked.idle);
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, loop), 0);
+	stir(loop);
+	ck_assert_uint_eq(asked.times, 0);
+	ck_assert_int_eq(poll_is("main", "max_ns"), 0);
+	ck_assert_int_eq(poll_is("fast", "max_ns"), 50000);
+	ck_assert_int_eq(poll_is("fast", "weight"), 4);
+
+	command("iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1ms,poll-weight=9\"", NULL);
+	stir(loop);
+	ck_assert_uint_gt(asked.times, 0);
+	ck_assert_uint_eq(asked.price, 10 * 5000);
+	command("iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=2ms\"", NULL);
+	ck_assert_int_eq(poll_is("main", "max_ns"), 2000000);
+	ck_assert_int_eq(poll_is("main", "weight"), 9);
+
+	command("iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=off\"", NULL);
+	seen = asked.times;
+	stir(loop);
+	ck_assert_uint_eq(asked.times, seen);
+	ck_assert_int_eq(poll_is("main", "max_ns"), 0);
+	ck_assert_int_gt(poll_is("main", "polls"), 0);
+	command("iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1ms\"", NULL);
+	ck_assert_int_eq(poll_is("main", "weight"), 4);
+	stir(loop);
+	ck_assert_uint_gt(asked.times, seen);
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+/* Nobody runs its loop: then it does not change behind the back of who was told that it did not. */
+START_TEST(polling_of_a_stuck_iothread)
+{
+	struct loop *loop;
+
+	begin();
+	loop = iothread_loop(&guest, "fast");
+	command("iothread", "\"iothread\": \"fast\", \"spec\": \"off\"", "iothread fast: it gets no CPU: nothing was changed");
+	command("iothread", "\"iothread\": \"fast\", \"spec\": \"poll-max=1ms\"", "nothing was changed");
+	ck_assert_int_eq(poll_is("fast", "max_ns"), 50000);
+	ck_assert_int_gt(loop_step(loop, true), 0);
+	ck_assert_int_eq(poll_is("fast", "max_ns"), 50000);
 }
 END_TEST
 
@@ -413,7 +541,8 @@ END_TEST
 
 int main(void)
 {
-	static const TTest *const *const once[] = {&arguments_of_every_command, &values, &limits_of_a_device, &place_of_a_thread, &paused,
+	static const TTest *const *const once[] = {&arguments_of_every_command, &values, &limits_of_a_device, &polling_of_an_iothread,
+		&polling_of_a_stuck_iothread, &place_of_a_thread, &paused,
 		&stopping, &parallel_clients, &slow_and_rude_clients};
 	Suite *s = suite_create("control commands");
 	TCase *tc = tcase_create("control commands");

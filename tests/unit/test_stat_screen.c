@@ -233,6 +233,15 @@ START_TEST(settings)
 	shows(text, "halt polling: auto, off at the moment, decisions: 3\n");
 	free(text);
 	json_decref(doc);
+	doc = rated("{'time': 1, 'duration_s': 1, 'threads': [{'name': 'io:main', 'poll': {'max_ns': 0, 'polls': 10, 'hits': 0, "
+		    "'polled_ns': 0}}, {'name': 'io:a', 'poll': {'polls': 7}}]}",
+		"{'time': 3, 'duration_s': 3, 'threads': [{'name': 'io:main', 'poll': {'max_ns': 50000, 'weight': 4, 'polls': 50, "
+		"'hits': 10, 'polled_ns': 500000000}}, {'name': 'io:a', 'poll': {'max_ns': 0, 'polls': 7}}, {'name': 'io:b', 'poll': null}]}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "io:main polls for at most 50us before it sleeps, weight 4: 20/s, 25 % found something, 25 % of a CPU\n");
+	ck_assert_ptr_null(strstr(text, "io:a polls"));
+	free(text);
+	json_decref(doc);
 	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}}");
 	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
 	shows(text, "halt polling: off\n");

@@ -116,6 +116,8 @@ void loop_place_worker(struct loop *loop, struct placement *worker)
 
 void loop_poll(struct loop *loop, uint64_t max_ns, unsigned weight)
 {
+	if (!loop->poll_max)
+		loop->came = now_ns(); /* nobody noted it meanwhile */
 	loop->poll_max = max_ns;
 	loop->price = patience_price(weight);
 }

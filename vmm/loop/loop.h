@@ -93,7 +93,7 @@ const char *loop_engine(const struct loop *loop, const char **why);
 
 /*
  * Poll before sleeping, for at most max_ns (0: never, which is the default), where the sources of events think it worth it.
- * weight: what a wake-up's delay counts, in its own CPU time (loop/patience.h). While no thread runs the loop.
+ * weight: what a wake-up's delay counts, in its own CPU time (loop/patience.h). Holds from the next step on.
  */
 void loop_poll(struct loop *loop, uint64_t max_ns, unsigned weight);
 

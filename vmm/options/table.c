@@ -185,10 +185,10 @@ static const struct opt_key disk_keys[] = {
 	{"iothread", "NAME", "the iothread that serves it; without: main", NAME(D, iothread, 12)},
 	{"bps", "BYTES", "bytes a second, of reads and writes together", BYTES(D, bps, "bytes" A_SECOND)},
 	{"bps-burst", "BYTES", "bytes at once after a quiet time; without: a tenth of a second's worth",
-		BYTES(D, bps_burst, "bytes")},
+		BYTES(D, bps_burst, "bytes"), .rides = true},
 	{"iops", "N", "requests a second", OPS(D, iops, "requests" A_SECOND)},
 	{"iops-burst", "N", "requests at once after a quiet time; without: a tenth of a second's worth",
-		OPS(D, iops_burst, "requests")},
+		OPS(D, iops_burst, "requests"), .rides = true},
 };
 
 static const char *check_ifname(const char *text)
@@ -239,10 +239,10 @@ static const struct opt_key net_keys[] = {
 		STRING(T, iothread, 1, 255), .check = check_names},
 	{"bps", "BYTES", "bytes (not bits) a second, in each direction", BYTES(T, bps, "bytes" A_SECOND)},
 	{"bps-burst", "BYTES", "bytes at once after a quiet time; without: a tenth of a second's worth",
-		BYTES(T, bps_burst, "bytes")},
+		BYTES(T, bps_burst, "bytes"), .rides = true},
 	{"pps", "N", "packets a second, in each direction", OPS(T, pps, "packets" A_SECOND)},
 	{"pps-burst", "N", "packets at once after a quiet time; without: a tenth of a second's worth",
-		OPS(T, pps_burst, "packets")},
+		OPS(T, pps_burst, "packets"), .rides = true},
 };
 
 #define X86(reason) .arch = "x86", .why = (reason)
@@ -256,9 +256,9 @@ static const struct opt_key cgroup_keys[] = {
 
 static const struct opt_key iothread_keys[] = {
 	{"poll-max", "TIME", "poll for so long at most before sleeping, where that pays; without: sleep at once",
-		DURATION(I, poll_max_ns, 10000000, 0)},
+		DURATION(I, poll_max_ns, 10000000, 0), .live = true},
 	{"poll-weight", "N", "what a wake-up's delay counts, in its own CPU time; without: 4",
-		UINT(I, poll_weight, 1, 1000, 0)},
+		UINT(I, poll_weight, 1, 1000, 0), .live = true, .rides = true},
 };
 
 static const struct opt_key halt_poll_keys[] = {

@@ -45,7 +45,8 @@ struct opt_key {
 	uint64_t min, max, def;
 	const char *(*check)(const char *text); /* OPT_STRING, and ARG of OPT_CHOICE: NULL, or why the text is refused */
 	bool pow2;
-	bool live; /* of a device: `pinvm ctl NAME limits` changes it */
+	bool live;  /* `pinvm ctl` changes it while the guest runs: limits, iothread */
+	bool rides; /* it says more of the key before it: nothing without that, and off with it */
 	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
 	const char *const *names;    /* NULL at the end */
 	const struct opt_only *only; /* of these names, up to one without name; NULL: all are everywhere */

@@ -26,6 +26,9 @@ json_t *report_sched(const struct place_sched *sched);
 /* threads.c: vCPUs, and threads that run no guest. */
 json_t *report_vcpus(const struct guest *guest);
 json_t *report_threads(const struct guest *guest);
+/* How an iothread polls now, and what came of its polls. */
+struct iothread;
+json_t *report_poll(const struct iothread *io);
 /* A vCPU's exits by reason, and a device's queues: of time series, too. */
 struct vcpu;
 struct virtio_dev;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/guest.h"
+#include "vmm/iothread.h"
 #include "vmm/place/place.h"
 #include "vmm/profile/kvmstats.h"
 #include "vmm/profile/profile.h"
@@ -42,18 +43,25 @@ static json_t *tid_json(const struct placement *row)
 	return row->tid ? json_integer(row->tid) : json_null();
 }
 
-/* How an iothread waited: asleep, or (null: it never does) awake. */
-static void loop_json(json_t *thread, const struct loop *loop, const struct iothread_config *cfg)
+json_t *report_poll(const struct iothread *io)
+{
+	unsigned weight = io->poll.poll_weight;
+	struct loop_stats n;
+
+	loop_stats(io->loop, &n);
+	return json_pack("{s:I, s:i, s:I, s:I, s:I}", "max_ns", (json_int_t)io->poll.poll_max_ns, "weight",
+		(int)(weight ? weight : IOTHREAD_POLL_WEIGHT), "polls", (json_int_t)n.polls, "hits", (json_int_t)n.hits,
+		"polled_ns", (json_int_t)n.polled_ns);
+}
+
+/* How an iothread waited: asleep, or (null: it never did) awake. */
+static void loop_json(json_t *thread, const struct iothread *io)
 {
 	struct loop_stats n;
-	json_t *poll = json_null();
 
-	loop_stats(loop, &n);
-	if (cfg->poll_max_ns)
-		poll = json_pack("{s:I, s:I, s:I, s:I}", "max_ns", (json_int_t)cfg->poll_max_ns, "polls",
-			(json_int_t)n.polls, "hits", (json_int_t)n.hits, "polled_ns", (json_int_t)n.polled_ns);
+	loop_stats(io->loop, &n);
 	json_object_set_new(thread, "sleeps", json_integer((json_int_t)n.sleeps));
-	json_object_set_new(thread, "poll", poll);
+	json_object_set_new(thread, "poll", io->poll.poll_max_ns || n.polls ? report_poll(io) : json_null());
 }
 
 static json_t *thread_json(const struct guest *guest, const struct placement *row)
@@ -66,8 +74,7 @@ static json_t *thread_json(const struct guest *guest, const struct placement *ro
 	if (row->role == PLACE_STRAY)
 		json_object_set_new(thread, "unplanned", json_true());
 	if (row->role == PLACE_IOTHREAD && row->index < guest->niothreads)
-		loop_json(thread, guest->iothread[row->index].loop,
-			row->index ? &guest->cfg->iothreads[row->index - 1] : &guest->cfg->main_iothread);
+		loop_json(thread, &guest->iothread[row->index]);
 	return thread;
 }
 

@@ -145,6 +145,8 @@ const struct metric metric_table[] = {
 	TASK(OF_THREAD),
 	{OF_THREAD, COUNTER, "loop_sleeps", NULL, "How often the iothread had nothing to do, and slept.",
 		"sleeps"},
+	{OF_THREAD, GAUGE, "loop_poll_max", "seconds", "How long the iothread may poll before it sleeps.",
+		"poll.max_ns", NS},
 	{OF_THREAD, COUNTER, "loop_polls", NULL, "How often the iothread polled before that.", "poll.polls"},
 	{OF_THREAD, COUNTER, "loop_poll_hits", NULL, "Polls of the iothread that saved a sleep.",
 		"poll.hits"},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The screen's part on what a guest's time is subject to: halt polling with its last decision, its cgroup.
- * Pure. */
+/*
+ * The screen's part on what a guest's time is subject to: halt polling with its last decision, polling of iothreads, its
+ * cgroup. Pure.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +69,33 @@ static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 	decision(doc, out, width);
 }
 
+/* Those that poll now; of one that did once there are its counts elsewhere. */
+static void loop_polls(const json_t *doc, FILE *out, unsigned width)
+{
+	char text[320], most[TEXT_NUMBER], rate[TEXT_NUMBER];
+	const char *name;
+	json_t *thread;
+	size_t i, len;
+
+	json_array_foreach(json_object_get(doc, "threads"), i, thread)
+	{
+		double max = 0, weight = 0, polls = 0, hits = 0, polled = 0;
+
+		if (!json_number_at(thread, "poll.max_ns", &max) || max <= 0)
+			continue;
+		name = json_text_at(thread, "name");
+		json_number_at(thread, "poll.weight", &weight);
+		len = snprintf(text, sizeof(text), "%.60s polls for at most %s before it sleeps, weight %.0f", name ? name : "-",
+			text_seconds(max * 1e-9, most), weight);
+		json_number_at(thread, "rates.loop_poll_hits", &hits);
+		json_number_at(thread, "rates.loop_polled_seconds", &polled);
+		if (json_number_at(thread, "rates.loop_polls", &polls))
+			snprintf(text + len, sizeof(text) - len, ": %s/s, %.0f %% found something, %.0f %% of a CPU",
+				text_count(polls, rate), polls > 0 ? 100 * hits / polls : 0, 100 * polled);
+		screen_line(text, out, width);
+	}
+}
+
 static void cgroup(const json_t *doc, FILE *out, unsigned width)
 {
 	const char *path = json_text_at(doc, "cgroup.path"), *max = json_text_at(doc, "cgroup.max");
@@ -91,5 +120,6 @@ static void cgroup(const json_t *doc, FILE *out, unsigned width)
 void screen_settings(const json_t *doc, FILE *out, unsigned width)
 {
 	halt_poll(doc, out, width);
+	loop_polls(doc, out, width);
 	cgroup(doc, out, width);
 }
