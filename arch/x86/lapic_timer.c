@@ -174,6 +174,11 @@ bool lapic_timer_moved(struct lapic *lapic)
 	return moved;
 }
 
+void lapic_timer_reclock(struct lapic *lapic)
+{
+	lapic->moved = true;
+}
+
 uint64_t lapic_timer_tsc(struct lapic *lapic)
 {
 	uint64_t at;

@@ -104,15 +104,27 @@ int userchip_add(struct userchip *chip, struct bus *bus)
 
 /* ---- exits ---- */
 
+static int write_msr(struct userchip_vcpu *uv, uint32_t index, uint64_t value)
+{
+	switch (index) {
+	case MSR_TSC:
+		return userchip_write_tsc(uv, value);
+	case MSR_TSC_ADJUST:
+		return userchip_write_tsc_adjust(uv, value);
+	case MSR_TSC_DEADLINE:
+		if (uv->tsc_moves)
+			userchip_learn_tsc(uv);
+	}
+	return lapic_msr_write(uv->lapic, index, value);
+}
+
 static void msr_exit(struct userchip_vcpu *uv, bool write)
 {
 	struct kvm_run *run = uv->vcpu->run;
 	uint64_t value = 0;
 	int err;
 
-	if (run->msr.index == MSR_TSC_DEADLINE && write)
-		userchip_learn_tsc(uv);
-	err = write ? lapic_msr_write(uv->lapic, run->msr.index, run->msr.data) :
+	err = write ? write_msr(uv, run->msr.index, run->msr.data) :
 		      lapic_msr_read(uv->lapic, run->msr.index, &value);
 	if (!write)
 		run->msr.data = value;
@@ -156,7 +168,8 @@ int userchip_check(const struct vm *vm)
 
 /*
  * The x2APIC's MSRs are invalid to a KVM without local APIC, and so come here; a filter could not send them. IA32_APIC_BASE
- * and IA32_TSC_DEADLINE it would take itself, so they are filtered.
+ * and IA32_TSC_DEADLINE it would take itself, so they are filtered; so
+ * are writes that move the TSC, which a deadline is compared with (userchip_clock.c).
  */
 static int take_msrs(const struct vm *vm)
 {
@@ -169,6 +182,8 @@ static int take_msrs(const struct vm *vm)
 		.ranges = {
 			{KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, 1, MSR_TSC_DEADLINE, &deny},
 			{KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, 1, MSR_APIC_BASE, &deny},
+			{KVM_MSR_FILTER_WRITE, 1, MSR_TSC, &deny},
+			{KVM_MSR_FILTER_WRITE, 1, MSR_TSC_ADJUST, &deny},
 		},
 	};
 
@@ -243,8 +258,10 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 	uv->vcpu = vcpu;
 	uv->lapic = lapics_at(chip->lapics, vcpu->index);
 	uv->halted = uv->faulted = false;
-	uv->tsc_offset = 0;
 	uv->armed = LAPIC_NEVER;
+	err = userchip_clock_start(uv);
+	if (err)
+		return err;
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &uv->regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, &uv->sregs) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &uv->debug) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &uv->events) < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of --irqchip user: userchip.c (main, devices, MSRs), userchip_run.c (the vCPU's thread around KVM_RUN) and
- * userchip_sleep.c (where there is nothing to run).
+ * The inside of --irqchip user: userchip.c (main, devices, MSRs), userchip_run.c (the vCPU's thread around KVM_RUN),
+ * userchip_sleep.c (where there is nothing to run) and userchip_clock.c (the TSC).
  */
 #ifndef PINVM_X86_USERCHIP_PRIV_H
 #define PINVM_X86_USERCHIP_PRIV_H
@@ -29,7 +29,9 @@ struct userchip_vcpu {
 	bool has_timer;
 	timer_t timer;	  /* ends guest mode */
 	uint64_t armed;	  /* when, CLOCK_MONOTONIC in ns */
-	uint64_t tsc_offset; /* of the guest's TSC to this host's: at most so much too small, never too large */
+	uint64_t tsc_offset; /* of the guest's TSC to this host's: never too large */
+	uint64_t host_tsc;   /* when it was last looked at */
+	bool tsc_moves;	     /* KVM may change the offset at any time */
 	/* At power-up, for INIT. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -50,8 +52,19 @@ struct userchip {
 /* userchip_run.c */
 extern const struct vcpu_hooks userchip_hooks;
 struct userchip_vcpu *userchip_self(void);    /* of the thread that asks; NULL: it is no vCPU's */
-uint64_t userchip_tsc(const struct userchip_vcpu *uv);
-void userchip_learn_tsc(struct userchip_vcpu *uv); /* the vCPU's thread, or main while it does not run */
+
+/* userchip_clock.c: the vCPU's thread, or main while it does not run */
+#define MSR_TSC	       0x10
+#define MSR_TSC_ADJUST 0x3b
+/* At power-up. 0, or -ENOTSUP, logged: the guest's TSC has another speed than this host's. */
+int userchip_clock_start(struct userchip_vcpu *uv);
+/* The guest's TSC now; no system call. */
+uint64_t userchip_tsc(struct userchip_vcpu *uv);
+/* Ask KVM where it is. */
+void userchip_learn_tsc(struct userchip_vcpu *uv);
+/* The guest's WRMSR of the two; a deadline that is armed is due by the new TSC. 0, or -errno: #GP. */
+int userchip_write_tsc(struct userchip_vcpu *uv, uint64_t value);
+int userchip_write_tsc_adjust(struct userchip_vcpu *uv, uint64_t value);
 
 /* userchip_sleep.c */
 /* It was brought something, whose bits are set. Any thread. */

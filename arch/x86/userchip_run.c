@@ -15,7 +15,6 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
-#define MSR_TSC	       0x10
 #define MAX_FRAGMENTS  16 /* of an access that KVM takes apart */
 
 static __thread struct userchip_vcpu *self;
@@ -25,42 +24,7 @@ struct userchip_vcpu *userchip_self(void)
 	return self;
 }
 
-/* ---- clocks ---- */
-
-static uint64_t host_tsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return low | (uint64_t)high << 32;
-}
-
-uint64_t userchip_tsc(const struct userchip_vcpu *uv)
-{
-	return host_tsc() + uv->tsc_offset;
-}
-
-/*
- * The guest may have written its TSC, so this is asked again with each deadline. The offset lies between what the clock
- * before and the one after the call make it; the smallest is taken, or a timer would be early, unless a better one is known.
- */
-void userchip_learn_tsc(struct userchip_vcpu *uv)
-{
-	union {
-		struct kvm_msrs head;
-		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-	} msrs = {.head.nmsrs = 1};
-	uint64_t before, least, most;
-
-	msrs.head.entries[0] = (struct kvm_msr_entry){.index = MSR_TSC};
-	before = host_tsc();
-	if (ioctl(uv->vcpu->fd, KVM_GET_MSRS, &msrs) != 1)
-		return;
-	least = msrs.head.entries[0].data - host_tsc();
-	most = msrs.head.entries[0].data - before;
-	if ((int64_t)(uv->tsc_offset - least) < 0 || (int64_t)(uv->tsc_offset - most) > 0)
-		uv->tsc_offset = least;
-}
+/* ---- the timer ---- */
 
 /* Have guest mode end when the timer is due. What is armed too early is only a kick too many. */
 static void arm(struct userchip_vcpu *uv)
