@@ -230,6 +230,23 @@ static int apply_item(const struct opt_given *g, void *base, char *item, uint64_
 	return store(g, key, base, value ? value : "on");
 }
 
+/* One of the option's keys stands where its plain value belongs: what would work. 0, or -EINVAL, logged. */
+static int check_first(const struct opt_given *g, const char *item)
+{
+	const struct opt_row *row = g->row;
+	size_t len = strcspn(item, "=");
+	char meta[96], typed[SHOWN + 4];
+
+	for (unsigned i = 0; item[len] && i < row->nkeys; i++) {
+		if (strlen(row->keys[i].name) != len || strncmp(row->keys[i].name, item, len))
+			continue;
+		opt_key_meta_text(&row->value, meta, sizeof(meta));
+		return refuse(g, NULL, g->value, "the %s stands first, by itself: --%s %s,%s", meta, row->name, meta,
+			shown(item, typed, sizeof(typed)));
+	}
+	return 0;
+}
+
 /* VALUE[,KEY=VALUE...], or keys only. The copy is cut up in place; g->value stays whole for the messages. */
 static int apply_list(const struct opt_given *g, const struct opt_key *first, void *base, char *rest)
 {
@@ -243,9 +260,10 @@ static int apply_list(const struct opt_given *g, const struct opt_key *first, vo
 		if (!item)
 			return refuse(g, NULL, g->value,
 				"a list that opens with [ must end with ], and the item with it");
+		ret = keyed ? 0 : check_first(g, item);
 		if (keyed)
 			ret = apply_item(g, base, item, &seen);
-		else
+		else if (!ret)
 			ret = store(g, first, base, item);
 		if (ret)
 			return ret;
