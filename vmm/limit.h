@@ -8,7 +8,6 @@
 #define PINVM_LIMIT_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -43,11 +42,6 @@ uint64_t limit_wait(const struct limit *l, uint64_t now_ns);
 /* Units that went through. Any number: what is not there is owed. */
 void limit_take(struct limit *l, uint64_t now_ns, uint64_t units);
 
-static inline bool limit_on(const struct limit *l)
-{
-	return atomic_load_explicit(&l->rate, memory_order_relaxed);
-}
-
 /* Those of a device: bytes, and operations (requests, packets). */
 struct limits {
 	struct limit bytes, ops;
@@ -67,11 +61,5 @@ void limits_init(struct limits *l, uint64_t bps, uint64_t bps_burst, uint64_t op
 uint64_t limits_wait(const struct limits *l, uint64_t now_ns);
 /* One operation of so many bytes went through. */
 void limits_take(struct limits *l, uint64_t now_ns, uint64_t bytes);
-
-/* False: neither needs to be asked or told, and no clock to be read. */
-static inline bool limits_on(const struct limits *l)
-{
-	return limit_on(&l->bytes) || limit_on(&l->ops);
-}
 
 #endif
