@@ -409,20 +409,23 @@ static bool wants_restart(struct guest *guest)
 	return false;
 }
 
+/* A guest that powered off did well; the host did not. */
+static void left_out(struct guest *guest, const char *of, const char *what, int err)
+{
+	if (!err || guest->status != END_POWEROFF)
+		return;
+	guest->status = END_HOST_FAILURE;
+	snprintf(guest->cause, sizeof(guest->cause), "%s: %s: %s", of, what, strerror(-err));
+}
+
 /* No vCPU runs any more: let the devices finish what they have, and make what was written stable. */
 static void settle(struct guest *guest)
 {
 	guest->settled = true;
 	guest->stuck = devices_drain(guest) != 0;
-	for (unsigned i = 0; !guest->stuck && i < guest->ndevices; i++) {
-		int err = guest->disk[i] ? disk_sync(guest->disk[i]) : 0;
-
-		if (!err || guest->status != END_POWEROFF)
-			continue;
-		guest->status = END_HOST_FAILURE;
-		snprintf(guest->cause, sizeof(guest->cause), "%s: what the guest wrote last may be lost: %s",
-			guest->device[i]->name, strerror(-err));
-	}
+	for (unsigned i = 0; !guest->stuck && i < guest->ndevices; i++)
+		if (guest->disk[i])
+			left_out(guest, guest->device[i]->name, "what the guest wrote last may be lost", disk_sync(guest->disk[i]));
 }
 
 /* Where RAM lies at the end, for whoever asked where it is to lie, or for a report. A second signal cuts it short. */
@@ -459,7 +462,7 @@ int guest_run(struct guest *guest)
 	}
 	console_flush(guest->console); /* the verdict comes behind the guest's last word */
 	settle(guest);
-	series_end(guest->series);
+	left_out(guest, "--stats", "its end could not be written", series_end(guest->series));
 	place_look(&guest->place);
 	haltpoll_look(guest->haltpoll);
 	memory_look(guest);

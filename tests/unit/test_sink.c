@@ -205,7 +205,8 @@ START_TEST(a_reader_that_leaves)
 	ck_assert_int_eq(sink_open(&sink, "p", 2 * HALF), 0);
 	put(0, 1);
 	close(reader);
-	put(1, 3);
+	put(1, 2);
+	ck_assert_int_eq(sink_line(&sink, text(2, LINE), LINE), 0);
 	ck_assert_uint_eq(sink.lost, 2);
 	reader = open("p", O_RDONLY | O_NONBLOCK);
 	put(3, 4);
@@ -243,9 +244,12 @@ START_TEST(a_character_device)
 	ck_assert_int_eq(sink_begin(&sink), 0);
 	put(0, 50);
 	ck_assert_uint_eq(sink.lost, 50);
+	ck_assert_uint_eq(lines, 1);
+	ck_assert_int_eq(sink_line(&sink, text(50, LINE), LINE), -ENOSPC);
 	sink_close(&sink);
 	ck_assert_int_eq(sink_open(&sink, "/dev/null", 2 * HALF), 0);
 	put(0, 50);
+	ck_assert_int_eq(sink_line(&sink, text(50, LINE), LINE), 0);
 	ck_assert_uint_eq(sink.lost, 0);
 	ck_assert_int_ne(access("/dev/null.1", F_OK), 0);
 	leave();

@@ -19,20 +19,22 @@ struct series {
 	uint64_t due; /* CLOCK_MONOTONIC */
 };
 
-static void write_line(struct series *series)
+static int write_line(struct series *series)
 {
 	json_t *json = series_json(series->guest, series->sink.lost);
 	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	size_t len = text ? strlen(text) : 0;
+	int err;
 
 	json_decref(json);
 	if (!text) {
 		series->sink.lost++;
-		return;
+		return -ENOMEM;
 	}
 	text[len++] = '\n'; /* where its end was */
-	sink_line(&series->sink, text, len);
+	err = sink_line(&series->sink, text, len);
 	free(text);
+	return err;
 }
 
 /* At times that do not drift; those that were missed stay so. */
@@ -92,12 +94,12 @@ int series_begin(struct series *series)
 	return 0;
 }
 
-void series_end(struct series *series)
+int series_end(struct series *series)
 {
 	if (!series)
-		return;
+		return 0;
 	loop_timer_cancel(series->guest->loop, &series->timer);
-	write_line(series);
+	return write_line(series);
 }
 
 void series_close(struct series *series)

@@ -21,8 +21,8 @@ struct series;
 int series_open(struct series **series, struct guest *guest);
 /* The first line, and from now on one each interval. NULL: nothing happens, here and below. 0, or -errno, logged. */
 int series_begin(struct series *series);
-/* The last one: vCPUs and devices have come to their end. */
-void series_end(struct series *series);
+/* The last one, with the totals of it all: vCPUs and devices have come to their end. 0, or -errno: it could not be written. */
+int series_end(struct series *series);
 void series_close(struct series *series);
 
 /* series_json.c: the totals of this moment; lost: lines left out so far. Names are a promise, and those of the report. NULL

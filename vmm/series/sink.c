@@ -183,7 +183,7 @@ static void lost(struct sink *sink, int err)
 	sink->failing = true;
 }
 
-void sink_line(struct sink *sink, const char *text, size_t len)
+int sink_line(struct sink *sink, const char *text, size_t len)
 {
 	int err = sink->older ? append(sink, text, len) : send_line(sink, text, len);
 
@@ -191,6 +191,7 @@ void sink_line(struct sink *sink, const char *text, size_t len)
 		lost(sink, err);
 	else
 		sink->failing = false;
+	return err == -EAGAIN || err == -EPIPE ? 0 : err;
 }
 
 void sink_close(struct sink *sink)

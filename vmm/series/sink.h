@@ -30,8 +30,11 @@ struct sink {
 int sink_open(struct sink *sink, const char *path, uint64_t max);
 /* Empty it. 0, or -errno after one logged line. */
 int sink_begin(struct sink *sink);
-/* A line, its end included. It is left out, and counted, where it finds no room or a reader is too slow. */
-void sink_line(struct sink *sink, const char *text, size_t len);
+/*
+ * A line, its end included. It is left out, and counted, where it finds no room or a reader is too slow. 0, or -errno: it could
+ * not be written; what a reader does or does not do is no error.
+ */
+int sink_line(struct sink *sink, const char *text, size_t len);
 /* Zeroed, or closed already: nothing happens. */
 void sink_close(struct sink *sink);
 
