@@ -92,6 +92,35 @@ test_stat_watch()
 	if grep -q "$(printf '\033')" ../text; then failed 'escape sequences in a file'; else passed; fi
 }
 
+has_pidfd()
+{
+	for fd in "/proc/$1/fd/"*; do readlink "$fd"; done | grep -q pidfd
+}
+
+# An interval is not waited out when the guest ends; it is known who that is when its pidfd is open.
+test_stat_end()
+{
+	"$pinvm" stat "$1" --interval 9000s >../out 2>../once.err &
+	once=$!
+	"$pinvm" stat "$1" --watch --interval 9000s >../out 2>../watch.err &
+	watch=$!
+	children="$children $once $watch"
+	n=0
+	until [ $n -eq 600 ] || { has_pidfd $once && has_pidfd $watch; }; do n=$((n + 1)) && sleep 0.1; done
+	kill -TERM "$child"
+	ended 14
+	for p in "$once 4" "$watch 0"; do
+		until [ $n -ge 600 ] || ! kill -0 "${p% *}" 2>/dev/null; do n=$((n + 1)) && sleep 0.1; done
+		kill -KILL "${p% *}" 2>/dev/null
+		wait "${p% *}"
+		got=$?
+		if [ $got -eq "${p#* }" ]; then passed; else failed "status $got of stat, not ${p#* }, when the guest ends in an interval"; fi
+	done
+	children=
+	holds ../once.err "$1: the guest ended meanwhile"
+	holds ../watch.err "$1: the guest ended\$"
+}
+
 # On a terminal: another screen, and back, with the cursor.
 test_stat_terminal()
 {
@@ -131,6 +160,8 @@ test_stat()
 	test_stat_watch seen
 	start ../child.err iothread "$exits" --append hang --serial off --grace 0 -n idle -v
 	test_stat_terminal idle
+	start ../child.err iothread "$exits" --append hang --serial off --grace 0 -n short -v
+	test_stat_end short
 	if command -v unshare >/dev/null && unshare -pf true 2>/dev/null; then
 		unshare -pf --kill-child "$pinvm" run "$exits" --append hang --serial off --grace 0 -n inside --timeout 20 2>../child.err &
 		inside=$!

@@ -122,6 +122,7 @@ static int take(struct look *look)
 	json_decref(look->before);
 	look->before = look->now;
 	look->now = doc;
+	terminal_follow(&look->terminal, look->ask.pid);
 	if (look->set.trace && !look->before)
 		err = traced_begin(&look->traced, &look->ask, doc) ? -ENOTRECOVERABLE : 0;
 	if (look->set.trace && !err)
@@ -139,7 +140,7 @@ static bool has_ended(const struct look *look, int err)
 }
 
 /*
- * Wait until then, and draw again where the window changed. The rings of --trace are emptied meanwhile:
+ * Wait until then, or the guest's end, and draw again where the window changed. The rings of --trace are emptied meanwhile:
  * nothing else of --watch takes long.
  */
 static enum terminal_event pass(struct look *look, uint64_t until_ns)
@@ -148,7 +149,7 @@ static enum terminal_event pass(struct look *look, uint64_t until_ns)
 
 	do {
 		if (look->set.trace)
-			traced_wait(&look->traced, until_ns, look->terminal.signal_fd);
+			traced_wait(&look->traced, until_ns, look->terminal.wake_fd);
 		event = terminal_wait(&look->terminal, until_ns);
 		if (event == TERMINAL_RESIZED && look->set.watch && look->before && look->terminal.is_one &&
 			!look->set.json && !look->set.csv)
@@ -261,7 +262,7 @@ static int wrong(const struct settings *set, int words)
 
 int stat_command(int argc, char **argv)
 {
-	struct look look = {.terminal.signal_fd = -1};
+	struct look look = {0};
 	int status, err = command_parse(&options, &argc, argv, &look.set);
 
 	if (err > 0)

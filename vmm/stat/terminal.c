@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -43,12 +45,22 @@ unsigned terminal_columns(void)
 	return columns < 10000 ? columns : 0;
 }
 
+static void wake_by(struct terminal *t, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	epoll_ctl(t->wake_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
 int terminal_begin(struct terminal *t)
 {
 	static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH};
 	sigset_t set;
 
-	*t = (struct terminal){.is_one = isatty(STDOUT_FILENO)};
+	*t = (struct terminal){.is_one = isatty(STDOUT_FILENO), .signal_fd = -1, .gone_fd = -1};
+	t->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (t->wake_fd < 0)
+		return log_errno(-errno, "epoll");
 	sigemptyset(&set);
 	for (unsigned i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		sigaddset(&set, taken[i]);
@@ -56,7 +68,17 @@ int terminal_begin(struct terminal *t)
 	if (t->signal_fd < 0)
 		return log_errno(-errno, "signalfd");
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	wake_by(t, t->signal_fd);
 	return 0;
+}
+
+void terminal_follow(struct terminal *t, pid_t pid)
+{
+	if (t->gone_fd >= 0 || pid <= 0)
+		return;
+	t->gone_fd = pidfd_open(pid, 0);
+	if (t->gone_fd >= 0)
+		wake_by(t, t->gone_fd);
 }
 
 static void give_back(struct terminal *t)
@@ -73,7 +95,11 @@ void terminal_end(struct terminal *t)
 	give_back(t);
 	if (t->signal_fd >= 0)
 		close(t->signal_fd);
-	t->signal_fd = -1;
+	if (t->gone_fd >= 0)
+		close(t->gone_fd);
+	if (t->wake_fd >= 0)
+		close(t->wake_fd);
+	t->signal_fd = t->gone_fd = t->wake_fd = -1;
 }
 
 /* The next line, without its end; NULL: there is none. */
@@ -153,16 +179,19 @@ enum terminal_event terminal_poll(struct terminal *t)
 
 enum terminal_event terminal_wait(struct terminal *t, uint64_t until_ns)
 {
-	struct pollfd pfd[2] = {{.fd = t->signal_fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
-	struct timespec left;
+	struct pollfd pfd[] = {{.fd = t->signal_fd, .events = POLLIN}, {.fd = STDOUT_FILENO},
+		{.fd = t->gone_fd, .events = POLLIN}};
+	enum terminal_event event;
+	struct timespec left = {0};
 	uint64_t now = now_ns();
 
 	if (now < until_ns) {
 		left.tv_sec = (until_ns - now) / 1000000000;
 		left.tv_nsec = (until_ns - now) % 1000000000;
-		ppoll(pfd, 2, &left, NULL);
 	}
+	ppoll(pfd, sizeof(pfd) / sizeof(pfd[0]), &left, NULL);
 	if (pfd[1].revents & (POLLERR | POLLHUP))
 		return TERMINAL_END; /* nobody reads any more */
-	return terminal_poll(t);
+	event = terminal_poll(t);
+	return event == TERMINAL_TIME && pfd[2].revents ? TERMINAL_GONE : event;
 }
