@@ -83,10 +83,10 @@ START_TEST(grids)
 		    "x\n"},
 		{27, "NAME       N WORDS      END\na          - many words   x\nlonger 12345 -            "
 		     "x\n"},
-		{26, "NAME       N WORDS\na          - many words\nlonger 12345 -\n"},
-		{20, "NAME       N WORDS\na          - many w~\nlonger 12345 -\n"},
-		{17, "NAME       N\na          -\nlonger 12345\n"},
-		{6, "NAME\na\nlonger\n"},
+		{26, "NAME       N WORDS\na          - many words\nlonger 12345 -\nno room for END\n"},
+		{20, "NAME       N WORDS\na          - many w~\nlonger 12345 -\nno room for END\n"},
+		{17, "NAME       N\na          -\nlonger 12345\nno room for WORD~\n"},
+		{6, "NAME\na\nlonger\nno ro~\n"},
 	};
 
 	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++) {

@@ -88,6 +88,18 @@ static void put(FILE *out, const char *text, enum grid_align align, unsigned wid
 		fprintf(out, "%*s", (int)pad, "");
 }
 
+/* Columns from n on found no room: which ones, below the others. */
+static void left_out(const struct grid *grid, FILE *out, unsigned n, unsigned width)
+{
+	char text[256] = "no room for";
+	size_t len = strlen(text);
+
+	for (; n < grid->columns && len < sizeof(text); n++)
+		len += snprintf(text + len, sizeof(text) - len, " %s", grid->column[n].head);
+	put(out, text, GRID_CUT, width, true);
+	fputs("\n", out);
+}
+
 void grid_end(struct grid *grid, FILE *out, unsigned width)
 {
 	unsigned wide[GRID_COLUMNS], n = fit(grid, width, wide);
@@ -104,6 +116,8 @@ void grid_end(struct grid *grid, FILE *out, unsigned width)
 		}
 		fputs("\n", out);
 	}
+	if (n < grid->columns)
+		left_out(grid, out, n, width);
 	for (unsigned i = 0; i < grid->cells; i++)
 		free(grid->cell[i]);
 	free(grid->cell);

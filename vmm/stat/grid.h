@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table for people: columns as wide as their text, those on the right left out where a line has no room.
- * Pure. */
+/* A table for people: columns as wide as their text, those on the right left out where a line has no room,
+ * which is said. Pure. */
 #ifndef PINVM_STAT_GRID_H
 #define PINVM_STAT_GRID_H
 
