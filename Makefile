@@ -338,7 +338,11 @@ bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 
 bench-haltpoll: $(B)/bench/haltpoll ## regret of halt polling in simulation; status 1: a limit was missed
 	$(Q)$(RUN) $< --svg $(B)/bench/haltpoll.svg $(TRACES) && echo "plot: $(B)/bench/haltpoll.svg"
-.PHONY: bench-haltpoll
+
+STUDY ?=
+study-haltpoll: $(if $(x86_only),,all guests) ## what a wake-up costs in each mode of waiting: docs/wakeups.md; STUDY="--rounds 9" and the like
+	$(Q)$(or $(x86_only),tools/study-haltpoll --build $(B) $(STUDY))
+.PHONY: bench-haltpoll study-haltpoll
 
 bench_programs := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 bench: all guests $(bench_programs) $(B)/lab/packets ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one

@@ -3,9 +3,10 @@
  * Wake-ups: CPU 0 halts n=N times, and is woken gap=TICKS of the TSC later, each time by what source= says:
  *   timer   the TSC deadline; late by: from the deadline to the handler
  *   ipi     CPU 1, which spins for the gap; late by: from before it writes its ICR to the handler
- *   device  a read of one sector, asked for by CPU 0 after it has spun for the gap; from the kick to the handler
- * Then it says how late they were, in ticks of the TSC; with samples, each of them. With wait it says "ready"
- * before and "done" after, and goes on when the serial port gets a byte: somebody counts what lies between.
+ *   device  a read of one sector, asked for by CPU 0 after it has spun for the gap; from there to the handler
+ * Then it says how late they were, in ticks of the TSC; with samples, each of them. warm=N: as many before,
+ * which are not counted. wait: it says "ready" before those that are and "done" behind them, and goes on when
+ * the serial port gets a byte, so that somebody can count what lies between.
  */
 #include "tests/guest/lib/virtio.h"
 
@@ -30,7 +31,7 @@ struct clock {
 static volatile uint64_t since; /* when the wake-up that is awaited was asked for, or is to be */
 static volatile uint32_t awaited, woken, bytes, started;
 static uint64_t gap;
-static uint32_t n;
+static uint32_t n, warm;
 static uint64_t *late;
 static struct blk disk;
 
@@ -38,9 +39,10 @@ static void on_wake(struct frame *f)
 {
 	uint64_t now = rdtsc();
 
-	check(woken < n);
+	check(woken < warm + n);
 	/* Clocks of two CPUs may differ by a little. */
-	late[woken] = now > since ? now - since : 0;
+	if (woken >= warm)
+		late[woken - warm] = now > since ? now - since : 0;
 	woken++;
 }
 
@@ -86,21 +88,21 @@ static void say_and_wait(const char *word)
 
 /* ---- sources ---- */
 
-static void timer(void)
+static void by_timer(void)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		since = rdtsc() + gap;
-		check(lapic_deadline(WAKE, since));
-		while (woken == i)
-			wait_irq();
-	}
+	uint32_t before = woken;
+
+	since = rdtsc() + gap;
+	check(lapic_deadline(WAKE, since));
+	while (woken == before)
+		wait_irq();
 }
 
 static void sender(unsigned id)
 {
 	while (!started)
 		wait_irq();
-	for (uint32_t i = 1; i <= n; i++) {
+	for (uint32_t i = 1; i <= warm + n; i++) {
 		while (awaited != i)
 			pause_cpu();
 		spin();
@@ -111,31 +113,29 @@ static void sender(unsigned id)
 		__asm__ volatile("cli; hlt");
 }
 
-static void ipi(void)
+static void by_ipi(void)
 {
-	lapic_send(1, START);
-	for (uint32_t i = 1; i <= n; i++) {
-		awaited = i;
-		while (woken != i)
-			wait_irq();
-	}
+	if (!awaited)
+		lapic_send(1, START);
+	awaited++;
+	while (woken != awaited)
+		wait_irq();
 }
 
-static void device(void)
+static void by_device(void)
 {
 	static uint8_t sector[SECTOR];
+	uint32_t before = woken;
 
-	for (uint32_t i = 0; i < n; i++) {
-		spin();
-		blk_add(&disk, VIRTIO_BLK_T_IN, i % 64, sector, SECTOR);
-		check(vq_arm(&disk.q));
-		since = rdtsc();
-		vq_publish(&disk.q);
-		/* It may be there before the CPU halts; but the interrupt is what ends it. */
-		while (woken == i)
-			wait_irq();
-		check(blk_reap(&disk) == 1);
-	}
+	spin();
+	blk_add(&disk, VIRTIO_BLK_T_IN, woken % 64, sector, SECTOR);
+	check(vq_arm(&disk.q));
+	since = rdtsc();
+	vq_publish(&disk.q);
+	/* It may be there before the CPU halts; but the interrupt is what ends it. */
+	while (woken == before)
+		wait_irq();
+	check(blk_reap(&disk) == 1);
 }
 
 static void open_disk(void)
@@ -203,30 +203,33 @@ static void results(const char *source)
 
 int main(void)
 {
-	bool by_ipi = arg_is("source", "ipi"), by_device = arg_is("source", "device");
+	const char *source = arg("source");
+	void (*wake)(void) = by_timer;
 
 	n = arg_number("n", 200);
+	warm = arg_number("warm", 0);
 	gap = arg_number("gap", 100000);
-	check(n && n <= MOST);
+	check(n && n <= MOST && warm <= MOST);
 	late = take_memory(n * sizeof(*late), 8);
 	irq_on(WAKE, on_wake);
 	irq_on(START, on_start);
 	lapic_init();
 	serial_init();
-	if (by_ipi)
+	if (arg_is("source", "ipi")) {
+		wake = by_ipi;
 		check(cpu_start(1, sender));
-	if (by_device)
+	} else if (arg_is("source", "device")) {
+		wake = by_device;
 		open_disk();
+	}
+	for (uint32_t i = 0; i < warm; i++)
+		wake();
 	say_and_wait("ready");
-	if (by_ipi)
-		ipi();
-	else if (by_device)
-		device();
-	else
-		timer();
+	for (uint32_t i = 0; i < n; i++)
+		wake();
 	say_and_wait("done");
-	check(woken == n);
-	results(by_ipi ? "ipi" : by_device ? "device" : "timer");
+	check(woken == warm + n);
+	results(source ? source : "timer");
 	print("SUCCESS\n");
 	return 0;
 }
