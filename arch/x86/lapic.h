@@ -45,6 +45,8 @@ struct lapic_config {
 	const uint32_t *id;  /* their APIC ids: ascending, no two alike, below 65536 */
 	unsigned phys_bits;  /* width of the guest's physical addresses */
 	uint32_t tsc_khz;    /* of the guest's TSC, > 0 */
+	bool no_x2apic;	     /* CPUID has none: its bits are reserved */
+	bool no_deadline;    /* likewise the TSC deadline */
 	struct lapic_ops ops;
 	void *arg; /* for the ops */
 };
@@ -122,7 +124,10 @@ uint8_t lapic_cr8(const struct lapic *lapic);
 /* IA32_APIC_BASE, the x2APIC's MSRs and IA32_TSC_DEADLINE; *value or 0, -EINVAL: #GP(0). Other MSRs: -EINVAL. */
 int lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
 int lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
-/* The xAPIC's page; off + len <= LAPIC_PAGE_SIZE, len 1..8. In x2APIC mode, when off, or moved, nobody answers: ones. */
+/*
+ * The xAPIC's page; off + len <= LAPIC_PAGE_SIZE, len 1..8. In x2APIC mode, when off, or moved, nobody answers: ones. (Where
+ * the guest has moved it, there is what was there before: no system that pinvm knows of moves it.)
+ */
 void lapic_page_read(struct lapic *lapic, uint64_t off, uint8_t *data, unsigned len);
 void lapic_page_write(struct lapic *lapic, uint64_t off, const uint8_t *data, unsigned len);
 uint64_t lapic_base(const struct lapic *lapic); /* IA32_APIC_BASE */

@@ -113,6 +113,8 @@ static void set_svr(struct lapic *lapic, uint32_t value)
 static void set_lvt(struct lapic *lapic, enum lapic_lvt which, uint32_t value)
 {
 	value &= ~LVT_READ_ONLY;
+	if (which == LVT_TIMER && lapic->set->cfg.no_deadline)
+		value &= ~TIMER_DEADLINE;
 	if (!(lapic->svr & SVR_ENABLED))
 		value |= LVT_MASKED;
 	if (which == LVT_TIMER)
@@ -178,19 +180,23 @@ uint64_t lapic_base(const struct lapic *lapic)
 }
 
 /*
- * 11.12.5 and figure 11-29: x2APIC is entered from xAPIC and left for off; off is left for xAPIC, whose registers are then
- * those of power-up (11.4.3).
+ * 11.12.5 and figure 11-29: x2APIC is entered from xAPIC, with all registers but the upper half of the ICR (11.12.5.1), and
+ * left for off; off is left for xAPIC, whose registers are then those of power-up (11.4.3).
  */
 static int set_base(struct lapic *lapic, uint64_t value)
 {
 	uint64_t reserved = ~((1ULL << lapic->set->cfg.phys_bits) - 1) | 0x2ff;
 	unsigned old = lapic->base & (BASE_ENABLED | BASE_X2APIC), new = value & (BASE_ENABLED | BASE_X2APIC);
 
+	if (lapic->set->cfg.no_x2apic)
+		reserved |= BASE_X2APIC;
 	if (value & reserved || new == BASE_X2APIC)
 		return -EINVAL;
 	if ((!old && new & BASE_X2APIC) || (old & BASE_X2APIC && new == BASE_ENABLED))
 		return -EINVAL;
 	lapic->base = value;
+	if (old != new && new & BASE_X2APIC)
+		lapic->icr &= 0xffffffff;
 	if (old && !new)
 		lapic_power_up(lapic);
 	else
@@ -210,7 +216,8 @@ static int x2_write(struct lapic *lapic, unsigned reg, uint64_t value)
 {
 	if (!is_x2(lapic) || reg >= 0x40 || !(regs[reg].access & X2_WR) || (uint32_t)value & ~regs[reg].mask)
 		return -EINVAL;
-	if (reg == R_LVT + LVT_TIMER && (value & LVT_TIMER_MODE) == LVT_TIMER_MODE)
+	if (reg == R_LVT + LVT_TIMER && ((value & LVT_TIMER_MODE) == LVT_TIMER_MODE ||
+						(value & TIMER_DEADLINE && lapic->set->cfg.no_deadline)))
 		return -EINVAL;
 	if (reg == R_ICR)
 		lapic->icr = value; /* 11.12.9: both halves at once */
@@ -227,7 +234,7 @@ int lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value)
 		*value = lapic->base;
 		return 0;
 	}
-	if (msr == MSR_TSC_DEADLINE) {
+	if (msr == MSR_TSC_DEADLINE && !lapic->set->cfg.no_deadline) {
 		lapic_timer_run(lapic);
 		*value = lapic->deadline;
 		return 0;
@@ -241,7 +248,7 @@ int lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 {
 	if (msr == MSR_APIC_BASE)
 		return set_base(lapic, value);
-	if (msr == MSR_TSC_DEADLINE) {
+	if (msr == MSR_TSC_DEADLINE && !lapic->set->cfg.no_deadline) {
 		lapic_timer_deadline(lapic, value);
 		return 0;
 	}

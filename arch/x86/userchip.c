@@ -9,9 +9,11 @@
 
 #include "arch/arch.h"
 #include "arch/x86/board.h"
+#include "arch/x86/cpuid.h"
 #include "arch/x86/ioapic.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/userchip_priv.h"
+#include "arch/x86/vm.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -104,6 +106,19 @@ int userchip_add(struct userchip *chip, struct bus *bus)
 
 /* ---- exits ---- */
 
+/*
+ * KVM without local APIC still has IA32_APIC_BASE, because by its enable bit CPUID says whether there is a local APIC (leaf 1,
+ * EDX bit 9; SDM 3A, 11.4.3). A guest's is valid there too: KVM allows what lapic_msr_write() does, and more.
+ */
+static int write_base(struct userchip_vcpu *uv, uint64_t value)
+{
+	int err = lapic_msr_write(uv->lapic, MSR_APIC_BASE, value);
+
+	if (!err)
+		userchip_set_msr(uv, MSR_APIC_BASE, value);
+	return err;
+}
+
 static int write_msr(struct userchip_vcpu *uv, uint32_t index, uint64_t value)
 {
 	switch (index) {
@@ -111,6 +126,8 @@ static int write_msr(struct userchip_vcpu *uv, uint32_t index, uint64_t value)
 		return userchip_write_tsc(uv, value);
 	case MSR_TSC_ADJUST:
 		return userchip_write_tsc_adjust(uv, value);
+	case MSR_APIC_BASE:
+		return write_base(uv, value);
 	case MSR_TSC_DEADLINE:
 		if (uv->tsc_moves)
 			userchip_learn_tsc(uv);
@@ -232,12 +249,15 @@ int userchip_open(struct userchip **chip, struct vm *vm)
 /* With the first vCPU, which knows how fast the guest's TSC is. */
 static int make_lapics(struct userchip *chip, struct vcpu *vcpu)
 {
+	struct kvm_cpuid_entry2 *one = x86_cpuid_entry(vcpu->guest->vm.arch->cpuid, 1, 0);
 	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
 	struct lapic_config cfg = {
 		.n = chip->n,
 		.id = chip->ids,
 		.phys_bits = arch_phys_bits(),
 		.tsc_khz = khz > 0 ? khz : 0,
+		.no_x2apic = !(one->ecx & 1u << 21),
+		.no_deadline = !(one->ecx & 1u << 24),
 		.ops = {.wake = wake, .eoi = end_of_interrupt, .tsc = guest_tsc, .ns = monotonic},
 		.arg = chip,
 	};
@@ -262,6 +282,9 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 	err = userchip_clock_start(uv);
 	if (err)
 		return err;
+	err = userchip_set_msr(uv, MSR_APIC_BASE, lapic_base(uv->lapic));
+	if (err)
+		return log_errno(err, "vCPU %u: IA32_APIC_BASE", vcpu->index);
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &uv->regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, &uv->sregs) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &uv->debug) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &uv->events) < 0)

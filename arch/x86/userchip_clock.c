@@ -46,7 +46,7 @@ static int get_msr(const struct userchip_vcpu *uv, uint32_t index, uint64_t *val
 	return n == 1 ? 0 : n < 0 ? -errno : -EINVAL;
 }
 
-static int set_msr(const struct userchip_vcpu *uv, uint32_t index, uint64_t value)
+int userchip_set_msr(const struct userchip_vcpu *uv, uint32_t index, uint64_t value)
 {
 	union one_msr msrs = {.head.nmsrs = 1};
 	int n;
@@ -153,9 +153,9 @@ static void move_by_msr(struct userchip_vcpu *uv, uint64_t delta)
 {
 	uint64_t to;
 
-	set_msr(uv, MSR_TSC, (userchip_tsc(uv) + delta) ^ FAR_OFF);
+	userchip_set_msr(uv, MSR_TSC, (userchip_tsc(uv) + delta) ^ FAR_OFF);
 	to = userchip_tsc(uv) + delta;
-	set_msr(uv, MSR_TSC, to ? to : 1);
+	userchip_set_msr(uv, MSR_TSC, to ? to : 1);
 }
 
 /* A KVM that can not move a guest's TSC says nothing of it; so what it made of it is learnt, and not assumed. */
@@ -176,7 +176,7 @@ int userchip_write_tsc(struct userchip_vcpu *uv, uint64_t value)
 
 	move(uv, value - userchip_tsc(uv));
 	if (get_msr(uv, MSR_TSC_ADJUST, &adjust) == 0)
-		set_msr(uv, MSR_TSC_ADJUST, adjust + (uv->tsc_offset - old));
+		userchip_set_msr(uv, MSR_TSC_ADJUST, adjust + (uv->tsc_offset - old));
 	return 0;
 }
 
@@ -186,7 +186,7 @@ int userchip_write_tsc_adjust(struct userchip_vcpu *uv, uint64_t value)
 	int err = get_msr(uv, MSR_TSC_ADJUST, &old);
 
 	if (!err)
-		err = set_msr(uv, MSR_TSC_ADJUST, value);
+		err = userchip_set_msr(uv, MSR_TSC_ADJUST, value);
 	if (!err)
 		err = get_msr(uv, MSR_TSC_ADJUST, &new);
 	if (err)

@@ -65,6 +65,8 @@ void userchip_learn_tsc(struct userchip_vcpu *uv);
 /* The guest's WRMSR of the two; a deadline that is armed is due by the new TSC. 0, or -errno: #GP. */
 int userchip_write_tsc(struct userchip_vcpu *uv, uint64_t value);
 int userchip_write_tsc_adjust(struct userchip_vcpu *uv, uint64_t value);
+/* An MSR that KVM has, as main or who emulates writes it. 0 or -errno. */
+int userchip_set_msr(const struct userchip_vcpu *uv, uint32_t index, uint64_t value);
 
 /* userchip_sleep.c */
 /* It was brought something, whose bits are set. Any thread. */

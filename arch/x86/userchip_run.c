@@ -58,7 +58,7 @@ static void stuck(struct userchip_vcpu *uv, const char *what)
 
 /*
  * SDM 3A, table 9-1: registers as INIT leaves them. An access that KVM has not completed yet would end in the new ones: it is
- * completed first, without running the guest, and who it was for does not matter any more.
+ * completed first, without running the guest, and who it was for does not matter any more. IA32_APIC_BASE stays.
  */
 static void reset_cpu(struct userchip_vcpu *uv)
 {
@@ -69,6 +69,7 @@ static void reset_cpu(struct userchip_vcpu *uv)
 		count_add(&vcpu->user_exits, 1);
 	count_add(&vcpu->user_exits, 1);
 	uv->halted = uv->faulted = false;
+	uv->sregs.apic_base = lapic_base(uv->lapic);
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &uv->sregs) < 0 || ioctl(vcpu->fd, KVM_SET_REGS, &uv->regs) < 0 ||
 		ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &uv->debug) < 0 ||
 		ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &uv->events) < 0)
@@ -81,6 +82,7 @@ static void start_cpu(struct userchip_vcpu *uv, uint8_t page)
 	struct kvm_sregs sregs = uv->sregs;
 	struct kvm_regs regs = uv->regs;
 
+	sregs.apic_base = lapic_base(uv->lapic);
 	sregs.cs.selector = (uint16_t)page << 8;
 	sregs.cs.base = (uint64_t)page << 12;
 	regs.rip = 0;

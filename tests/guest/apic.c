@@ -200,6 +200,59 @@ static void modes(void)
 	print("modes change\n");
 }
 
+static bool cpuid_has_apic(void)
+{
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	return r[3] & 1 << 9;
+}
+
+/*
+ * 11.4.3, 11.4.5: off, there is none, and CPUID says so; interrupts that were sent before are gone. Where the page was, nobody
+ * answers while it is off or moved.
+ */
+static void base(void)
+{
+	uint64_t was = rdmsr(MSR_APIC_BASE), off = was & ~(uint64_t)BASE_X2, moved = off + 0x100000 + BASE_ON;
+	uint32_t before = got[0x48];
+
+	check(cpuid_has_apic());
+	if (!arg("strict"))
+		return;
+	check(write_faults(MSR_APIC_BASE, was | 1) && write_faults(MSR_APIC_BASE, was | 1 << 9));
+	check(write_faults(MSR_APIC_BASE, was | 1ULL << 63));
+	check(rdmsr(MSR_APIC_BASE) == was);
+	wr(SELF, 0x48);
+	wrmsr(MSR_APIC_BASE, off);
+	check(!cpuid_has_apic());
+	check(page_rd(VERSION) == 0xffffffff && read_faults(X2(VERSION)) && write_faults(X2(SELF), 0x48));
+	page_wr(SVR, 0x1ff);
+	wrmsr(MSR_TSC_DEADLINE, 1);
+	check(rdmsr(MSR_TSC_DEADLINE) == 0);
+	let_come();
+	wrmsr(MSR_APIC_BASE, moved);
+	check(rdmsr(MSR_APIC_BASE) == moved && page_rd(VERSION) == 0xffffffff);
+	page_wr(SVR, 0x1ff);
+	check(page_rd(SVR) == 0xffffffff);
+	wrmsr(MSR_APIC_BASE, off | BASE_ON);
+	check(cpuid_has_apic() && page_rd(SVR) == 0xff);
+	let_come();
+	check(got[0x48] == before);
+	/* Moved, x2APIC mode is none the worse. */
+	wrmsr(MSR_APIC_BASE, moved);
+	wrmsr(MSR_APIC_BASE, moved | BASE_X2);
+	wr(SVR, 0x1ff);
+	wr(SELF, 0x48);
+	let_come();
+	check(got[0x48] == before + 1);
+	wrmsr(MSR_APIC_BASE, off);
+	wrmsr(MSR_APIC_BASE, off | BASE_ON);
+	wrmsr(MSR_APIC_BASE, was);
+	wr(SVR, 0x1ff);
+	print("the base holds\n");
+}
+
 static void registers(void)
 {
 	static const uint8_t readable[] = {0x02, 0x03, 0x08, 0x0a, 0x0d, 0x0f, 0x28, 0x30, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38,
@@ -320,7 +373,7 @@ static void timers(void)
 /* How it is found when the next INIT comes: halted without interrupts, in a loop, in the middle of port I/O. */
 static void other(unsigned id)
 {
-	check(id == 1 && rd(SVR) == 0x1ff && rd(TPR) == 0);
+	check(id == 1 && rd(SVR) == 0x1ff && rd(TPR) == 0 && cpuid_has_apic());
 	wr(TPR, 0x40);
 	begun++;
 	switch (begun % 3) {
@@ -406,6 +459,7 @@ int main(void)
 	irq_on(NMI, on_nmi);
 	xapic();
 	modes();
+	base();
 	registers();
 	errors();
 	priorities();

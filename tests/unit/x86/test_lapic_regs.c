@@ -156,6 +156,49 @@ START_TEST(a_page_that_moved_is_nowhere)
 END_TEST
 
 /* 11.4.6, 11.4.8, 11.12.5.1, 11.12.10: who it is. */
+/* What CPUID does not have is reserved (11.12.1, 11.5.1), and its MSRs are nobody's. */
+START_TEST(features_can_be_absent)
+{
+	static const uint32_t one[] = {0};
+	struct lapic_config cfg = {.n = 1, .id = one, .phys_bits = 40, .tsc_khz = TSC_KHZ, .no_x2apic = true,
+		.no_deadline = true, .ops = {fake_wake, fake_eoi, fake_tsc, fake_ns}};
+	uint64_t value;
+
+	ck_assert_int_eq(lapics_create(&set, &cfg), 0);
+	ck_assert_int_eq(wr(0, MSR_APIC_BASE, BASE_X2 | BASE_BSP), -EINVAL);
+	ck_assert_uint_eq(rd(0, MSR_APIC_BASE), BASE_ON | BASE_BSP);
+	ck_assert_int_eq(wr(0, MSR_TSC_DEADLINE, 1), -EINVAL);
+	ck_assert_int_eq(lapic_msr_read(lapics_at(set, 0), MSR_TSC_DEADLINE, &value), -EINVAL);
+	put(0, P_SVR, ON);
+	put(0, 0x320, 2 << 17 | 0x41);
+	ck_assert_uint_eq(get(0, 0x320), 0x41);
+	put(0, 0x320, 1 << 17 | 0x41);
+	ck_assert_uint_eq(get(0, 0x320), 1 << 17 | 0x41);
+	lapics_destroy(set);
+	cfg.no_x2apic = false;
+	ck_assert_int_eq(lapics_create(&set, &cfg), 0);
+	x2(0);
+	ck_assert_int_eq(wr(0, X_TIMER, 2 << 17 | 0x41), -EINVAL);
+	ck_assert_int_eq(wr(0, X_TIMER, 1 << 17 | 0x41), 0);
+	lapics_destroy(set);
+}
+END_TEST
+
+/* 11.12.5.1: into x2APIC mode the registers go along, but for the upper half of the ICR. */
+START_TEST(registers_go_along)
+{
+	make(1);
+	put(0, P_SVR, ON);
+	put(0, P_TPR, 0x30);
+	put(0, 0x320, 0x41);
+	put(0, P_ICR_HIGH, 0x05000000);
+	ck_assert_int_eq(wr(0, MSR_APIC_BASE, BASE_X2 | BASE_BSP), 0);
+	ck_assert(rd(0, X_SVR) == ON && rd(0, X_TPR) == 0x30 && rd(0, X_TIMER) == 0x41);
+	ck_assert_uint_eq(rd(0, X_ICR) >> 32, 0);
+	lapics_destroy(set);
+}
+END_TEST
+
 START_TEST(ids_and_version)
 {
 	static const uint32_t id[] = {0, 3, 17, 0x23};
@@ -246,4 +289,4 @@ START_TEST(page_ignores_reserved_bits)
 END_TEST
 
 UNIT_MAIN("lapic_regs", x2apic_msrs_fault_as_they_should, each_mode_has_one_door, mode_changes, apic_base_has_reserved_bits,
-	off_is_off, a_page_that_moved_is_nowhere, ids_and_version, page_accesses, page_ignores_reserved_bits)
+	off_is_off, a_page_that_moved_is_nowhere, features_can_be_absent, registers_go_along, ids_and_version, page_accesses, page_ignores_reserved_bits)
