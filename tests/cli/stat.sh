@@ -59,7 +59,7 @@ test_stat_output()
 # Again and again, until the guest ends.
 test_stat_watch()
 {
-	: >../csv; : >../json
+	: >../csv; : >../json; : >../text
 	"$pinvm" stat "$1" --watch --csv --interval 50ms >../csv 2>../csv.err &
 	csv=$!
 	"$pinvm" stat "$1" --watch --json --interval 50ms >../json 2>../err &
@@ -67,10 +67,9 @@ test_stat_watch()
 	"$pinvm" stat "$1" -w -i 50ms >../text 2>../err &
 	text=$!
 	children="$children $csv $json $text"
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
-		[ "$(wc -l <../json)" -lt 3 ] || [ "$(grep -c ',vcpu,1,,user_exits,' ../csv)" -lt 3 ] || break
-		sleep 0.2
-	done
+	await "$child" has_lines ../json 3 .
+	await "$child" has_lines ../csv 3 ',vcpu,1,,user_exits,'
+	await "$child" has_lines ../text 1 '^VCPU CPU WANTED'
 	kill -TERM "$json"
 	wait "$json"
 	got=$?
@@ -128,12 +127,9 @@ test_stat_terminal()
 		skip 'stat --watch on a terminal: needs script(1)'
 		return
 	fi
-	timeout 30 script -qec "stty cols 60 rows 10; $pinvm stat $1 --watch --interval 50ms" /dev/null </dev/null >../out 2>../err &
+	timeout 300 script -qec "stty cols 60 rows 10; $pinvm stat $1 --watch --interval 50ms" /dev/null </dev/null >../out 2>../err &
 	watch=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
-		! grep -q 'not tall enough' ../out || break
-		sleep 0.2
-	done
+	await "$child" has_lines ../out 1 'not tall enough'
 	kill -TERM "$child"
 	ended 14
 	wait "$watch"
@@ -163,13 +159,10 @@ test_stat()
 	start ../child.err iothread "$exits" --append hang --serial off --grace 0 -n short -v
 	test_stat_end short
 	if command -v unshare >/dev/null && unshare -pf true 2>/dev/null; then
-		unshare -pf --kill-child "$pinvm" run "$exits" --append hang --serial off --grace 0 -n inside --timeout 20 2>../child.err &
+		unshare -pf --kill-child "$pinvm" run "$exits" --append hang --serial off --grace 0 -n inside --timeout 300 2>../child.err &
 		inside=$!
 		children="$children $inside"
-		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-			"$pinvm" ctl inside status >/dev/null 2>&1 && break
-			sleep 0.2
-		done
+		await "$inside" "$pinvm" ctl inside status >/dev/null 2>&1
 		expect 0 "$pinvm" stat inside --json --interval 10ms
 		! command -v jq >/dev/null || jq_true '.[0].pid == 1 and .[0].vcpus[0].task.run_ns > 0'
 		"$pinvm" ctl inside stop
