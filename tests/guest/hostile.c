@@ -8,7 +8,6 @@
 
 #define CONFIG_VECTOR 0x43
 #define ENTRY_CONFIG  0
-#define WAIT	      20000000000
 #define RNG_ID	      4
 #define RNG_BYTES     64
 
@@ -58,7 +57,7 @@ static void see_needs_reset(const char *name)
 
 	print("%s\n", name);
 	while (!(vdev_status(&disk.v) & VIRTIO_CONFIG_S_NEEDS_RESET) || !config_interrupts) {
-		check(rdtsc() - start < WAIT);
+		check(rdtsc() - start < GIVE_UP);
 		irqs_on();
 		pause_cpu();
 		irqs_off();
@@ -70,7 +69,7 @@ static void see_rng_go_on(void)
 	uint64_t start = rdtsc(), rounds = rng_rounds;
 
 	while (rng_rounds < rounds + 3) {
-		check(rdtsc() - start < WAIT);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 }

@@ -9,7 +9,6 @@
 #include "tests/guest/lib/crimes.h"
 #include "tests/guest/lib/net.h"
 
-#define WAIT	  30000000000
 #define RNG_ID	  4
 #define RNG_BYTES 64
 #define FRAMES	  300
@@ -103,7 +102,7 @@ static void see_rng_go_on(void)
 	uint64_t start = rdtsc(), rounds = rng_rounds;
 
 	while (rng_rounds < rounds + 3) {
-		check(rdtsc() - start < WAIT);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 }
@@ -131,7 +130,7 @@ static void see_echo(void)
 		vq_publish(&net.rx);
 		if (len == 64 && got[6] == 2 && got[11] == 0xff && got[18] == number && got[63] == 0xe7)
 			return;
-		check(rdtsc() - start < WAIT);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 }
@@ -172,7 +171,7 @@ static void break_rings(void)
 			crimes[i].commit(vq, buf);
 			vq_kick(vq);
 			while (!broken()) {
-				check(rdtsc() - begun < WAIT);
+				check(rdtsc() - begun < GIVE_UP);
 				pause_cpu();
 			}
 			see_rng_go_on();
@@ -208,7 +207,7 @@ static void settle(struct vq *q)
 	uint32_t head, len;
 
 	while (!vq_take(q, &head, &len) && !broken()) {
-		check(rdtsc() - begun < WAIT);
+		check(rdtsc() - begun < GIVE_UP);
 		pause_cpu();
 	}
 }

@@ -13,7 +13,6 @@
 #define VECTOR 0x42
 #define ENTRY  1
 #define TYPE   0x88b5
-#define WAIT   30000000000
 #define LARGE  65535 /* what is longer, kernels cut up */
 
 static struct net net;
@@ -48,7 +47,7 @@ static void await(void)
 	while (*(volatile uint16_t *)&net.rx.used->idx == net.rx.taken) {
 		if (arg("irq") && vq_arm(&net.rx))
 			wait_irq();
-		check(rdtsc() - start < WAIT);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 	if (arg("irq"))

@@ -9,7 +9,6 @@
 #define VECTOR	 0x50
 #define TIMER	 0x51
 #define STOP	 0x52
-#define WAIT	 20000000000 /* TSC cycles: some seconds */
 
 static volatile uint32_t got[MAX_CPUS], timers[MAX_CPUS], stopped[MAX_CPUS], ready, over;
 static unsigned cpus;
@@ -50,7 +49,7 @@ static void wait_for(volatile uint32_t *n, uint32_t value)
 	uint64_t start = rdtsc();
 
 	while (*n != value) {
-		check(rdtsc() - start < WAIT);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 }

@@ -133,6 +133,9 @@ static inline uint64_t rdtsc(void)
 	return lo | (uint64_t)hi << 32;
 }
 
+/* TSC cycles, two minutes or so. Bounds a wait for what must come, to say what did not; no measure of how soon. */
+#define GIVE_UP 300000000000
+
 static inline void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
 	__asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));

@@ -24,7 +24,6 @@
 #define AP_PAGE	   0x8000 /* RAM nobody else uses once the guest runs */
 #define AP_STACK   8192
 #define MAX_APS	   255
-#define AP_CYCLES  10000000000 /* some seconds */
 #define STUB_SIZE  16
 #define PAGE_2M	   0x200000
 #define HIGH_TABLE 8
@@ -181,7 +180,7 @@ bool cpu_start(unsigned id, void (*fn)(unsigned id))
 	wrmsr(X2_ICR, (uint64_t)id << 32 | ICR_INIT);
 	wrmsr(X2_ICR, (uint64_t)id << 32 | ICR_STARTUP | AP_PAGE >> 12);
 	/* A bound for a CPU that never comes; one that does takes far less. */
-	for (uint64_t start = rdtsc(); !ap_begun && rdtsc() - start < AP_CYCLES;)
+	for (uint64_t start = rdtsc(); !ap_begun && rdtsc() - start < GIVE_UP;)
 		pause_cpu();
 	return ap_begun;
 }

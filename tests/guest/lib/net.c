@@ -2,8 +2,6 @@
 /* virtio-net; see net.h. */
 #include "tests/guest/lib/net.h"
 
-#define CYCLES 60000000000
-
 static void give(struct net *n, unsigned i)
 {
 	vq_desc(&n->rx, i, n->buf + i * n->buf_len, n->buf_len, VRING_DESC_F_WRITE, 0);
@@ -88,7 +86,7 @@ void net_drain(struct net *n)
 	while (n->busy) {
 		if (net_sent(n))
 			start = rdtsc();
-		check(rdtsc() - start < CYCLES);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 }
@@ -140,7 +138,7 @@ uint8_t net_command(struct net *n, uint8_t class, uint8_t cmd, const void *data,
 	vq_add(&n->ctrl, 0);
 	vq_publish(&n->ctrl);
 	while (!vq_take(&n->ctrl, &head, &used)) {
-		check(rdtsc() - start < CYCLES);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 	check(head == 0 && used == 1);

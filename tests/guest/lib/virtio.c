@@ -10,7 +10,6 @@
 #define VIRTIO_VENDOR 0x1af4
 #define VIRTIO_FIRST  0x1040
 #define ARENA_END     0xf00000 /* guests have at least 16 MiB */
-#define RESET_CYCLES  60000000000
 #define MMIO_MAGIC    0x74726976
 
 #define barrier() __asm__ volatile("" ::: "memory")
@@ -171,7 +170,7 @@ void vdev_reset(struct vdev *v)
 
 	set_status(v, 0);
 	while (vdev_status(v)) {
-		check(rdtsc() - start < RESET_CYCLES);
+		check(rdtsc() - start < GIVE_UP);
 		pause_cpu();
 	}
 }
