@@ -291,31 +291,34 @@ static int check_net(const struct guest_config *cfg, const struct net_config *ne
 }
 
 /* A vCPU that halts in this process halts neither in the guest nor in KVM. */
-static int check_user_irqchip(const struct guest_config *cfg)
+static int check_user_irqchip(const struct guest_config *cfg, const struct haltpoll_spec *poll)
 {
-	const char *poll = cfg->halt_poll.mode;
+	const char *what = poll->mode == HALTPOLL_VMM ? "--halt-poll vmm" : "--irqchip user";
 
 	if (cfg->exits.hlt == TRI_OFF) {
-		log_err("--irqchip user: not with --exits hlt=off, which lets the guest halt where nothing but an interrupt of "
-			"KVM's own ends it");
+		log_err("%s: not with --exits hlt=off, which lets the guest halt where nothing but an interrupt of "
+			"KVM's own ends it",
+			what);
 		return -EINVAL;
 	}
 	if (cfg->pmu) {
-		log_err("--irqchip user: not with --pmu on, whose interrupts need a local APIC in KVM");
+		log_err("%s: not with --pmu on, whose interrupts need a local APIC in KVM", what);
 		return -EINVAL;
 	}
-	if (poll && strcmp(poll, "default") && strcmp(poll, "off")) {
-		log_err("--halt-poll %s: not with --irqchip user, whose vCPUs do not halt in KVM", poll);
+	if (poll->mode == HALTPOLL_FIXED || poll->mode == HALTPOLL_AUTO) {
+		log_err("--halt-poll %s: not with --irqchip user, whose vCPUs do not halt in KVM; vmm is the mode that polls "
+			"there",
+			cfg->halt_poll.mode);
 		return -EINVAL;
 	}
 	return 0;
 }
 
 /* An ITS takes MSIs, and nothing else. */
-static int check_irqchip(const struct guest_config *cfg)
+static int check_irqchip(const struct guest_config *cfg, const struct haltpoll_spec *poll)
 {
 	if (cfg->irqchip == IRQCHIP_USER)
-		return check_user_irqchip(cfg);
+		return check_user_irqchip(cfg, poll);
 	if (cfg->irqchip != IRQCHIP_ITS || cfg->transport == TRANSPORT_PCI)
 		return 0;
 	log_err("--irqchip its: with --transport mmio no device sends MSIs, and an ITS is for nothing else; leave one of them "
@@ -343,11 +346,15 @@ static int check_room(const struct guest_config *cfg)
 	return 0;
 }
 
-static int check_halt_poll(const struct guest_config *cfg)
+/* Polling here needs vCPUs that halt here: they do, unless another controller was asked for. */
+static int check_halt_poll(struct guest_config *cfg, struct haltpoll_spec *spec)
 {
-	struct haltpoll_spec spec;
-	const char *why = haltpoll_spec(&cfg->halt_poll, &spec);
+	const char *why = haltpoll_spec(&cfg->halt_poll, spec);
 
+	if (!why && spec->mode == HALTPOLL_VMM && cfg->irqchip_given && cfg->irqchip != IRQCHIP_USER)
+		why = "needs --irqchip user, which it implies: with others vCPUs halt in KVM";
+	if (!why && spec->mode == HALTPOLL_VMM)
+		cfg->irqchip = IRQCHIP_USER;
 	if (!why)
 		return 0;
 	log_err("--halt-poll %s: %s", cfg->halt_poll.mode ? cfg->halt_poll.mode : "", why);
@@ -357,6 +364,7 @@ static int check_halt_poll(const struct guest_config *cfg)
 int config_check(struct guest_config *cfg)
 {
 	struct guest_nodes nodes;
+	struct haltpoll_spec poll;
 	int ret;
 
 	if (!cfg->kernel) {
@@ -368,9 +376,9 @@ int config_check(struct guest_config *cfg)
 		return ret;
 	ret = check_room(cfg);
 	if (!ret)
-		ret = check_irqchip(cfg);
+		ret = check_halt_poll(cfg, &poll);
 	if (!ret)
-		ret = check_halt_poll(cfg);
+		ret = check_irqchip(cfg, &poll);
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < cfg->ndisks; i++) {

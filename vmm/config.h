@@ -83,11 +83,13 @@ struct net_config {
 
 /* --halt-poll; vmm/haltpoll/spec.c reads it. */
 struct haltpoll_config {
-	char *mode; /* as typed: default, off, a duration, auto; NULL: default */
-	/* With auto; 0 and NULL: not given. */
-	uint64_t max_ns;
-	unsigned budget, weight;
+	char *mode; /* as typed: default, off, a duration, auto, vmm; NULL: default */
+	/* 0 and NULL: not given. */
+	uint64_t max_ns;	 /* with auto or vmm */
+	unsigned budget, weight; /* with auto */
 	char *trace;
+	uint64_t grow_start_ns; /* with vmm */
+	unsigned grow, shrink;
 };
 
 struct exits_config {
@@ -140,7 +142,8 @@ struct guest_config {
 	struct cgroup_config cgroup;
 	struct haltpoll_config halt_poll;
 	struct exits_config exits;
-	enum irqchip_kind irqchip;
+	enum irqchip_kind irqchip; /* config_check() makes it the one that --halt-poll vmm needs, unless it was given */
+	bool irqchip_given;
 	enum transport_kind transport;
 	bool pmu;
 	struct kvm_config kvm;

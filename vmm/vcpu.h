@@ -15,6 +15,7 @@
 
 struct guest;
 struct kvm_run;
+struct poller;
 struct profile;
 
 #define VCPU_EXIT_REASONS 64
@@ -41,6 +42,7 @@ struct vcpu {
 	struct profile *profile;
 	const struct vcpu_hooks *hooks; /* set by arch_vcpu_init(); NULL: the controller is KVM's */
 	void *arch;                     /* the hooks' own */
+	const struct poller *poller;    /* the hooks': its halts, where they end in this process; NULL: in KVM */
 	struct thread thread;
 	bool started;
 	_Atomic unsigned want; /* enum vcpu_state; main writes it under lock */

@@ -15,6 +15,7 @@
 #include "arch/x86/userchip_priv.h"
 #include "arch/x86/vm.h"
 #include "vmm/guest.h"
+#include "vmm/haltpoll/haltpoll.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -265,6 +266,7 @@ static int make_lapics(struct userchip *chip, struct vcpu *vcpu)
 	if (khz <= 0)
 		return log_errno(khz ? -errno : -EIO, "--irqchip user: KVM_GET_TSC_KHZ");
 	chip->guest = vcpu->guest;
+	chip->tsc_khz = khz;
 	return lapics_create(&chip->lapics, &cfg);
 }
 
@@ -277,7 +279,10 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 		return err;
 	uv->vcpu = vcpu;
 	uv->lapic = lapics_at(chip->lapics, vcpu->index);
+	uv->tsc_khz = chip->tsc_khz;
 	uv->halted = uv->faulted = false;
+	uv->halt.begun = 0;
+	uv->poller.live = haltpoll_live(vcpu->guest->haltpoll);
 	uv->armed = LAPIC_NEVER;
 	err = userchip_clock_start(uv);
 	if (err)
@@ -291,6 +296,7 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 		return log_errno(-errno, "vCPU %u: its registers at power-up", vcpu->index);
 	vcpu->arch = uv;
 	vcpu->hooks = &userchip_hooks;
+	vcpu->poller = &uv->poller;
 	return 0;
 }
 

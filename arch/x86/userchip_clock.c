@@ -20,14 +20,6 @@
 #define LOOKS	     8		   /* at the TSC through KVM: the one that took least counts */
 #define FAR_OFF	     (1ULL << 62)  /* cycles: no synchronisation of KVM's takes that for a guest's */
 
-static uint64_t host_tsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return low | (uint64_t)high << 32;
-}
-
 /* ---- KVM's side ---- */
 
 union one_msr {

@@ -13,14 +13,24 @@
 
 #include "arch/x86/lapic.h"
 #include "arch/x86/userchip.h"
+#include "vmm/haltpoll/poller.h"
 #include "vmm/irq.h"
 
 /* Where a vCPU's thread is, for who brings it something: userchip_sleep.c has the protocol. */
 enum { AWAY, IN_GUEST, AWAKE, ASLEEP };
 
+/* The halt that goes on; times are of the host's TSC. */
+struct userchip_halt {
+	uint64_t begun; /* 0: there is none */
+	uint64_t due;	/* when the timer is */
+	uint64_t polled, waited;
+	bool cut; /* another thread had the CPU in the poll */
+};
+
 struct userchip_vcpu {
 	_Alignas(64) _Atomic uint32_t state;
 	_Atomic pid_t tid; /* for the signal; written by the thread */
+	_Atomic uint64_t brought; /* host's TSC: when it was woken last from ASLEEP; 0: since it fell asleep it was not */
 	/* The thread's own from here on. */
 	struct vcpu *vcpu;
 	struct lapic *lapic;
@@ -32,6 +42,9 @@ struct userchip_vcpu {
 	uint64_t tsc_offset; /* of the guest's TSC to this host's: never too large */
 	uint64_t host_tsc;   /* when it was last looked at */
 	bool tsc_moves;	     /* KVM may change the offset at any time */
+	uint32_t tsc_khz;
+	struct userchip_halt halt;
+	struct poller poller;
 	/* At power-up, for INIT. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -45,6 +58,7 @@ struct userchip {
 	struct guest *guest;
 	struct lapics *lapics;
 	uint32_t *ids;
+	uint32_t tsc_khz;
 	unsigned n;
 	struct userchip_vcpu vcpu[];
 };
@@ -75,6 +89,16 @@ void userchip_wake(struct userchip_vcpu *uv);
 bool userchip_goes(struct userchip_vcpu *uv, uint32_t state);
 /* AWAKE, and it looked: until something is brought, or the timer is due. The vCPU's thread. */
 void userchip_sleep(struct userchip_vcpu *uv);
+/* It goes on to run the guest, since the timer fired or something was brought. The vCPU's thread. */
+void userchip_slept(struct userchip_vcpu *uv, bool timer);
+
+static inline uint64_t host_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return low | (uint64_t)high << 32;
+}
 
 static inline struct timespec timespec_of(uint64_t ns)
 {

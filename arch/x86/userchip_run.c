@@ -158,19 +158,20 @@ static void settle(struct userchip_vcpu *uv)
 static bool enter(struct vcpu *vcpu)
 {
 	struct userchip_vcpu *uv = vcpu->arch;
-	bool idle = uv->halted || lapic_waits(uv->lapic);
+	bool idle = uv->halted || lapic_waits(uv->lapic), fired;
 
 	if (!self)
 		settle(uv);
 	atomic_store(&uv->state, idle ? AWAKE : IN_GUEST);
 	take_events(uv);
-	lapic_timer_run(uv->lapic);
+	fired = lapic_timer_run(uv->lapic);
 	if (stays(uv)) {
 		if (idle)
 			userchip_sleep(uv);
 		return false;
 	}
 	uv->halted = false;
+	userchip_slept(uv, fired);
 	if (idle && !userchip_goes(uv, IN_GUEST))
 		return false;
 	inject(uv);

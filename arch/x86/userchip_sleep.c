@@ -22,12 +22,17 @@
 
 #include "arch/x86/userchip_priv.h"
 #include "vmm/profile/profile.h"
+#include "vmm/util.h"
 #include "vmm/vcpu.h"
+
+#define CUT_NS 50000 /* no two looks of a poll are so far apart unless another thread, or another guest, had the CPU */
 
 static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *until)
 {
 	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
+
+/* ---- the word ---- */
 
 void userchip_wake(struct userchip_vcpu *uv)
 {
@@ -36,6 +41,7 @@ void userchip_wake(struct userchip_vcpu *uv)
 		syscall(SYS_tgkill, getpid(), atomic_load_explicit(&uv->tid, memory_order_relaxed), THREAD_KICK_SIGNAL);
 		break;
 	case ASLEEP:
+		atomic_store_explicit(&uv->brought, host_tsc(), memory_order_relaxed);
 		futex(&uv->state, FUTEX_WAKE_BITSET, 1, NULL);
 		break;
 	}
@@ -48,22 +54,124 @@ bool userchip_goes(struct userchip_vcpu *uv, uint32_t state)
 	return atomic_compare_exchange_strong(&uv->state, &was, state);
 }
 
-/* Give the CPU away until somebody wakes it, or that time. */
-static void block(struct userchip_vcpu *uv, uint64_t due_ns)
-{
-	struct timespec until = timespec_of(due_ns);
+/* ---- time ---- */
 
+static uint64_t ns_of(const struct userchip_vcpu *uv, uint64_t ticks)
+{
+	return (unsigned __int128)ticks * 1000000 / uv->tsc_khz;
+}
+
+/* When the local APIC's timer is due; it may have passed since it was asked. */
+static uint64_t due_tsc(struct userchip_vcpu *uv)
+{
+	uint64_t due = lapic_timer_tsc(uv->lapic);
+
+	return due == LAPIC_NEVER ? due : due - uv->tsc_offset;
+}
+
+static uint64_t until_tsc(const struct userchip_vcpu *uv)
+{
+	const struct userchip_halt *halt = &uv->halt;
+	uint64_t left = halt->due == LAPIC_NEVER ? LAPIC_NEVER :
+			halt->due > halt->begun	 ? ns_of(uv, halt->due - halt->begun) :
+						   0;
+	uint64_t ns = poller_for(&uv->poller, left);
+
+	if (uv->tsc_moves) /* by such a clock nobody knows how long he polls */
+		return halt->begun;
+	return ns == left ? halt->due : halt->begun + ns * uv->tsc_khz / 1000000;
+}
+
+/* ---- awake: look, and keep the CPU ---- */
+
+/*
+ * True: something was brought, or the timer is due. Whatever is to end this poll and was not brought to `state` is looked
+ * at here: the completions of a loop that this thread serves would be.
+ */
+static bool spin(struct userchip_vcpu *uv)
+{
+	uint64_t until = until_tsc(uv), begun = host_tsc(), now = begun, last;
+	uint64_t cut = (uint64_t)CUT_NS * uv->tsc_khz / 1000000;
+	bool ends = false;
+
+	while (now < until && !ends) {
+		ends = atomic_load_explicit(&uv->state, memory_order_relaxed) != AWAKE || !vcpu_is_wanted(uv->vcpu);
+		relax_cpu();
+		last = now;
+		now = host_tsc();
+		uv->halt.cut |= now - last > cut;
+		ends |= now < last; /* this host slept, and its TSC began anew */
+	}
+	uv->halt.polled += now > begun ? now - begun : 0;
+	return ends || now >= uv->halt.due;
+}
+
+/* ---- asleep: give the CPU away ---- */
+
+/* Until somebody wakes it, or the timer is due; a thread that serves a loop would wait in that. */
+static void block(struct userchip_vcpu *uv)
+{
+	uint64_t due = lapic_waits(uv->lapic) ? LAPIC_NEVER : lapic_timer_ns(uv->lapic), begun;
+	struct timespec until = timespec_of(due);
+
+	atomic_store_explicit(&uv->brought, 0, memory_order_relaxed);
+	/* A main thread that wants this vCPU to do something else has said so before it took the word. */
+	if (!userchip_goes(uv, ASLEEP) || !vcpu_is_wanted(uv->vcpu))
+		return;
 	profile_enter(uv->vcpu->profile);
-	futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due_ns == LAPIC_NEVER ? NULL : &until);
+	begun = host_tsc();
+	futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due == LAPIC_NEVER ? NULL : &until);
+	uv->halt.waited += host_tsc() - begun;
 	profile_leave(uv->vcpu->profile);
 }
 
+/* ---- a halt ---- */
+
 void userchip_sleep(struct userchip_vcpu *uv)
 {
-	uint64_t due = lapic_waits(uv->lapic) ? LAPIC_NEVER : lapic_timer_ns(uv->lapic);
+	struct userchip_halt *halt = &uv->halt;
 
-	/* A main thread that wants this vCPU to do something else has said so before it took the word. */
-	if (userchip_goes(uv, ASLEEP) && vcpu_is_wanted(uv->vcpu))
-		block(uv, due);
+	if (lapic_waits(uv->lapic)) {
+		block(uv);
+		*halt = (struct userchip_halt){0}; /* it was none, and is none any more after an INIT */
+	} else {
+		if (!halt->begun)
+			*halt = (struct userchip_halt){.begun = host_tsc()};
+		halt->due = due_tsc(uv);
+		if (halt->waited || !spin(uv))
+			block(uv);
+	}
+	if (!vcpu_is_wanted(uv->vcpu)) /* a pause is no part of a halt */
+		halt->begun = 0;
 	atomic_store(&uv->state, AWAY);
+}
+
+/* The event: the timer's moment, or when it was brought, or, to a thread that was awake, now. */
+static uint64_t event_tsc(const struct userchip_vcpu *uv, bool timer)
+{
+	uint64_t now = host_tsc(), at = atomic_load_explicit(&uv->brought, memory_order_relaxed);
+
+	if (timer)
+		at = uv->halt.due;
+	else if (!uv->halt.waited)
+		at = now;
+	return at > uv->halt.begun && at < now ? at : now;
+}
+
+void userchip_slept(struct userchip_vcpu *uv, bool timer)
+{
+	struct userchip_halt *halt = &uv->halt;
+	struct poll_end end;
+
+	if (!halt->begun)
+		return;
+	end = (struct poll_end){
+		.halt_ns = ns_of(uv, event_tsc(uv, timer) - halt->begun),
+		.polled_ns = ns_of(uv, halt->polled),
+		.waited_ns = ns_of(uv, halt->waited),
+		.timer = timer,
+		.cut = halt->cut,
+	};
+	poller_ended(&uv->poller, &end);
+	halt->begun = 0;
 }

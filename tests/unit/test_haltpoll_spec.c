@@ -47,7 +47,7 @@ START_TEST(one_parser)
 	ck_assert_ptr_null(haltpoll_spec(&cfg.halt_poll, &spec));
 	ck_assert_uint_eq(spec.ceiling_ns, 1000000);
 	ck_assert_int_eq(options_parse_one("halt-poll", "often", &cfg, why, sizeof(why)), -EINVAL);
-	ck_assert_msg(strstr(why, "halt-poll often: must be default, off, auto or") == why, "%s", why);
+	ck_assert_msg(strstr(why, "halt-poll often: must be default, off, auto, vmm or") == why, "%s", why);
 	/* Keys are of auto. */
 	ck_assert_int_eq(options_parse_one("halt-poll", "1ms,budget=10", &cfg, why, sizeof(why)), 0);
 	ck_assert_ptr_nonnull(haltpoll_spec(&cfg.halt_poll, &spec));

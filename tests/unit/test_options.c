@@ -289,6 +289,14 @@ START_TEST(switches_and_choices)
 	refuse("--irqchip user: not with --exits hlt=off", "K", "--irqchip", "user", "--exits", "hlt=off");
 	refuse("--irqchip user: not with --pmu on", "K", "--irqchip", "user", "--pmu", "on");
 	refuse("--halt-poll 5ms: not with --irqchip user", "K", "--irqchip", "user", "--halt-poll", "5ms");
+	accept(&cfg, "K", "--halt-poll", "vmm,max=1ms,grow=4,grow-start=20us,shrink=8");
+	ck_assert_int_eq(cfg.irqchip, IRQCHIP_USER);
+	config_free(&cfg);
+	accept(&cfg, "K", "--halt-poll", "vmm", "--irqchip", "user");
+	config_free(&cfg);
+	refuse("--halt-poll vmm: needs --irqchip user", "K", "--irqchip", "split", "--halt-poll", "vmm");
+	refuse("--halt-poll vmm: not with --exits hlt=off", "K", "--halt-poll", "vmm", "--exits", "hlt=off");
+	refuse("--halt-poll vmm: not with --pmu on", "K", "--halt-poll", "vmm", "--pmu", "on");
 	refuse("--irqchip x: must be split or user", "K", "--irqchip", "x");
 	refuse("--irqchip: needs a value, split|user", "K", "--irqchip");
 	ck_assert_ptr_null(strstr(said, "its"));
@@ -502,11 +510,13 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 	char arg[256], text[64];
 	bool of_nodes = key->name && !strcmp(key->name, "policy"); /* refused without them */
 	bool of_poll = key->name && !strcmp(key->name, "poll-weight");
+	bool of_vmm = key->name && (!strncmp(key->name, "grow", 4) || !strcmp(key->name, "shrink"));
 	bool of_net = !strcmp(row->name, "net") && key->name && strcmp(key->name, "tap") && strcmp(key->name, "fd");
 	const char *first = !strcmp(row->name, "numa")	  ? "cpus=0,"
 			    : of_net			  ? "tap=t,"
 			    : of_nodes			  ? "64,host-node=0,"
 			    : of_poll			  ? "64,poll-max=1us,"
+			    : of_vmm			  ? "vmm,max=4294967295ns,"
 			    : !strcmp(row->name, "halt-poll") ? "auto,"
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"

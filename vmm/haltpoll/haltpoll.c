@@ -77,18 +77,35 @@ static const uint64_t *wanted(const struct haltpoll *hp, const struct haltpoll_s
 	return ns;
 }
 
+/* vCPUs that halt in this process read what they are to do with each halt: KVM has no part in it. */
+static int change_here(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
+{
+	static const struct poll_rules none;
+
+	if (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO) {
+		snprintf(why, n, "not with --irqchip user, whose vCPUs do not halt in KVM: vmm is the mode that polls here");
+		return -ENOTSUP;
+	}
+	poll_live_set(&hp->live, spec->mode == HALTPOLL_VMM ? &spec->rules : &none);
+	hp->ceiling_ns = spec->mode == HALTPOLL_VMM ? spec->rules.max_ns : 0;
+	hp->given = true;
+	return 0;
+}
+
 static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
 	uint64_t ns;
 	int err;
 
-	if (!wanted(hp, spec, &ns))
-		return 0;
-	if (hp->guest->cfg->irqchip == IRQCHIP_USER && spec->mode != HALTPOLL_OFF &&
-		spec->mode != HALTPOLL_DEFAULT) {
-		snprintf(why, n, "not with --irqchip user, whose vCPUs do not halt in KVM");
+	if (hp->guest->cfg->irqchip == IRQCHIP_USER)
+		return change_here(hp, spec, why, n);
+	if (spec->mode == HALTPOLL_VMM) {
+		snprintf(why, n, "this guest's vCPUs halt in KVM: only one started with --halt-poll vmm or --irqchip user can "
+				 "poll here");
 		return -ENOTSUP;
 	}
+	if (!wanted(hp, spec, &ns))
+		return 0;
 	if (!vm_cap(&hp->guest->vm, KVM_CAP_HALT_POLL)) {
 		snprintf(why, n, "this kernel lacks KVM_CAP_HALT_POLL; Linux 5.10 or later has it");
 		return -ENOTSUP;
@@ -134,6 +151,11 @@ int haltpoll_start(struct haltpoll *hp)
 	if (err)
 		log_err("--halt-poll auto: %s", why);
 	return err;
+}
+
+const struct poll_live *haltpoll_live(const struct haltpoll *hp)
+{
+	return hp ? &hp->live : NULL;
 }
 
 void haltpoll_look(struct haltpoll *hp)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long a vCPU that halts polls for its next event before it blocks: a ceiling a VM (KVM_CAP_HALT_POLL,
- * Documentation/virt/kvm/halt-polling.rst), below which KVM moves each vCPU's own window. Here is what the
- * user said of it, and the hands that set it. All calls are main's.
+ * Documentation/virt/kvm/halt-polling.rst), below which KVM moves each vCPU's own window, or, where vCPUs halt in
+ * this process (--irqchip user), their own threads do. Here is what the user said of it, and the hands that set it.
+ * All calls are main's.
  */
 #ifndef PINVM_HALTPOLL_HALTPOLL_H
 #define PINVM_HALTPOLL_HALTPOLL_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "vmm/haltpoll/decide.h"
+#include "vmm/haltpoll/poller.h"
 
 struct guest;
 struct haltpoll;
@@ -24,6 +26,7 @@ enum haltpoll_mode {
 	HALTPOLL_OFF,
 	HALTPOLL_FIXED,
 	HALTPOLL_AUTO, /* by the controller (decide.h) */
+	HALTPOLL_VMM,  /* in the vCPUs' own threads (window.h) */
 };
 
 /* What --halt-poll or `ctl halt-poll` says. */
@@ -31,6 +34,7 @@ struct haltpoll_spec {
 	enum haltpoll_mode mode;
 	uint64_t ceiling_ns;	   /* FIXED */
 	struct halt_limits limits; /* AUTO */
+	struct poll_rules rules;   /* VMM */
 	const char *trace;	   /* AUTO, at the start: the file, the option's; NULL: none */
 };
 
@@ -57,6 +61,8 @@ void haltpoll_look(struct haltpoll *hp);
 /* While the guest runs; without a trace of its own: the one of the start goes on. 0, or -errno with the reason in
  * `why`; then all is as it was. */
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n);
+/* What vCPUs that halt in this process go by; NULL: there is no haltpoll. */
+const struct poll_live *haltpoll_live(const struct haltpoll *hp);
 /* haltpoll_json.c: for the report, and as the answer to `ctl halt-poll`. NULL: JSON null. */
 struct json_t *haltpoll_json(const struct haltpoll *hp);
 

@@ -2,6 +2,7 @@
 /* Halt polling in the report; see haltpoll.h. Names in it are a promise to scripts. Main. */
 #include <jansson.h>
 
+#include "vmm/guest.h"
 #include "vmm/haltpoll/kernel.h"
 #include "vmm/haltpoll/priv.h"
 
@@ -55,6 +56,20 @@ static json_t *guest_polls_json(const struct haltpoll *hp)
 	return polls < 0 ? json_null() : json_boolean(polls);
 }
 
+/* Of a guest whose vCPUs halt here; whether or not they poll now. */
+static json_t *vmm_json(const struct haltpoll *hp)
+{
+	const struct poll_rules *rules = &hp->spec.rules;
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < hp->guest->cfg->cpus.count; i++)
+		json_array_append_new(list, poller_json(hp->guest->vcpu[i].poller));
+	if (hp->spec.mode != HALTPOLL_VMM)
+		return json_pack("{s:n, s:o}", "rules", "vcpus", list);
+	return json_pack("{s:{s:I, s:I, s:i, s:i}, s:o}", "rules", "max_ns", (json_int_t)rules->max_ns, "grow_start_ns",
+		(json_int_t)rules->grow_start_ns, "grow", (int)rules->grow, "shrink", (int)rules->shrink, "vcpus", list);
+}
+
 json_t *haltpoll_json(const struct haltpoll *hp)
 {
 	json_t *json;
@@ -66,5 +81,7 @@ json_t *haltpoll_json(const struct haltpoll *hp)
 		guest_polls_json(hp));
 	if (json && hp->ctl)
 		json_object_set_new(json, "auto", auto_json(hp->ctl));
+	if (json && hp->guest->cfg->irqchip == IRQCHIP_USER)
+		json_object_set_new(json, "vmm", vmm_json(hp));
 	return json;
 }

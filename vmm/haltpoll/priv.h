@@ -40,6 +40,7 @@ struct haltpoll {
 	struct haltpoll_spec spec;
 	uint64_t ceiling_ns;	   /* what this VM was given */
 	bool given;		   /* it was; otherwise it follows the kernel's own */
+	struct poll_live live;	   /* of vCPUs that halt in this process */
 	FILE *trace;		   /* of each controller there is; NULL: none, or it has ended */
 	struct haltpoll_auto *ctl; /* NULL: there is none */
 };

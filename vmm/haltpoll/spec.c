@@ -2,6 +2,7 @@
 /* --halt-poll as text; see haltpoll.h. Pure functions. */
 #include <string.h>
 
+#include "arch/arch.h"
 #include "vmm/config.h"
 #include "vmm/haltpoll/haltpoll.h"
 #include "vmm/options/values.h"
@@ -9,11 +10,18 @@
 #define HALTPOLL_MAX_AUTO 1000000
 #define HALTPOLL_WEIGHT	  4
 
+/* vmm: as Linux on x86 has it since 6.11. */
+#define VMM_MAX	       200000
+#define VMM_GROW_START 10000
+#define VMM_GROW       2
+#define VMM_SHRINK     2
+
 static const char *const names[] = {
 	[HALTPOLL_DEFAULT] = "default",
 	[HALTPOLL_OFF] = "off",
 	[HALTPOLL_FIXED] = "fixed",
 	[HALTPOLL_AUTO] = "auto",
+	[HALTPOLL_VMM] = "vmm",
 };
 
 const char *haltpoll_mode_name(enum haltpoll_mode mode)
@@ -31,11 +39,15 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
 		spec.mode = HALTPOLL_OFF;
 	else if (!strcmp(text, "auto"))
 		spec.mode = HALTPOLL_AUTO;
+	else if (!strcmp(text, "vmm"))
+		spec.mode = HALTPOLL_VMM;
 	else if (strspn(text, "0123456789") == strlen(text) && strcmp(text, "0") != 0)
 		return "a time needs its unit, as in 50us; the kernel's own parameter is in ns"; /* seconds are never meant */
 	else if (value_duration(text, &spec.ceiling_ns))
-		return "must be default, off, auto or a duration, whole digits and ns, us, ms or s, as in "
+		return "must be default, off, auto, vmm or a duration, whole digits and ns, us, ms or s, as in "
 		       "50us";
+	if (spec.mode == HALTPOLL_VMM && strcmp(arch_name(), "x86") != 0)
+		return "does not exist on arm64: KVM handles WFI itself";
 	if (spec.ceiling_ns > HALTPOLL_MAX_NS)
 		return "must be at most 4s";
 	if (spec.mode == HALTPOLL_FIXED && !spec.ceiling_ns)
@@ -45,16 +57,40 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
 	return NULL;
 }
 
+static const char *check_keys(const struct haltpoll_config *cfg, enum haltpoll_mode mode)
+{
+	if (mode != HALTPOLL_AUTO && (cfg->budget || cfg->weight || cfg->trace))
+		return "budget, weight and trace are of auto";
+	if (mode != HALTPOLL_VMM && (cfg->grow || cfg->grow_start_ns || cfg->shrink))
+		return "grow, grow-start and shrink are of vmm";
+	if (mode != HALTPOLL_AUTO && mode != HALTPOLL_VMM && cfg->max_ns)
+		return "max is of auto and vmm";
+	return NULL;
+}
+
+static const char *vmm_rules(const struct haltpoll_config *cfg, struct poll_rules *rules)
+{
+	rules->max_ns = cfg->max_ns ? cfg->max_ns : VMM_MAX;
+	rules->grow_start_ns = cfg->grow_start_ns ? cfg->grow_start_ns : VMM_GROW_START;
+	rules->grow = cfg->grow ? cfg->grow : VMM_GROW;
+	rules->shrink = cfg->shrink ? cfg->shrink : VMM_SHRINK;
+	if (cfg->grow_start_ns > rules->max_ns)
+		return "grow-start is above max, which is 200us unless it is given";
+	return NULL;
+}
+
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec)
 {
 	const char *why;
 
 	*spec = (struct haltpoll_spec){.mode = HALTPOLL_DEFAULT};
 	why = cfg->mode ? haltpoll_parse(cfg->mode, spec) : NULL;
+	if (!why)
+		why = check_keys(cfg, spec->mode);
 	if (why)
 		return why;
-	if (spec->mode != HALTPOLL_AUTO && (cfg->max_ns || cfg->budget || cfg->weight || cfg->trace))
-		return "max, budget, weight and trace are of auto";
+	if (spec->mode == HALTPOLL_VMM)
+		return vmm_rules(cfg, &spec->rules);
 	spec->limits.max_ns = cfg->max_ns ? cfg->max_ns : HALTPOLL_MAX_AUTO;
 	spec->limits.budget = cfg->budget ? cfg->budget : 100;
 	spec->limits.weight = cfg->weight ? cfg->weight : HALTPOLL_WEIGHT;

@@ -226,6 +226,8 @@ static int set_choice(const struct opt_key *key, void *base, const char *text, c
 		}
 		if (!ret)
 			put_number(key, base, i);
+		if (!ret && key->given_at)
+			*(bool *)((char *)base + key->given_at) = true;
 		return ret;
 	}
 	snprintf(why, n, "must be ");

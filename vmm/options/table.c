@@ -50,6 +50,7 @@
 #define MAC(s, f)		.type = OPT_MAC, .at = AT(s, f, uint8_t[6])
 #define KEYS(list)		.keys = (list), .nkeys = COUNT(list)
 #define ONOFF			"on|off"
+#define NO_WFI			"KVM handles WFI itself"
 
 typedef struct guest_config G;
 typedef struct disk_config D;
@@ -66,7 +67,12 @@ static const char *const model_names[] = {"host", NULL};
 static const char *const irqchip_names[] = {"split", "its", "user", NULL};
 static const struct opt_only irqchip_only[] = {
 	{"its", "arm64", "MSIs by KVM's ITS, by which a guest could reach its host (CVE-2026-46316)", "an MSI goes to a local APIC"},
-	{"user", "x86", "local APICs in pinvm too, where vCPUs then halt; experimental", "KVM handles WFI itself"},
+	{"user", "x86", "local APICs in pinvm too, where vCPUs then halt; experimental", NO_WFI},
+	{NULL},
+};
+static const char *const halt_poll_names[] = {"default", "off", "DURATION", "auto", "vmm", NULL};
+static const struct opt_only halt_poll_only[] = {
+	{"vmm", "x86", "each vCPU's thread polls by itself; makes --irqchip user the default", NO_WFI},
 	{NULL},
 };
 static const char *const transport_names[] = {"pci", "mmio", NULL};
@@ -262,7 +268,7 @@ static const struct opt_key iothread_keys[] = {
 };
 
 static const struct opt_key halt_poll_keys[] = {
-	{"max", "DURATION", "auto: the longest it may become; without: 1ms", .type = OPT_DURATION,
+	{"max", "DURATION", "auto and vmm: the longest it may become; without: 1ms, and 200us", .type = OPT_DURATION,
 		.at = AT(G, halt_poll.max_ns, uint64_t), .min = 1000, .max = HALTPOLL_MAX_NS},
 	{"budget", "PCT", "auto: percent of its time that a vCPU may poll; without: 100",
 		UINT(G, halt_poll.budget, 1, 100, 0)},
@@ -270,6 +276,12 @@ static const struct opt_key halt_poll_keys[] = {
 		UINT(G, halt_poll.weight, 1, 1000, 0)},
 	{"trace", "FILE", "auto, at the start: what it saw and decided, as text that can be replayed",
 		STRING(G, halt_poll.trace, 1, PATH_MAX - 1), .check = check_output},
+	{"grow", "N", "vmm: a window that was too short is multiplied by it; without: 2",
+		UINT(G, halt_poll.grow, 1, 1000000, 0), X86(NO_WFI)},
+	{"grow-start", "DURATION", "vmm: the shortest window; without: 10us", .type = OPT_DURATION,
+		.at = AT(G, halt_poll.grow_start_ns, uint64_t), .min = 100, .max = HALTPOLL_MAX_NS, X86(NO_WFI)},
+	{"shrink", "N", "vmm: a window that nothing came in is divided by it; without: 2",
+		UINT(G, halt_poll.shrink, 1, 1000000, 0), X86(NO_WFI)},
 };
 
 static const struct opt_key exits_keys[] = {
@@ -374,7 +386,8 @@ const struct opt_row opt_table[] = {
 	{.name = "halt-poll",
 		.value = {NULL, "default|off|DURATION|auto",
 			"the longest a vCPU that halts polls before it blocks; default: the kernel's own",
-			STRING(G, halt_poll.mode, 1, 32), .check = check_halt_poll},
+			STRING(G, halt_poll.mode, 1, 32), .check = check_halt_poll, .names = halt_poll_names,
+			.only = halt_poll_only},
 		KEYS(halt_poll_keys)},
 
 	{.name = "exits",
@@ -386,7 +399,8 @@ const struct opt_row opt_table[] = {
 		KEYS(exits_keys)},
 	{.name = "irqchip",
 		.value = {NULL, "split|its", "local APICs or GIC in KVM; IOAPIC, or what takes MSIs, in pinvm",
-			CHOICE(G, irqchip, irqchip_names), .only = irqchip_only}},
+			CHOICE(G, irqchip, irqchip_names), .given_at = AT(G, irqchip_given, bool),
+			.only = irqchip_only}},
 	{.name = "pmu", .value = {NULL, ONOFF, "performance counters in the guest", BOOL(G, pmu)}},
 	{.name = "kvm",
 		.value = {NULL, NULL, "paravirtual features, each on or off", .type = OPT_NONE},

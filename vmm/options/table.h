@@ -42,13 +42,14 @@ struct opt_key {
 	enum opt_type type;
 	size_t at;     /* offset in guest_config, or in the element of a repeatable option */
 	size_t arg_at; /* OPT_CHOICE: char * that takes ARG of a name written "name=ARG" */
+	size_t given_at; /* OPT_CHOICE, unless 0: bool that becomes true when it is set */
 	uint64_t min, max, def;
 	const char *(*check)(const char *text); /* OPT_STRING, and ARG of OPT_CHOICE: NULL, or why the text is refused */
 	bool pow2;
 	bool live;  /* `pinvm ctl` changes it while the guest runs: limits, iothread */
 	bool rides; /* it says more of the key before it: nothing without that, and off with it */
 	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
-	const char *const *names;    /* NULL at the end */
+	const char *const *names;    /* NULL at the end; of OPT_STRING, where there is `only`: what `meta` would say */
 	const struct opt_only *only; /* of these names, up to one without name; NULL: all are everywhere */
 	const char *arch, *why;	     /* as of a row: which architecture has it, and why others lack it */
 };

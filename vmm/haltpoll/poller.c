@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A vCPU's halts under --halt-poll vmm; see poller.h. */
+#include "vmm/haltpoll/poller.h"
+
+#include <jansson.h>
+
+#include "vmm/util.h"
+
+void poll_live_set(struct poll_live *live, const struct poll_rules *rules)
+{
+	atomic_store_explicit(&live->grow_start_ns, rules->grow_start_ns, memory_order_relaxed);
+	atomic_store_explicit(&live->grow, rules->grow, memory_order_relaxed);
+	atomic_store_explicit(&live->shrink, rules->shrink, memory_order_relaxed);
+	atomic_store_explicit(&live->max_ns, rules->max_ns, memory_order_release);
+}
+
+/* Rules read in the midst of a change are of both: they hold for one halt. */
+static struct poll_rules rules_of(const struct poller *poller)
+{
+	const struct poll_live *live = poller->live;
+	struct poll_rules rules = {.max_ns = live ? atomic_load_explicit(&live->max_ns, memory_order_acquire) : 0};
+
+	if (!rules.max_ns)
+		return rules;
+	rules.grow_start_ns = atomic_load_explicit(&live->grow_start_ns, memory_order_relaxed);
+	rules.grow = atomic_load_explicit(&live->grow, memory_order_relaxed);
+	rules.shrink = atomic_load_explicit(&live->shrink, memory_order_relaxed);
+	return rules;
+}
+
+uint64_t poller_for(const struct poller *poller, uint64_t left_ns)
+{
+	struct poll_rules rules = rules_of(poller);
+
+	return poll_window_for(&poller->window, &rules, left_ns);
+}
+
+static void set(_Atomic uint64_t *counter, uint64_t value)
+{
+	atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+static uint64_t get(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void poller_ended(struct poller *poller, const struct poll_end *end)
+{
+	struct poll_rules rules = rules_of(poller);
+
+	count_add(&poller->halts, 1);
+	count_add(&poller->lengths[log2_bucket(end->halt_ns, POLLER_BUCKETS)], 1);
+	if (end->polled_ns) {
+		count_add(&poller->polls, 1);
+		count_add(&poller->polled_ns, end->polled_ns);
+		count_add(&poller->hits, !end->waited_ns);
+		count_add(&poller->cuts, end->cut);
+	}
+	if (end->waited_ns) {
+		count_add(&poller->waits, 1);
+		count_add(&poller->waited_ns, end->waited_ns);
+	}
+	poll_window_move(&poller->window, &rules, end);
+	set(&poller->window_ns, poller->window.ns);
+	if (poller->window.ns > get(&poller->longest_ns))
+		set(&poller->longest_ns, poller->window.ns);
+}
+
+json_t *poller_json(const struct poller *poller)
+{
+	json_t *lengths;
+
+	if (!poller)
+		return json_null();
+	lengths = json_array();
+	for (unsigned i = 0; i < POLLER_BUCKETS; i++)
+		json_array_append_new(lengths, json_integer((json_int_t)get(&poller->lengths[i])));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "window_ns",
+		(json_int_t)get(&poller->window_ns), "longest_ns", (json_int_t)get(&poller->longest_ns), "halts",
+		(json_int_t)get(&poller->halts), "polls", (json_int_t)get(&poller->polls), "hits",
+		(json_int_t)get(&poller->hits), "cuts", (json_int_t)get(&poller->cuts), "polled_ns",
+		(json_int_t)get(&poller->polled_ns), "waits", (json_int_t)get(&poller->waits), "waited_ns",
+		(json_int_t)get(&poller->waited_ns), "length_hist", lengths);
+}
