@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vmm/place/place.h"
+#include "vmm/place/priv.h"
 #include "vmm/thread.h"
 
 static struct iothread_config iothreads[] = {{.name = (char *)"fast"}};
@@ -234,9 +234,13 @@ static int seen_cpu;
 static cpu_set_t seen_cpus;
 static bool ran;
 
+static struct placement counted; /* by the thread, once it runs */
+
 static void look(void *arg)
 {
 	cpu_set_t set;
+
+	place_count(&counted, gettid());
 
 	ran = true;
 	sched_getaffinity(0, sizeof(set), &set);
@@ -268,6 +272,9 @@ START_TEST(a_thread_stands_where_planned_before_it_runs)
 	ck_assert_int_eq(thread.place->actual_sched.policy, SCHED_BATCH);
 	thread_join(&thread);
 	ck_assert_int_eq(seen_cpu, hi);
+	ck_assert_msg(counted.counted == thread.place->counted, "it is counted where the kernel tells");
+	ck_assert_uint_ge(counted.switches_before, thread.place->switches_before);
+	ck_assert_msg(counted.migrations_before == thread.place->migrations_before, "a pinned thread does not move any more");
 	place_free(&place);
 }
 END_TEST
@@ -337,6 +344,7 @@ START_TEST(who_is_not_pinned_has_all_cpus_there_are)
 	thread_join(&thread);
 	ck_assert(CPU_EQUAL(&seen_cpus, &two));
 	ck_assert(CPU_EQUAL(&thread.place->actual_cpus, &two));
+	ck_assert(!thread.place->counted);
 	place_free(&place);
 }
 END_TEST

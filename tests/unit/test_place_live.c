@@ -16,6 +16,7 @@
 #include "vmm/log.h"
 #include "vmm/loop/errand.h"
 #include "vmm/place/live.h"
+#include "vmm/place/priv.h"
 #include "vmm/thread.h"
 
 #define VCPUS 3
@@ -163,16 +164,21 @@ static void refused(bool pin, const char *rules, const char *why)
 
 START_TEST(threads_are_moved_and_read_back)
 {
-	struct placement *row;
+	struct placement *row, counts;
 	char line[512];
 
 	if (!begin(false, false))
 		return;
+	row = place_find(&place, PLACE_VCPU, 1);
+	ck_assert(!row->counted);
+	place_count(&counts, vcpu[1].tid);
 	ck_assert_int_eq(again(true, "vcpu=A iothread=B"), 0);
 	for (int i = 0; i < VCPUS; i++)
 		ck_assert_int_eq(only_cpu(vcpu[i].tid), lo);
 	ck_assert_int_eq(only_cpu(io.tid), hi);
 	ck_assert_int_eq(only_cpu(0), -1);
+	ck_assert(row->counted == counts.counted && row->switches_before >= counts.switches_before);
+	ck_assert(!place_find(&place, PLACE_EMULATOR, 0)->counted);
 	ck_assert_uint_eq(change.n, VCPUS + 2); /* and the iothread's worker */
 	ck_assert(CPU_ISSET(hi, &ring) && CPU_COUNT(&ring) == 1);
 	ck_assert_int_eq(CPU_COUNT(&change.move[0].cpus), 2);
@@ -184,7 +190,6 @@ START_TEST(threads_are_moved_and_read_back)
 	ck_assert_int_eq(again(true, "vcpu=B"), 0);
 	ck_assert_int_eq(again(true, "vcpu=A"), 0);
 	ck_assert_int_eq(only_cpu(vcpu[1].tid), lo);
-	row = place_find(&place, PLACE_VCPU, 1);
 	ck_assert(row->pinned && CPU_ISSET(lo, &row->cpus) && CPU_EQUAL(&row->cpus, &row->actual_cpus));
 	place_line(row, false, line, sizeof(line));
 	ck_assert_msg(strstr(line, "--pin vcpu="), "%s", line);

@@ -153,6 +153,32 @@ START_TEST(many_vcpus)
 }
 END_TEST
 
+START_TEST(since_the_placement)
+{
+	static const struct {
+		const char *thread;
+		double switches, migrations;
+	} c[] = {
+		{"{'placement': {'counted_before': {'involuntary_switches': 3, 'migrations': 2}}, 'task': {'involuntary_switches': 10, "
+		 "'migrations': 2}}", 7, 0},
+		{"{'placement': {'counted_before': null}, 'task': {'involuntary_switches': 10, 'migrations': 2}}", 10, 2},
+		{"{'task': {'involuntary_switches': 10}}", 10, -1},
+		{"{'placement': {'counted_before': {'involuntary_switches': 11, 'migrations': -1}}, 'task': {'involuntary_switches': "
+		 "10, 'migrations': 2}}", 10, 2},
+		{"{'placement': 5}", -1, -1},
+	};
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		json_t *thread = made(c[i].thread);
+
+		document_since_placement(thread);
+		ck_assert_double_eq(at(thread, "task.since_placement.involuntary_switches"), c[i].switches);
+		ck_assert_double_eq(at(thread, "task.since_placement.migrations"), c[i].migrations);
+		json_decref(thread);
+	}
+}
+END_TEST
+
 START_TEST(threads_of_one_name)
 {
 	json_t *before = made(
@@ -283,5 +309,5 @@ START_TEST(time_that_nobody_tells)
 END_TEST
 
 UNIT_MAIN("stat_rates", counters_grow, units_are_base_units, resets_and_gaps_have_no_rate, no_time_no_rates,
-	odd_documents_do_no_harm, many_vcpus, threads_of_one_name, histograms, time_of_vcpus,
+	odd_documents_do_no_harm, many_vcpus, since_the_placement, threads_of_one_name, histograms, time_of_vcpus,
 	time_that_nobody_tells)

@@ -242,6 +242,12 @@ START_TEST(settings)
 	ck_assert_ptr_null(strstr(text, "io:a polls"));
 	free(text);
 	json_decref(doc);
+	doc = rated(NULL, "{'vcpus': [{'index': 5, 'task': {'involuntary_switches': 77, 'migrations': 66, 'since_placement': "
+			  "{'involuntary_switches': 4, 'migrations': 0}}}]}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "5 - any - - - - - - - - 4 0");
+	free(text);
+	json_decref(doc);
 	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}}");
 	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
 	shows(text, "halt polling: off\n");

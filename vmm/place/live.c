@@ -414,6 +414,12 @@ static void commit(struct live *l)
 			row->lost = false;
 	}
 	place_read(l->place); /* what is misplaced by the new plan */
+	for (unsigned i = 0; i < l->n; i++) {
+		struct placement *row = &l->place->row[l->move[i].row - l->place->row];
+
+		if (!row->by_kernel && row->role != PLACE_HELPER)
+			place_count(row, row->tid);
+	}
 }
 
 int place_again(struct place *place, const struct place_env *env, bool pin, const char *rules, struct place_change *change)

@@ -380,7 +380,10 @@ int place_apply(struct placement *p)
 	err = err ? sched_refused(p, err) : read_back(p);
 	if (!err && !p->pinned)
 		err = spread(p);
-	return err ? err : mismatch(p);
+	err = err ? err : mismatch(p);
+	if (!err && (p->pinned || p->sched_given))
+		place_count(p, gettid());
+	return err;
 }
 
 /* ---- the table ---- */

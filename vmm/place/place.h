@@ -58,6 +58,9 @@ struct placement {
 	unsigned tasks; /* by_kernel: how many there were at the last look */
 	cpu_set_t actual_cpus;
 	struct place_sched actual_sched;
+	/* What the kernel had counted by the time it stood there; not counted where nothing was asked for, or it does not tell. */
+	bool counted;
+	uint64_t switches_before, migrations_before; /* involuntary ones */
 	bool lost;		 /* a change failed, and could not be taken back (place/live.c) */
 	struct place_sched home; /* lost: misplaced until it has this policy again, or the plan's */
 };

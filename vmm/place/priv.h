@@ -32,6 +32,9 @@ int place_set_sched(pid_t tid, const struct placement *p, const struct place_sch
  */
 int place_move_tasks(struct place *place, const struct placement *row, const cpu_set_t *cpus, const struct place_sched *sched);
 
+/* Note what was counted of a task of this process up to now. Any thread. */
+void place_count(struct placement *p, pid_t tid);
+
 /* Release the rules that live.c keeps. */
 void place_forget_texts(struct place *place);
 

@@ -26,15 +26,24 @@ json_t *report_sched(const struct place_sched *sched)
 	return json_string(text);
 }
 
+/* Of its life before it stood there; null: not counted. */
+static json_t *counted_json(const struct placement *p)
+{
+	if (!p->counted)
+		return json_null();
+	return json_pack("{s:I, s:I}", "involuntary_switches", (json_int_t)p->switches_before, "migrations",
+		(json_int_t)p->migrations_before);
+}
+
 json_t *report_placement(const struct placement *p)
 {
 	bool none = p->by_kernel && !p->tasks;
 	json_t *wanted = p->pinned ? report_cpulist(&p->cpus) : json_null();
 	json_t *policy = p->sched_given ? report_sched(&p->sched) : json_null();
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "wanted", wanted, "actual",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "wanted", wanted, "actual",
 		none ? json_null() : report_cpulist(&p->actual_cpus), "wanted_policy", policy,
-		"actual_policy", none ? json_null() : report_sched(&p->actual_sched));
+		"actual_policy", none ? json_null() : report_sched(&p->actual_sched), "counted_before", counted_json(p));
 }
 
 /* null: the kernel makes such tasks when it needs them. */

@@ -10,6 +10,22 @@
 #include "vmm/stat/task.h"
 #include "vmm/stat/text.h"
 
+void document_since_placement(json_t *thread)
+{
+	static const char *const name[] = {"involuntary_switches", "migrations"};
+	const json_t *before = json_at(thread, "placement.counted_before");
+	json_t *task = json_object_get(thread, "task"), *since = json_object();
+
+	for (unsigned i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+		json_int_t all = json_integer_value(json_object_get(task, name[i]));
+		json_int_t then = json_integer_value(json_object_get(before, name[i]));
+
+		if (json_object_get(task, name[i]))
+			json_object_set_new(since, name[i], json_integer(then >= 0 && then <= all ? all - then : all));
+	}
+	json_object_set_new(task, "since_placement", since);
+}
+
 static void add_task(const struct ask *ask, json_t *doc, json_t *thread)
 {
 	pid_t own = json_integer_value(json_object_get(doc, "pid"));
@@ -20,6 +36,7 @@ static void add_task(const struct ask *ask, json_t *doc, json_t *thread)
 	task = tid ? task_read("/proc", ask->pid, tid) : NULL;
 	if (task)
 		json_object_set_new(thread, "task", task);
+	document_since_placement(thread);
 }
 
 /* What the report does not say. */

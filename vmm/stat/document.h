@@ -17,6 +17,12 @@
  */
 int document_take(struct ask *ask, json_t **doc);
 
+/*
+ * Pure: add since_placement to the thread's task: what of its involuntary_switches and migrations came after it was placed
+ * (placement.counted_before); where nothing was asked for, or that is not known, since it began.
+ */
+void document_since_placement(json_t *thread);
+
 struct subjects;
 
 /*

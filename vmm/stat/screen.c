@@ -99,8 +99,8 @@ static void vcpus(const json_t *doc, FILE *out, unsigned width)
 		number(&grid, vcpu, "time.steal", text_percent);
 		number(&grid, vcpu, "rates.user_exits", text_count);
 		number(&grid, vcpu, "rates.kvm_exits", text_count);
-		number(&grid, vcpu, "task.involuntary_switches", text_count);
-		number(&grid, vcpu, "task.migrations", text_count);
+		number(&grid, vcpu, "task.since_placement.involuntary_switches", text_count);
+		number(&grid, vcpu, "task.since_placement.migrations", text_count);
 	}
 	grid_end(&grid, out, width);
 }
@@ -257,8 +257,8 @@ static void threads(const json_t *doc, FILE *out, unsigned width)
 		number(&grid, thread, "time.cpu", text_percent);
 		number(&grid, thread, "time.steal", text_percent);
 		number(&grid, thread, "rates.voluntary_switches", text_count);
-		number(&grid, thread, "task.involuntary_switches", text_count);
-		number(&grid, thread, "task.migrations", text_count);
+		number(&grid, thread, "task.since_placement.involuntary_switches", text_count);
+		number(&grid, thread, "task.since_placement.migrations", text_count);
 		number(&grid, thread, "tid", whole);
 	}
 	grid_end(&grid, out, width);

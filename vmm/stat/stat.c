@@ -288,7 +288,7 @@ void stat_help(FILE *out)
 	      "  %GUEST %KERN %VMM           where its time went: in the guest, the host's kernel, pinvm\n"
 	      "  %HALT %STEAL                idle (halted or paused); ready, but another thread had the CPU\n"
 	      "  USER/s KVM/s                exits to pinvm; all exits, most of which KVM handles itself\n"
-	      "  PREEMPT, MOVED              how often, since it began, its CPU was taken away, or another "
+	      "  PREEMPT, MOVED              how often, since it was placed, its CPU was taken away, or another "
 	      "one given\n"
 	      "  COST                        mean time to handle the exit, with --profile times=on\n"
 	      "  KICKS/s, INTR/s             how often the guest woke the device, and the device the guest\n"
