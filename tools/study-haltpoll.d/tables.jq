@@ -36,18 +36,30 @@ def cells: columns + (if .source == "device" then device_columns else [] end);
 def table: "| mode | \(.[0] | cells | map(.[0]) | join(" | ")) |", "|---|\(.[0] | cells | map("---:|") | join(""))",
 	(.[] | "| `\(.mode)` | \(cells | map(.[1]) | join(" | ")) |");
 
+# What kind of machine it was, and what its figures are worth.
+def host:
+	"The host: \(.host.cpu), Linux \(.host.kernel), \(.host.cpus) CPUs.",
+	(if .host.lab == "software" then
+		"It is a CPU in software (the lab of this project) with nested virtualization: exits are those that KVM takes with hardware",
+		"virtualization, and each takes ten times as long or more, so all times and windows are \(.host.scale) times as long. *Counts, and",
+		"their order, mean something on such a host; microseconds do not.*"
+	elif .host.kvm == "software" then
+		"It is a virtual machine itself, and its KVM is in software: an entry, an exit or an interrupt takes tens of microseconds",
+		"that hardware does in one or two, and what KVM does without hardware\u0027s help, such as an access to the local APIC, is no exit",
+		"there. *Counts, and their order, mean something on such a host; microseconds do not.*"
+	elif .host.virtual then "It is a virtual machine itself." else empty end);
+
 . as $all |
 "# What a wake-up costs in each mode",
 "",
 "How late a guest\u0027s vCPU wakes from HLT, and what that costs, for each way to wait there is. `make study-haltpoll` makes",
 "this file; all figures, with the least and the most of the rounds, are in `wakeups.json`. What to choose: haltpoll.md.",
 "",
-"The host: \(.host.cpu), Linux \(.host.kernel), \(.host.cpus) CPUs\(if .host.virtual then ", a virtual machine itself" else "" end), \(if .host.kvm == "software"
-then "KVM in software: each entry, exit and interrupt takes tens of microseconds there that hardware does in one or two" else "KVM with hardware virtualization" end).",
+host,
+"",
 "vCPU 0 has a CPU and all other threads another one, but neither is theirs alone: load average \(.load.median | digits(1))",
 "(\(.load.min | digits(1))-\(.load.max | digits(1)))\(if .host.nice > 0 then ", this guest at nice \(.host.nice)" else "" end). \(.rounds) round\(if .rounds > 1 then "s" else "" end) in which the modes took turns, \(.wakes) wake-ups each",
 "after \(.warm) that were not counted; in each cell the median of the rounds. The kernel\u0027s own ceiling is \(if .host.halt_poll_ns then "\(.host.halt_poll_ns / 1000) us" else "unknown" end).",
-(if .host.kvm == "software" then "*Counts, and their order, mean something on such a host; microseconds do not.*" else empty end),
 "",
 "Of each wake-up:",
 "",
