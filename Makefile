@@ -80,6 +80,9 @@ all_ldflags := -Wl,--gc-sections -Wl,-z,relro,-z,now -pthread $(sanflags) $(if $
 skip = echo 'skip: $(1)'; echo '0 passed, 0 failed, 1 skipped'
 x86_only = $(if $(filter x86,$(ARCH)),,$(call skip,its guests are programs for x86; check-guest and check-arm64 boot those of arm64))
 
+# For what a recipe builds: all CPUs, unless the person has said how many.
+jobs = $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc))
+
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
@@ -184,7 +187,7 @@ tsan_tests := blk_threads console console_clients disk fill fill_end fill_thread
 	mmio_life msix net_threads pci profile serial tap_view thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
 tsan_tests += errand
 check-tsan: ## tests of threads with ThreadSanitizer
-	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory SAN=tsan tsan-run)
+	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory $(jobs) SAN=tsan tsan-run)
 
 tsan-run: $(tsan_tests:%=$(B)/tests/test_%)
 	$(Q)sh tests/unit/run $^
@@ -363,10 +366,10 @@ check-cli: $(B)/pinvm guests ## the program with bad and good input
 # Static, because that lab's host has no libraries.
 ifeq ($(HOST_ARCH),arm64)
 arm64_pinvm := build/static/pinvm
-arm64_make = $(MAKE) --no-print-directory STATIC=1 $(arm64_pinvm) guests
+arm64_make = $(MAKE) --no-print-directory $(jobs) STATIC=1 $(arm64_pinvm) guests
 else
 arm64_pinvm := build/arm64/pinvm
-arm64_make = $(MAKE) --no-print-directory ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- $(arm64_pinvm) guests
+arm64_make = $(MAKE) --no-print-directory $(jobs) ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- $(arm64_pinvm) guests
 endif
 check-arm64: ## stock arm64 guests on an arm64 host in QEMU, cross built; one short test a feature
 	$(Q)if command -v aarch64-linux-gnu-gcc >/dev/null; then $(arm64_make); fi
@@ -381,7 +384,7 @@ lab-arm64: ## all of those, on hosts with and without VHE, GICv3 and GICv2, SVE 
 tiers := $(shell sed -n 's/^check-\([a-z0-9]*\):.*/\1/p' Makefile)
 check: ## unit tests, corpora, bare-metal guests, one lab boot a feature: up to 15 minutes
 	$(Q)tools/setup build check arm64
-	$(Q)$(MAKE) --no-print-directory $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc)) all $(unit_bin) $(FUZZ:%=$(B)/fuzz/%)
+	$(Q)$(MAKE) --no-print-directory $(jobs) all guests $(unit_bin) $(FUZZ:%=$(B)/fuzz/%)
 	$(Q)MAKE="$(MAKE)" tools/check $(tiers)
 
 .PHONY: demo
