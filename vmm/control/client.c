@@ -206,7 +206,7 @@ int control_ctl(int argc, char **argv)
 	}
 	request = request_of(argc - 2, argv + 2, &status);
 	if (request)
-		status = perform(argv[1], request, as_json);
+		status = perform(argv[1], request, as_json || control_find(control_table, control_commands, argv[2])->document);
 	json_decref(request);
 	return status;
 }

@@ -40,6 +40,7 @@ struct control_command {
 	const char *name, *help;
 	struct control_arg arg[CONTROL_ARGS];
 	int (*run)(struct control_call *call); /* 0, or -errno with `why` */
+	bool document; /* what it says is for programs: `ctl` shows it as JSON in any case */
 };
 
 /* THE table of commands (commands.c). */

@@ -9,6 +9,9 @@
 
 #include "vmm/log.h"
 
+#define PATH_SHOWN 256 /* bytes of the names that lead to a member */
+#define LIST_SHOWN 16
+
 /* The controls of ISO 8859-1, U+0080 to U+009F, are two bytes each in UTF-8, which is all that JSON has. */
 void show_text(const char *text)
 {
@@ -44,21 +47,8 @@ static void show_value(const json_t *value)
 		return;
 	}
 	text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-	fputs(text ? text : "?", stdout);
+	show_text(text ? text : "?");
 	free(text);
-}
-
-static bool is_flat(json_t *object)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(object, name, value)
-	{
-		if (json_is_object(value) || json_is_array(value))
-			return false;
-	}
-	return true;
 }
 
 static const char *text_in(const json_t *object, const char *key)
@@ -106,26 +96,72 @@ static bool show_moves(json_t *result)
 	return true;
 }
 
-void show_result(json_t *result, bool as_json)
+static bool has_parts(json_t *array)
+{
+	return json_is_object(json_array_get(array, 0));
+}
+
+/* One line: its members, a comma between. */
+static void show_part(json_t *object)
+{
+	const char *name, *gap = "";
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		fputs(gap, stdout);
+		show_text(name);
+		putchar(' ');
+		show_value(value);
+		gap = ", ";
+	}
+	puts("");
+}
+
+/* The newest are the last. */
+static void show_parts(const char *path, json_t *array)
+{
+	size_t n = json_array_size(array), from = n > LIST_SHOWN ? n - LIST_SHOWN : 0;
+
+	if (from) {
+		show_text(path);
+		printf(" (%zu, the last %d; --json has all)\n", n, LIST_SHOWN);
+	}
+	for (size_t i = from; i < n; i++) {
+		show_text(path);
+		printf(".%zu ", i);
+		show_part(json_array_get(array, i));
+	}
+}
+
+/* A line for each member, with the names that lead there: auto.limits.budget 100. */
+static void show_members(const char *above, json_t *object)
 {
 	const char *name;
 	json_t *value;
 
-	if (as_json) {
-		show_json(result);
-		return;
-	}
-	if (!result || show_moves(result))
-		return;
-	if (!is_flat(result)) {
-		show_json(result);
-		return;
-	}
-	json_object_foreach(result, name, value)
+	json_object_foreach(object, name, value)
 	{
-		show_text(name);
-		printf(" ");
-		show_value(value);
-		puts("");
+		char path[PATH_SHOWN];
+
+		snprintf(path, sizeof(path), "%s%s%s", above, *above ? "." : "", name);
+		if (json_is_object(value)) {
+			show_members(path, value);
+		} else if (has_parts(value)) {
+			show_parts(path, value);
+		} else {
+			show_text(path);
+			putchar(' ');
+			show_value(value);
+			puts("");
+		}
 	}
+}
+
+void show_result(json_t *result, bool as_json)
+{
+	if (as_json)
+		show_json(result);
+	else if (result && !show_moves(result))
+		show_members("", result);
 }

@@ -10,7 +10,10 @@
 void show_text(const char *text);
 /* The same, at least so many bytes wide, and a blank. */
 void show_column(const char *text, int width);
-/* What a command had to say, an object or NULL: a line for each member, for threads a table, and else JSON. */
+/*
+ * What a command had to say, an object or NULL: a line for each member, of objects in it with both names (auto.limits.budget
+ * 100), for each part of a list one with all of its members, for threads a table; or JSON.
+ */
 void show_result(json_t *result, bool as_json);
 /* As JSON, whatever it is. */
 void show_json(const json_t *value);
