@@ -86,12 +86,16 @@ static json_t *ask(const char *line)
 	return reply;
 }
 
+static int status; /* of the last answer; 0: it was done */
+
 /* `want` NULL: it is done; else it is refused, in these words. */
 static void answers(const char *line, const char *want)
 {
 	json_t *reply = ask(line);
 	const char *why = json_string_value(json_object_get(reply, "error"));
 
+	status = json_integer_value(json_object_get(reply, "status"));
+	ck_assert_msg(!want == !status, "%s: status %d", line, status);
 	ck_assert_msg(!want == json_is_true(json_object_get(reply, "ok")), "%s: %s", line, why ? why : "done");
 	if (want)
 		ck_assert_msg(why && strstr(why, want), "%s: %s", line, why);
@@ -148,6 +152,7 @@ START_TEST(values)
 {
 	static const struct {
 		const char *name, *args, *want;
+		int status; /* 0: 2, as the request is wrong */
 	} c[] = {
 		{"stop", "\"grace\": \"soon\"", "stop: grace soon: "},
 		{"stop", "\"grace\": \"\"", "stop: grace "},
@@ -155,15 +160,15 @@ START_TEST(values)
 		{"halt-poll", "\"spec\": \"auto,trace=none/trace\"", "halt-poll: trace= is opened before privileges are dropped"},
 		{"pin", "", "pin: give a role and CPUs"},
 		{"pin", "\"rules\": \"\"", "pin: give a role and CPUs"},
-		{"pin", "\"rules\": \"vcpu0=0\"", "pin vcpu0=0: this guest has no such thread"},
-		{"pin", "\"rules\": \"emulator=1023\"", "pin emulator=1023: CPU 1023"},
+		{"pin", "\"rules\": \"vcpu0=0\"", "pin vcpu0=0: this guest has no such thread", 4},
+		{"pin", "\"rules\": \"emulator=1023\"", "pin emulator=1023: CPU 1023", 4},
 		{"pin", "\"rules\": \"emulator=0-\"", "pin emulator=0-: "},
 		{"sched", "\"rules\": \"emulator=nosuch\"", "sched emulator=nosuch: the policy is one of"},
-		{"sched", "\"rules\": \"vcpu=fifo:1\"", "no such thread"},
+		{"sched", "\"rules\": \"vcpu=fifo:1\"", "no such thread", 4},
 		{"sched", "", "sched: give a role and a policy"},
 		{"limits", "", "limits: give a device: there are disk0"},
 		{"limits", "\"device\": \"\"", "limits: give a device: there are disk0"},
-		{"limits", "\"device\": \"rng\"", "limits rng: no such disk or network device; there are disk0"},
+		{"limits", "\"device\": \"rng\"", "limits rng: no such disk or network device; there are disk0", 4},
 		{"limits", "\"device\": \"disk0\", \"spec\": \"\"", "limits disk0: : there are bps, bps-burst, iops, iops-burst"},
 		{"limits", "\"device\": \"disk0\", \"spec\": \"iops=1,,\"", "limits disk0: iops=1,: "},
 		{"limits", "\"device\": \"disk0\", \"spec\": \"ro\"", "limits disk0: ro: there are"},
@@ -171,7 +176,7 @@ START_TEST(values)
 		{"limits", "\"device\": \"disk0\", \"spec\": \"bps=off,bps-burst=4K\"", "bps-burst: without a rate"},
 		{"limits", "\"device\": \"disk0\", \"spec\": \"iops=99999999999\"", "limits disk0: iops=99999999999: must be 1 to"},
 		{"iothread", "", "iothread: give an iothread: there are main, fast"},
-		{"iothread", "\"iothread\": \"slow\"", "iothread slow: no such iothread; there are main, fast"},
+		{"iothread", "\"iothread\": \"slow\"", "iothread slow: no such iothread; there are main, fast", 4},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"on\"", "iothread main: on: there are poll-max, poll-weight, each"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1s\"", "iothread main: poll-max=1s: must be 0 to 10ms"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1us,poll-max=2us\"", "poll-max is given twice"},
@@ -179,13 +184,15 @@ START_TEST(values)
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-weight=9\"", "poll-weight=9: does nothing without poll-max=TIME"},
 		{"iothread", "\"iothread\": \"fast\", \"spec\": \"poll-max=off,poll-weight=9\"", "does nothing without poll-max=TIME"},
 		{"iothread", "\"iothread\": \"fast\", \"spec\": \"name=slow\"", "iothread fast: name: there are"},
-		{"cgroup", "", "cgroup: the guest has none of its own"},
-		{"cgroup", "\"weight\": \"5\"", "cgroup: the guest has none of its own"},
+		{"cgroup", "", "cgroup: the guest has none of its own", 4},
+		{"cgroup", "\"weight\": \"5\"", "cgroup: the guest has none of its own", 4},
 	};
 
 	begin();
-	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++)
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
 		command(c[i].name, c[i].args, c[i].want);
+		ck_assert_msg(status == (c[i].status ? c[i].status : 2), "%s %s: status %d", c[i].name, c[i].args, status);
+	}
 	state_is("running");
 	ck_assert_uint_eq(limits.rates.bps, 1 << 20);
 }

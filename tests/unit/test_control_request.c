@@ -61,6 +61,7 @@ static void refused(const char *line, size_t len, const char *want)
 
 	ck_assert_msg(json_is_false(json_object_get(root, "ok")), "%s", text);
 	ck_assert_ptr_null(json_object_get(root, "result"));
+	ck_assert_int_eq(json_integer_value(json_object_get(root, "status")), 2);
 	ck_assert_ptr_nonnull(why);
 	ck_assert_msg(strstr(why, want), "%s: not %s", why, want);
 	for (const char *p = why; *p; p++)
@@ -87,9 +88,9 @@ END_TEST
 START_TEST(errors)
 {
 	answers("{\"id\":4,\"command\":\"fail\",\"arguments\":{\"what\":\"x\"}}",
-		"{\"ok\":false,\"error\":\"no: ?[1m\\\"x?\",\"id\":4}");
+		"{\"ok\":false,\"error\":\"no: ?[1m\\\"x?\",\"status\":4,\"id\":4}");
 	answers("{\"id\":5,\"command\":\"nothing\"}",
-		"{\"ok\":false,\"error\":\"nothing: unknown command\",\"id\":5}");
+		"{\"ok\":false,\"error\":\"nothing: unknown command\",\"status\":2,\"id\":5}");
 	REFUSED("{\"id\":5}", "no command given");
 	REFUSED("{}", "no command given");
 	REFUSED("{\"command\":1}", "no command given");

@@ -37,7 +37,7 @@ int cgroup_command(struct control_call *call)
 		return wrong(call, "max", call->arg[1], why);
 	err = cgroup_set(cg, weight, &max, call->why, sizeof(call->why));
 	if (err)
-		return err;
+		return err == -EINVAL ? -EIO : err;
 	if (weight || max.period_us)
 		log_info("cgroup: weight and max were set");
 	call->result = cgroup_json(cg);

@@ -41,7 +41,7 @@ static int perform(const char *name, const json_t *request, bool as_json)
 	} else {
 		why = json_string_value(json_object_get(reply, "error"));
 		log_err("%s: %s", name, why ? why : "refused");
-		status = END_SETUP;
+		status = json_integer_value(json_object_get(reply, "status")) == END_USAGE ? END_USAGE : END_SETUP;
 	}
 	json_decref(reply);
 	return status;

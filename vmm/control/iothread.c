@@ -56,7 +56,7 @@ int control_iothread(struct control_call *call)
 	struct live live;
 
 	if (!io)
-		return err ? err : -ENOENT;
+		return err ? err : call->arg[0] && *call->arg[0] ? -ENOENT : -EINVAL;
 	how = io->poll;
 	live = (struct live){.call = call, .command = "iothread", .object = io->name, .row = opt_find("iothread"), .base = &how};
 	if (call->arg[1]) {

@@ -104,7 +104,7 @@ int control_limits(struct control_call *call)
 	struct words w;
 
 	if (!dev)
-		return err ? err : -ENOENT;
+		return err ? err : call->arg[0] && *call->arg[0] ? -ENOENT : -EINVAL;
 	w = (struct words){.net = dev->ops->id == VIRTIO_ID_NET};
 	w.live = (struct live){.call = call, .command = "limits", .object = dev->name, .base = &w.disk};
 	w.live.row = opt_find(w.net ? "net" : "disk");

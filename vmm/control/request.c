@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/guest.h"
+
 /* What a client typed may come back in `why`: only what every terminal and JSON take. */
 static json_t *plain_text(const char *text)
 {
@@ -19,10 +21,16 @@ static json_t *plain_text(const char *text)
 	return json_stringn(ascii, n);
 }
 
-static char *reply(bool ok, json_t *result, const char *why, json_t *id)
+/* The exit status that `pinvm ctl` makes of it. */
+static json_t *status_of(int err)
 {
-	json_t *root = json_pack("{s:b, s:O*, s:o*, s:O*}", "ok", ok, "result", ok ? result : NULL, "error",
-		ok ? NULL : plain_text(why), "id", id);
+	return json_integer(err == -EINVAL ? END_USAGE : END_SETUP);
+}
+
+static char *reply(int err, json_t *result, const char *why, json_t *id)
+{
+	json_t *root = json_pack("{s:b, s:O*, s:o*, s:o*, s:O*}", "ok", !err, "result", err ? NULL : result, "error",
+		err ? plain_text(why) : NULL, "status", err ? status_of(err) : NULL, "id", id);
 	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
 	json_decref(root);
@@ -31,7 +39,7 @@ static char *reply(bool ok, json_t *result, const char *why, json_t *id)
 
 char *request_refuse(const char *why)
 {
-	return reply(false, NULL, why, NULL);
+	return reply(-EBUSY, NULL, why, NULL);
 }
 
 const struct control_command *control_find(const struct control_command *table, unsigned n, const char *name)
@@ -141,7 +149,7 @@ char *request_answer(
 		err = wrong(&call, "not a JSON object, as in {\"command\": \"status\"}");
 	else
 		err = perform(table, n, &call, root, &id);
-	text = reply(!err, call.result, call.why, id);
+	text = reply(err, call.result, call.why, id);
 	json_decref(call.result);
 	json_decref(root);
 	return text;

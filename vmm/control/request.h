@@ -5,7 +5,7 @@
  *
  *   {"command": "stop", "arguments": {"grace": "5s"}, "id": 1}
  *   {"ok": true, "result": {...}, "id": 1}                    result: with some commands
- *   {"ok": false, "error": "in words", "id": 1}
+ *   {"ok": false, "error": "in words", "status": 4, "id": 1}     2: the request is wrong; 4: what it asks for was not done
  *
  * "arguments" may be left out, and "id", a string or an integer, comes back. Main, or whoever tests it.
  */
@@ -39,7 +39,7 @@ struct control_arg {
 struct control_command {
 	const char *name, *help;
 	struct control_arg arg[CONTROL_ARGS];
-	int (*run)(struct control_call *call); /* 0, or -errno with `why` */
+	int (*run)(struct control_call *call); /* 0, or -errno with `why`; -EINVAL, and no other: an argument is wrong */
 	bool document; /* what it says is for programs: `ctl` shows it as JSON in any case */
 };
 
