@@ -185,7 +185,7 @@ check-unit: $(unit_bin) ## unit tests only
 # TSan makes its own.
 tsan_tests := blk_threads console console_clients disk fill fill_end fill_threads irq lapic_threads limit loop loop_io loop_poll \
 	mmio_life msix net_threads pci profile serial tap_view thread virtio_config virtio_pci_life virtio_pci_rng virtq_race
-tsan_tests += errand
+tsan_tests += errand userchip_threads
 check-tsan: ## tests of threads with ThreadSanitizer
 	$(Q)$(if $(cross),$(call skip,ThreadSanitizer runs on the machine itself only),$(MAKE) --no-print-directory $(jobs) SAN=tsan tsan-run)
 
