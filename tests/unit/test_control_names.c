@@ -164,6 +164,57 @@ START_TEST(from_the_dead)
 }
 END_TEST
 
+static bool is_there(const char *name)
+{
+	struct stat st;
+
+	return !lstat(at(name), &st);
+}
+
+/* What was left by those who were killed goes, whatever they were called, and nothing else. */
+START_TEST(swept)
+{
+	char dead[64], living[64];
+	struct names_claim own, other;
+	pid_t pid = fork();
+	int fd, status;
+
+	if (!pid)
+		_exit(0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	snprintf(dead, sizeof(dead), "pinvm/pinvm-%d.sock", (int)pid);
+	snprintf(living, sizeof(living), "pinvm/pinvm-%d.sock", (int)getpid());
+	begin();
+	names_sweep("own"); /* there is no directory yet */
+	ck_assert_int_eq(names_claim(&own, "own", NULL), 0);
+	ck_assert_int_eq(names_claim(&other, "other", NULL), 0);
+	stale(at(dead));
+	stale(at("pinvm/vm.sock"));
+	stale(at("pinvm/pinvm-x.sock"));
+	stale(at(living)); /* whose process lives is not asked */
+	stale(at("pinvm/.sock"));
+	stale(at("pinvm/vm"));
+	ck_assert_int_eq(symlink(at("nothing"), at("pinvm/link.sock")), 0);
+	ck_assert_int_eq(mkdir(at("pinvm/dir.sock"), 0700), 0);
+
+	fd = open(at("pinvm"), O_RDONLY | O_DIRECTORY);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	names_sweep("own");
+	ck_assert_msg(is_there(dead), "somebody is about to listen");
+	close(fd);
+	names_sweep("own");
+	ck_assert(!is_there(dead) && !is_there("pinvm/vm.sock") && !is_there("pinvm/pinvm-x.sock"));
+	ck_assert_int_eq(accept(own.fd, NULL, NULL), -1); /* nor is who asks */
+	ck_assert(answers(at("pinvm/own.sock")) && answers(at("pinvm/other.sock")));
+	ck_assert(!unlink(at(living)) && !unlink(at("pinvm/.sock")) && !unlink(at("pinvm/vm")) && !unlink(at("pinvm/link.sock")));
+	ck_assert_int_eq(rmdir(at("pinvm/dir.sock")), 0);
+	logged(NULL);
+	release(&own);
+	release(&other);
+	end();
+}
+END_TEST
+
 START_TEST(elsewhere)
 {
 	struct names_claim one, two;
@@ -456,4 +507,4 @@ START_TEST(all_places)
 }
 END_TEST
 
-UNIT_MAIN("control names", under_a_lock, several_starters, files_that_stay, all_places, by_name, a_directory_others_see, from_the_dead, elsewhere, in_the_way, no_directory, too_deep, other_users)
+UNIT_MAIN("control names", under_a_lock, several_starters, files_that_stay, all_places, by_name, a_directory_others_see, from_the_dead, swept, elsewhere, in_the_way, no_directory, too_deep, other_users)

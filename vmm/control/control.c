@@ -11,11 +11,14 @@
 #include "vmm/control/server.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define STALL_NS 5000000000ULL
 
 struct control {
+	struct guest *guest;
 	struct names_claim claim;
+	struct loop_timer sweep;
 	struct server *server;
 };
 
@@ -27,6 +30,12 @@ static char *answer(void *arg, const char *line, size_t len)
 static char *refuse(void *arg, const char *why)
 {
 	return request_refuse(why);
+}
+
+/* Once the guest runs: it does not wait for what others left behind. */
+static void on_sweep(struct loop_timer *timer)
+{
+	names_sweep(container_of(timer, struct control, sweep)->guest->cfg->name);
 }
 
 int control_open(struct control **out, struct guest *guest)
@@ -46,6 +55,8 @@ int control_open(struct control **out, struct guest *guest)
 	err = names_claim(&c->claim, guest->cfg->name, path);
 	if (err || c->claim.fd < 0)
 		goto out_free;
+	c->guest = guest;
+	c->sweep.fn = on_sweep;
 	err = server_create(&c->server, guest->loop, c->claim.fd, &ops);
 	if (err) {
 		log_errno(err, "--control %s", c->claim.socket.path);
@@ -53,6 +64,7 @@ int control_open(struct control **out, struct guest *guest)
 		goto out_free;
 	}
 	log_info("control: %s", c->claim.socket.path);
+	loop_timer_set(guest->loop, &c->sweep, 0);
 	*out = c;
 	return 0;
 
@@ -65,6 +77,7 @@ void control_close(struct control *c)
 {
 	if (!c)
 		return;
+	loop_timer_cancel(c->guest->loop, &c->sweep);
 	names_release(&c->claim);
 	server_destroy(c->server);
 	free(c);

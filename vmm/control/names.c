@@ -2,18 +2,23 @@
 /* The names of guests as files; see names.h. */
 #include "vmm/control/names.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 
-#define BACKLOG 16
+#define BACKLOG	     16
+#define SWEEP_MAX    256 /* names that are asked at a time */
+#define DEFAULT_NAME "pinvm-" /* and the process's number */
 
 /* A directory that only this user writes to: whoever else could would have the guests' names. */
 static int own_directory(const char *path, bool make)
@@ -178,6 +183,50 @@ int names_claim(struct names_claim *claim, const char *name, const char *path)
 		close(claim->fd);
 	claim->fd = -1;
 	return err;
+}
+
+/* A guest without a name is called after its process. What lives is not asked: that would wake it. */
+static bool is_named_after_living(const char *name, size_t len)
+{
+	char *end;
+	long pid = strncmp(name, DEFAULT_NAME, strlen(DEFAULT_NAME)) ? 0 : strtol(name + strlen(DEFAULT_NAME), &end, 10);
+
+	return pid > 0 && pid <= INT_MAX && end == name + len && (!kill((pid_t)pid, 0) || errno == EPERM);
+}
+
+/* In the directory, which is locked: who binds there does it under this lock, so who does not listen is gone. */
+static void sweep(DIR *listed, const char *dir, const char *own)
+{
+	struct dirent *entry;
+	char at[PATH_MAX + 300];
+	unsigned asked = 0;
+
+	while (asked < SWEEP_MAX && (entry = readdir(listed))) {
+		size_t len = strlen(entry->d_name), suffix = strlen(NAMES_SUFFIX);
+
+		if (*entry->d_name == '.' || len <= suffix || strcmp(entry->d_name + len - suffix, NAMES_SUFFIX) != 0)
+			continue;
+		len -= suffix;
+		if ((strlen(own) == len && !strncmp(own, entry->d_name, len)) || is_named_after_living(entry->d_name, len))
+			continue;
+		snprintf(at, sizeof(at), "%s/%s", dir, entry->d_name);
+		listener_reclaim(at, false); /* where a link leads, another mount namespace may know */
+		asked++;
+	}
+}
+
+void names_sweep(const char *own)
+{
+	char dir[PATH_MAX + 16];
+	int fd = names_open(dir, sizeof(dir), false);
+	DIR *listed = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) ? NULL : fdopendir(fd);
+
+	if (listed) {
+		sweep(listed, dir, own);
+		closedir(listed);
+	} else if (fd >= 0) {
+		close(fd);
+	}
 }
 
 /* The rights to remove what it made may have gone with its capabilities: root's, in another user's directory. */

@@ -39,6 +39,11 @@ int names_look(unsigned i, char *dir, size_t n);
  * nobody listens then (0, and fd is -1), with one the guest is not found by its name.
  */
 int names_claim(struct names_claim *claim, const char *name, const char *path);
+/*
+ * Remove what guests that were killed have left in the directory: sockets at which nobody listens, `own` not among them. Other
+ * starters wait meanwhile; one that is at it is not waited for. What cannot be removed stays; nothing is logged.
+ */
+void names_sweep(const char *own);
 /* Remove the files; the descriptor is its user's to close. Harmless without any. */
 void names_release(struct names_claim *claim);
 
