@@ -306,7 +306,7 @@ static int check_user_irqchip(const struct guest_config *cfg, const struct haltp
 		return -EINVAL;
 	}
 	if (poll->mode == HALTPOLL_FIXED || poll->mode == HALTPOLL_AUTO) {
-		log_err("--halt-poll %s: not with --irqchip user, whose vCPUs do not halt in KVM; vmm is the mode that polls "
+		log_err("--halt-poll %s: not with --irqchip user, whose vCPUs do not halt in KVM: vmm is the mode that polls "
 			"there",
 			cfg->halt_poll.mode);
 		return -EINVAL;

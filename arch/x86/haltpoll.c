@@ -4,9 +4,8 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "arch/x86/userchip.h"
 #include "vmm/vcpu.h"
-
-#define MSR_KVM_POLL_CONTROL 0x4b564d05 /* Documentation/virt/kvm/x86/msr.rst; bit 0: the host is to poll */
 
 int arch_vcpu_guest_polls(const struct vcpu *vcpu)
 {

@@ -120,6 +120,18 @@ static int write_base(struct userchip_vcpu *uv, uint64_t value)
 	return err;
 }
 
+/* Its rules are KVM's, which does not ask for the guest's CPUID where it is written from here. */
+static int write_poll_control(struct userchip_vcpu *uv, uint64_t value)
+{
+	int err = -EINVAL;
+
+	if (uv->vcpu->guest->cfg->kvm.poll_control != TRI_OFF)
+		err = userchip_set_msr(uv, MSR_KVM_POLL_CONTROL, value);
+	if (!err)
+		uv->poller.guest_polls = !(value & 1);
+	return err;
+}
+
 static int write_msr(struct userchip_vcpu *uv, uint32_t index, uint64_t value)
 {
 	switch (index) {
@@ -129,6 +141,8 @@ static int write_msr(struct userchip_vcpu *uv, uint32_t index, uint64_t value)
 		return userchip_write_tsc_adjust(uv, value);
 	case MSR_APIC_BASE:
 		return write_base(uv, value);
+	case MSR_KVM_POLL_CONTROL:
+		return write_poll_control(uv, value);
 	case MSR_TSC_DEADLINE:
 		if (uv->tsc_moves)
 			userchip_learn_tsc(uv);
@@ -202,6 +216,7 @@ static int take_msrs(const struct vm *vm)
 			{KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, 1, MSR_APIC_BASE, &deny},
 			{KVM_MSR_FILTER_WRITE, 1, MSR_TSC, &deny},
 			{KVM_MSR_FILTER_WRITE, 1, MSR_TSC_ADJUST, &deny},
+			{KVM_MSR_FILTER_WRITE, 1, MSR_KVM_POLL_CONTROL, &deny},
 		},
 	};
 
@@ -283,6 +298,7 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 	uv->halted = uv->faulted = false;
 	uv->halt.begun = 0;
 	uv->poller.live = haltpoll_live(vcpu->guest->haltpoll);
+	uv->poller.guest_polls = false;
 	uv->armed = LAPIC_NEVER;
 	err = userchip_clock_start(uv);
 	if (err)

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#define MSR_KVM_POLL_CONTROL 0x4b564d05 /* Documentation/virt/kvm/x86/msr.rst; bit 0: the host is to poll */
+
 struct guest_config;
 struct userchip;
 struct vcpu;

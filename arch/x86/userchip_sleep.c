@@ -91,18 +91,20 @@ static uint64_t until_tsc(const struct userchip_vcpu *uv)
 static bool spin(struct userchip_vcpu *uv)
 {
 	uint64_t until = until_tsc(uv), begun = host_tsc(), now = begun, last;
-	uint64_t cut = (uint64_t)CUT_NS * uv->tsc_khz / 1000000;
+	uint64_t cut = (uint64_t)CUT_NS * uv->tsc_khz / 1000000, polled = 0;
 	bool ends = false;
 
-	while (now < until && !ends) {
+	while (now < until && !ends && !uv->halt.cut) {
 		ends = atomic_load_explicit(&uv->state, memory_order_relaxed) != AWAKE || !vcpu_is_wanted(uv->vcpu);
 		relax_cpu();
 		last = now;
 		now = host_tsc();
-		uv->halt.cut |= now - last > cut;
-		ends |= now < last; /* this host slept, and its TSC began anew */
+		if (now - last > cut) /* also if this host slept, and its TSC began anew */
+			uv->halt.cut = true;
+		else
+			polled = now - begun;
 	}
-	uv->halt.polled += now > begun ? now - begun : 0;
+	uv->halt.polled += polled;
 	return ends || now >= uv->halt.due;
 }
 

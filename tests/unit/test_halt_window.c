@@ -180,7 +180,7 @@ START_TEST(counters)
 	static struct poll_live live;
 	struct poller poller = {.live = &live};
 	struct poll_end hit = {.halt_ns = 8 * US, .polled_ns = 8 * US}, wait = {.halt_ns = 30 * US, .waited_ns = 40 * US};
-	json_t *json;
+	json_t *json, *lengths;
 
 	ck_assert_uint_eq(poller_for(&poller, 1), 0);
 	poll_live_set(&live, &rules);
@@ -199,9 +199,16 @@ START_TEST(counters)
 	ck_assert_int_eq(number(json, "waited_ns"), 40 * US);
 	ck_assert_int_eq(number(json, "window_ns"), 0);
 	ck_assert_int_eq(number(json, "longest_ns"), 10 * US);
-	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(json, "length_hist"), 12)), 2);
-	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(json, "length_hist"), 14)), 1);
+	lengths = json_object_get(json, "lengths");
+	ck_assert_int_eq(number(lengths, "ns"), 46 * US);
+	lengths = json_object_get(lengths, "histogram");
+	ck_assert_uint_eq(json_object_size(lengths), 2);
+	ck_assert_int_eq(number(lengths, "4096"), 2);
+	ck_assert_int_eq(number(lengths, "16384"), 1);
 	json_decref(json);
+	poller.guest_polls = true;
+	ck_assert_uint_eq(poller_for(&poller, 1), 0);
+	poller.guest_polls = false;
 	poller_ended(&poller, &wait);
 	poll_live_set(&live, &none);
 	ck_assert_uint_eq(poller_for(&poller, NEVER), 0);

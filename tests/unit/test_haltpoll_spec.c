@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "tests/unit/unit.h"
 #include "vmm/config.h"
 #include "vmm/guest.h"
@@ -67,6 +68,75 @@ START_TEST(one_parser)
 }
 END_TEST
 
+/* One spec at a time, on a configuration of its own. NULL: it is taken. */
+static const char *vmm_spec(const char *text, struct haltpoll_spec *spec)
+{
+	static char said[192];
+	struct guest_config cfg;
+	const char *why = said;
+
+	config_defaults(&cfg);
+	if (!options_parse_one("halt-poll", text, &cfg, said, sizeof(said)))
+		why = haltpoll_spec(&cfg.halt_poll, spec);
+	config_free(&cfg);
+	return why;
+}
+
+START_TEST(in_pinvm)
+{
+	static const char *const bad[] = {"vmm,budget=5", "vmm,weight=5", "vmm,trace=x", "vmm,max=4s,grow-start=4001ms", "vmm,grow=0",
+		"vmm,shrink=0", "vmm,grow-start=201us", "vmm,max=0", "50us,grow=2", "auto,shrink=2", "off,grow-start=1us", "off,max=1us",
+		"default,max=1us", "vmm,grow=-1", "vmm,grow=2,grow=2", "vmm50us", "VMM", NULL};
+	struct haltpoll_spec spec;
+
+	if (strcmp(arch_name(), "x86") != 0) {
+		ck_assert_str_eq(haltpoll_parse("vmm", NULL), "does not exist on arm64: KVM handles WFI itself");
+		return;
+	}
+	ck_assert_ptr_null(vmm_spec("vmm", &spec));
+	ck_assert(spec.mode == HALTPOLL_VMM && spec.rules.max_ns == 200000 && spec.rules.grow_start_ns == 10000 &&
+		  spec.rules.grow == 2 && spec.rules.shrink == 2);
+	ck_assert_ptr_null(vmm_spec("vmm,max=1ms,grow=3,grow-start=1us,shrink=1", &spec));
+	ck_assert(spec.rules.max_ns == 1000000 && spec.rules.grow_start_ns == 1000 && spec.rules.grow == 3 && spec.rules.shrink == 1);
+	ck_assert_ptr_null(vmm_spec("vmm,max=5us", &spec)); /* below where it would begin */
+	ck_assert_ptr_null(vmm_spec("vmm,max=50us,grow-start=50us,grow=1", &spec));
+	for (const char *const *text = bad; *text; text++)
+		ck_assert_msg(vmm_spec(*text, &spec) != NULL, "%s", *text);
+}
+END_TEST
+
+/* Without KVM_CAP_HALT_POLL, which has no part in it: what the vCPUs' threads go by follows. */
+START_TEST(vcpus_that_halt_here)
+{
+	struct guest_config cfg = {.irqchip = IRQCHIP_USER};
+	struct guest guest = {.cfg = &cfg, .vm.kvm_fd = -1, .vm.fd = -1};
+	struct haltpoll_spec off = {.mode = HALTPOLL_OFF}, fixed = {.mode = HALTPOLL_FIXED, .ceiling_ns = 50000},
+			     spec = {.mode = HALTPOLL_VMM, .rules = {50000, 10000, 3, 4}};
+	char why[192] = "";
+	struct haltpoll *hp;
+
+	ck_assert_int_eq(haltpoll_create(&hp, &guest), 0);
+	ck_assert_int_eq(haltpoll_apply(hp), 0);
+	ck_assert_uint_eq(haltpoll_live(hp)->max_ns, 0);
+	ck_assert_int_eq(haltpoll_set(hp, &spec, why, sizeof(why)), 0);
+	ck_assert(haltpoll_live(hp)->max_ns == 50000 && haltpoll_live(hp)->grow_start_ns == 10000 &&
+		  haltpoll_live(hp)->grow == 3 && haltpoll_live(hp)->shrink == 4);
+	ck_assert_int_eq(haltpoll_set(hp, &fixed, why, sizeof(why)), -ENOTSUP);
+	ck_assert_msg(strstr(why, "vmm is the mode that polls there") != NULL, "%s", why);
+	ck_assert_uint_eq(haltpoll_live(hp)->max_ns, 50000);
+	ck_assert_int_eq(haltpoll_apply(hp), 0); /* a restart */
+	ck_assert_uint_eq(haltpoll_live(hp)->max_ns, 50000);
+	ck_assert_int_eq(haltpoll_set(hp, &off, why, sizeof(why)), 0);
+	ck_assert_uint_eq(haltpoll_live(hp)->max_ns, 0);
+	cfg.irqchip = IRQCHIP_SPLIT;
+	ck_assert_int_eq(haltpoll_set(hp, &spec, why, sizeof(why)), -ENOTSUP);
+	ck_assert_msg(strstr(why, "vCPUs halt in KVM") != NULL, "%s", why);
+	ck_assert_uint_eq(haltpoll_live(hp)->max_ns, 0);
+	haltpoll_destroy(hp);
+	ck_assert_ptr_null(haltpoll_live(NULL));
+}
+END_TEST
+
 /* Whose reader never comes: it is refused, and waited for by nobody. */
 START_TEST(trace_without_reader)
 {
@@ -110,4 +180,4 @@ START_TEST(trace_at_start_only)
 }
 END_TEST
 
-UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser, trace_without_reader, trace_at_start_only)
+UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser, in_pinvm, vcpus_that_halt_here, trace_without_reader, trace_at_start_only)

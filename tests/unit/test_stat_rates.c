@@ -273,6 +273,10 @@ START_TEST(time_of_vcpus)
 		VCPU("2", "600000000", "100000000", "500000000", "20000000", "80000000",
 			", 'kvm_stats': {'halt_poll_success_ns': 30000000, 'halt_poll_fail_ns': 20000007}"),
 		50, 3, 2, 35, 10);
+	/* The vCPU's thread polled for 15 ms of pinvm's time. */
+	is_time(VCPU("1", "0", "0", "0", "0", "0", ", 'halt_poll': {'polled_ns': 4}"),
+		VCPU("2", "600000000", "100000000", "500000000", "20000000", "80000000", ", 'halt_poll': {'polled_ns': 15000004}"),
+		50, 8, 0.5, 31.5, 10);
 	/* With pinvm's own clock, what its handlers had the kernel do is pinvm's. */
 	is_time(VCPU("1", "0", "0", "0", "0", "0", ", 'profile': {'times': {'vmm_ns': 0}}"),
 		VCPU("2", "600000000", "100000000", "500000000", "20000000", "80000000",

@@ -248,6 +248,21 @@ START_TEST(settings)
 	shows(text, "5 - any - - - - - - - - 4 0");
 	free(text);
 	json_decref(doc);
+	doc = rated("{'duration_s': 1, 'vcpus': [{'index': 0, 'halt_poll': {'polls': 0, 'hits': 0, 'polled_ns': 0}}, {'index': 1, "
+		    "'halt_poll': {'polls': 10, 'hits': 5, 'polled_ns': 7}}]}",
+		"{'duration_s': 3, 'halt_poll': {'mode': 'vmm', 'ceiling_ns': 200000}, 'vcpus': [{'index': 0, 'halt_poll': "
+		"{'window_ns': 40000, 'polls': 300, 'hits': 200, 'polled_ns': 200000000}}, {'index': 1, 'halt_poll': {'window_ns': 0, "
+		"'polls': 110, 'hits': 105, 'polled_ns': 200000007}}]}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "halt polling: vmm, at most 200us\n");
+	shows(text, "  200 halts/s polled, 75 % ended so, 20 % of a CPU; windows now 0ns to 40us\n");
+	free(text);
+	json_decref(doc);
+	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'halt_poll': null}]}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	ck_assert_ptr_null(strstr(text, "halts/s"));
+	free(text);
+	json_decref(doc);
 	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}}");
 	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
 	shows(text, "halt polling: off\n");

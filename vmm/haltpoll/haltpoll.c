@@ -83,7 +83,7 @@ static int change_here(struct haltpoll *hp, const struct haltpoll_spec *spec, ch
 	static const struct poll_rules none;
 
 	if (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO) {
-		snprintf(why, n, "not with --irqchip user, whose vCPUs do not halt in KVM: vmm is the mode that polls here");
+		snprintf(why, n, "vCPUs of --irqchip user do not halt in KVM: vmm is the mode that polls there");
 		return -ENOTSUP;
 	}
 	poll_live_set(&hp->live, spec->mode == HALTPOLL_VMM ? &spec->rules : &none);

@@ -18,8 +18,10 @@ void poll_live_set(struct poll_live *live, const struct poll_rules *rules)
 static struct poll_rules rules_of(const struct poller *poller)
 {
 	const struct poll_live *live = poller->live;
-	struct poll_rules rules = {.max_ns = live ? atomic_load_explicit(&live->max_ns, memory_order_acquire) : 0};
+	struct poll_rules rules = {0};
 
+	if (live && !poller->guest_polls)
+		rules.max_ns = atomic_load_explicit(&live->max_ns, memory_order_acquire);
 	if (!rules.max_ns)
 		return rules;
 	rules.grow_start_ns = atomic_load_explicit(&live->grow_start_ns, memory_order_relaxed);
@@ -50,6 +52,7 @@ void poller_ended(struct poller *poller, const struct poll_end *end)
 	struct poll_rules rules = rules_of(poller);
 
 	count_add(&poller->halts, 1);
+	count_add(&poller->halted_ns, end->halt_ns);
 	count_add(&poller->lengths[log2_bucket(end->halt_ns, POLLER_BUCKETS)], 1);
 	if (end->polled_ns) {
 		count_add(&poller->polls, 1);
@@ -67,19 +70,30 @@ void poller_ended(struct poller *poller, const struct poll_end *end)
 		set(&poller->longest_ns, poller->window.ns);
 }
 
+/* Without empty buckets; the key is the least of the values. */
+static json_t *lengths_json(const struct poller *poller)
+{
+	json_t *histogram = json_object();
+
+	for (unsigned i = 0; i < POLLER_BUCKETS; i++) {
+		uint64_t n = get(&poller->lengths[i]);
+		char least[24];
+
+		snprintf(least, sizeof(least), "%llu", i ? 1ULL << i : 0);
+		if (n)
+			json_object_set_new(histogram, least, json_integer((json_int_t)n));
+	}
+	return json_pack("{s:I, s:o}", "ns", (json_int_t)get(&poller->halted_ns), "histogram", histogram);
+}
+
 json_t *poller_json(const struct poller *poller)
 {
-	json_t *lengths;
-
 	if (!poller)
 		return json_null();
-	lengths = json_array();
-	for (unsigned i = 0; i < POLLER_BUCKETS; i++)
-		json_array_append_new(lengths, json_integer((json_int_t)get(&poller->lengths[i])));
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "window_ns",
 		(json_int_t)get(&poller->window_ns), "longest_ns", (json_int_t)get(&poller->longest_ns), "halts",
 		(json_int_t)get(&poller->halts), "polls", (json_int_t)get(&poller->polls), "hits",
 		(json_int_t)get(&poller->hits), "cuts", (json_int_t)get(&poller->cuts), "polled_ns",
 		(json_int_t)get(&poller->polled_ns), "waits", (json_int_t)get(&poller->waits), "waited_ns",
-		(json_int_t)get(&poller->waited_ns), "length_hist", lengths);
+		(json_int_t)get(&poller->waited_ns), "lengths", lengths_json(poller));
 }

@@ -22,12 +22,13 @@ struct poll_live {
 struct poller {
 	_Alignas(64) const struct poll_live *live; /* NULL: no polls */
 	struct poll_window window;
-	_Atomic uint64_t halts;
+	bool guest_polls; /* the guest polls before it halts, and wants no more of it */
+	_Atomic uint64_t halts, halted_ns;
 	_Atomic uint64_t polls, hits, cuts; /* halts that were polled; ended so; with another thread on the CPU meanwhile */
 	_Atomic uint64_t waits;		    /* halts in which the CPU was given away */
 	_Atomic uint64_t polled_ns, waited_ns;
 	_Atomic uint64_t window_ns, longest_ns; /* now, and the longest it was */
-	_Atomic uint64_t lengths[POLLER_BUCKETS];
+	_Atomic uint64_t lengths[POLLER_BUCKETS]; /* of halts, until their events came */
 };
 
 struct json_t;

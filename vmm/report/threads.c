@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/guest.h"
+#include "vmm/haltpoll/poller.h"
 #include "vmm/iothread.h"
 #include "vmm/place/place.h"
 #include "vmm/profile/kvmstats.h"
@@ -126,6 +127,7 @@ json_t *report_vcpus(const struct guest *guest)
 				      "placement", report_placement(vcpu->thread.place)));
 		json_object_set_new(json_array_get(list, i), "kvm_stats",
 			kvmstats_json(guest->kvmstats, KVMSTATS_VCPU + i));
+		json_object_set_new(json_array_get(list, i), "halt_poll", poller_json(vcpu->poller));
 		json_object_set_new(
 			json_array_get(list, i), "profile", profile_json(vcpu->profile, &guest->bus));
 	}

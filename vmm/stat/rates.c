@@ -113,15 +113,24 @@ static double polled(const struct subject *s, double most)
 	return within(success + fail, most);
 }
 
+/* The vCPU's thread did, in pinvm. */
+static double polled_here(const struct subject *s, double most)
+{
+	double ns;
+
+	return grew(s, "halt_poll.polled_ns", &ns) ? within(ns, most) : 0;
+}
+
 /* man page: TIME */
 static void vcpu_time(const struct subject *s, json_t *time, double all, double run, double delay)
 {
-	double guest, vmm, poll;
+	double guest, vmm, poll, here;
 
 	split_cpu(s, run, &guest, &vmm);
-	poll = polled(s, run - guest);
-	if (grew(s, "profile.times.vmm_ns", &vmm))
-		vmm = within(vmm, run - guest - poll);
+	here = polled_here(s, run - guest);
+	poll = here + polled(s, run - guest - here);
+	if (grew(s, "profile.times.vmm_ns", &vmm) || here > 0)
+		vmm = within(vmm - here, run - guest - poll);
 	share(time, "guest", guest, all);
 	share(time, "kernel", within(run - guest - vmm - poll, all), all);
 	share(time, "vmm", vmm, all);

@@ -41,6 +41,32 @@ static void decision(const json_t *doc, FILE *out, unsigned width)
 	screen_line(text, out, width);
 }
 
+/* Of --halt-poll vmm, all vCPUs together, in the interval. */
+static void vmm(const json_t *doc, FILE *out, unsigned width)
+{
+	const json_t *vcpus = json_object_get(doc, "vcpus"), *vcpu;
+	double sum[3] = {0}, shortest = 0, longest = 0, n;
+	static const char *const path[] = {"rates.halt_polls", "rates.halt_hits", "rates.halt_polled_seconds"};
+	char polls[TEXT_NUMBER], least[TEXT_NUMBER], most[TEXT_NUMBER], text[200];
+	size_t i;
+
+	json_array_foreach(vcpus, i, vcpu)
+	{
+		for (unsigned k = 0; k < 3; k++)
+			sum[k] += json_number_at(vcpu, path[k], &n) ? n : 0;
+		if (!json_number_at(vcpu, "halt_poll.window_ns", &n))
+			return;
+		shortest = !i || n < shortest ? n : shortest;
+		longest = n > longest ? n : longest;
+	}
+	if (sum[0] <= 0 && longest <= 0)
+		return;
+	snprintf(text, sizeof(text), "  %s halts/s polled, %.0f %% ended so, %.0f %% of a CPU; windows now %s to %s",
+		text_count(sum[0], polls), sum[0] > 0 ? 100 * sum[1] / sum[0] : 0, 100 * sum[2],
+		text_seconds(shortest * 1e-9, least), text_seconds(longest * 1e-9, most));
+	screen_line(text, out, width);
+}
+
 static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 {
 	const char *mode = json_text_at(doc, "halt_poll.mode"),
@@ -67,6 +93,7 @@ static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 		snprintf(text + len, sizeof(text) - len, "; stopped: %.120s", stopped);
 	screen_line(text, out, width);
 	decision(doc, out, width);
+	vmm(doc, out, width);
 }
 
 /* Those that poll now; of one that did once there are its counts elsewhere. */
