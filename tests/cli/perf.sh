@@ -91,6 +91,8 @@ test_perf_end()
 
 test_perf_record()
 {
+	refused 4 '--guestkallsyms none: No such file or directory; it is a copy of the guest.s /proc/kallsyms' \
+		"$pinvm" perf "$vm" record --guestkallsyms none --dry-run
 	expect 0 "$pinvm" perf "$vm" record -d 500ms --guestkallsyms text -o 'my data' --dry-run -- -g
 	holds ../out "^perf kvm --host --guest --guestkallsyms=text record -o 'my data' -e [^ ]+ -t [0-9]+,[0-9]+ -g -- sleep 0.5"
 	refused 4 'perf: there is no perf.1. in PATH: on Debian it is the package linux-perf' \

@@ -260,10 +260,13 @@ static int check_files(const struct perf_record *record)
 {
 	const char *const file[] = {record->kallsyms, record->modules, record->vmlinux};
 	static const char *const name[] = {"guestkallsyms", "guestmodules", "guestvmlinux"};
+	static const char *const from[] = {"a copy of the guest's /proc/kallsyms", "a copy of the guest's /proc/modules",
+		"its kernel's, with symbols"};
 
 	for (unsigned i = 0; i < 3; i++)
 		if (file[i] && access(file[i], R_OK)) {
-			log_errno(-errno, "perf: --%s %s", name[i], file[i]);
+			log_err("perf: --%s %s: %s; it is %s%s", name[i], file[i], strerror(errno), from[i],
+				i < 2 ? ", made by its root after each boot" : "");
 			return END_SETUP;
 		}
 	return 0;
