@@ -3,7 +3,7 @@
 # rounds. Figures are of one wake-up; times of latency are in ticks of the guest's TSC.
 
 def spread: map(select(. != null)) | sort | if length == 0 then null else
-	{median: ((.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2), min: .[0], max: .[-1]} end;
+	{median: ((.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2), min: .[0], max: .[-1]} | map_values(. * 1000 | round / 1000) end;
 def order($names): . as $n | $names | index($n);
 
 . as $looks | $host[0] as $host | ($host.modes | map(.name)) as $modes | ($host.gap_us | keys_unsorted) as $sources |
