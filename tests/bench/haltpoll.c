@@ -3,9 +3,12 @@
  * Halt polling in hindsight (PERF metric 14): what each way of choosing windows costs on made and recorded
  * traces, on several hosts, against the best fixed ceiling. See haltpoll/sim.h for the model and the price.
  *
- * usage: haltpoll [-v] [--svg FILE] [TRACE...]     status 1: the controller missed its limit somewhere
- *        haltpoll --replay FILE                              decide a trace of `--halt-poll auto,trace=`
- * again haltpoll --decisions FILE N                         write such a trace of made trace N, first host
+ * usage: haltpoll [-v] [--svg FILE] [--made|--held-out] [RECORDING...]
+ *        haltpoll --replay FILE           decide a trace of `--halt-poll auto,trace=` again
+ *        haltpoll --decisions FILE N      write such a trace of made trace N, first host
+ *
+ * Without --made recordings are played alone. --held-out: variants of the made traces that the controller was not tuned
+ * with, on more hosts, of which only the missed are told. Status 1: the controller missed its limit somewhere.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +17,16 @@
 #include "tests/bench/haltpoll/sim.h"
 #include "vmm/haltpoll/trace.h"
 
+#define VARIANTS 4 /* of each made trace, held out */
+
 static bool verbose;
+
+/* Everybody's score of every trace on every host. */
+struct scores {
+	struct scored *s;
+	unsigned n, room;
+	bool held_out;
+};
 
 static void head(const struct setting *setting)
 {
@@ -52,34 +64,93 @@ static void row(const struct scored *s)
 	printf("\n");
 }
 
-/* All traces on all hosts: made ones, or those of files. */
-static int run(char **files, unsigned nfiles, struct scored **scored, unsigned *n)
+static int score(struct scores *all, const struct trace *t, const struct setting *on)
 {
-	unsigned traces = nfiles ? nfiles : sim_traces(), line = 0;
-	int err;
+	if (all->n == all->room) {
+		unsigned room = all->room ? 2 * all->room : 128;
+		struct scored *grown = reallocarray(all->s, room, sizeof(*grown));
 
-	*scored = calloc((size_t)traces * sim_settings, sizeof(**scored));
-	if (!*scored)
-		return -ENOMEM;
-	for (unsigned k = 0; k < sim_settings; k++) {
-		head(&sim_setting[k]);
-		for (unsigned i = 0; i < traces; i++) {
-			struct scored *s = &(*scored)[(*n)++];
+		if (!grown)
+			return -ENOMEM;
+		all->s = grown;
+		all->room = room;
+	}
+	sim_score(&all->s[all->n], t, &on->host, on->weight);
+	if (!all->held_out || verbose || missed(&all->s[all->n]))
+		row(&all->s[all->n]);
+	all->n++;
+	return 0;
+}
+
+static int made(struct scores *all, const struct setting *on)
+{
+	unsigned first = all->held_out, last = all->held_out ? VARIANTS : 0;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < sim_traces(); i++)
+		for (unsigned v = first; !err && v <= last; v++) {
 			struct trace t;
 
-			err = nfiles ? sim_trace_read(&t, files[i], &line) : sim_trace_make(&t, i, 1);
-			if (err) {
-				fprintf(stderr, "%s:%u: %s\n", nfiles ? files[i] : "trace", line,
-					strerror(-err));
-				return err;
-			}
-			sim_score(s, &t, &sim_setting[k].host, sim_setting[k].weight);
-			row(s);
+			err = sim_trace_make(&t, i, v, 1);
+			if (err)
+				break;
+			err = score(all, &t, on);
 			sim_trace_free(&t);
 		}
+	return err;
+}
+
+/* As it was, and at the pace of a host where blocks cost what they cost on this one. */
+static int played(struct scores *all, const struct trace *recorded, const struct setting *on)
+{
+	const struct halt_host *at[] = {NULL, &on->host};
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < (recorded->block_ns ? 2 : 1); i++) {
+		struct trace t;
+
+		err = sim_trace_play(&t, recorded, at[i]);
+		if (err)
+			break;
+		err = score(all, &t, on);
+		sim_trace_free(&t);
+	}
+	return err;
+}
+
+static int recorded(struct scores *all, const struct setting *on, char **file)
+{
+	int err = 0;
+
+	for (; !err && *file; file++) {
+		struct trace t;
+		unsigned line;
+
+		err = sim_trace_read(&t, *file, &line);
+		if (err) {
+			fprintf(stderr, "%s:%u: %s\n", *file, line, strerror(-err));
+			break;
+		}
+		err = played(all, &t, on);
+		sim_trace_free(&t);
+	}
+	return err;
+}
+
+static int run(struct scores *all, bool with_made, char **files)
+{
+	unsigned hosts = all->held_out ? sim_settings : sim_settings - sim_held_out;
+	int err = 0;
+
+	for (const struct setting *on = sim_setting; !err && on < sim_setting + hosts; on++) {
+		head(on);
+		if (with_made)
+			err = made(all, on);
+		if (!err)
+			err = recorded(all, on, files);
 		printf("\n");
 	}
-	return 0;
+	return err;
 }
 
 /* The worst of each family. */
@@ -129,7 +200,7 @@ static int decisions(const char *path, unsigned i)
 	struct trace t;
 
 	sim_decisions = fopen(path, "we");
-	if (!sim_decisions || i >= sim_traces() || sim_trace_make(&t, i, 0.2))
+	if (!sim_decisions || i >= sim_traces() || sim_trace_make(&t, i, 0, 0.2))
 		return 2;
 	p.trace = &t;
 	sim_run_ours(&p, 0);
@@ -140,8 +211,8 @@ static int decisions(const char *path, unsigned i)
 int main(int argc, char **argv)
 {
 	const char *svg = NULL;
-	struct scored *scored = NULL;
-	unsigned n = 0;
+	struct scores all = {0};
+	bool with_made = false;
 	int i = 1, err;
 
 	if (argc == 3 && !strcmp(argv[1], "--replay"))
@@ -151,18 +222,24 @@ int main(int argc, char **argv)
 	for (; i < argc && *argv[i] == '-'; i++) {
 		if (!strcmp(argv[i], "-v"))
 			verbose = true;
+		else if (!strcmp(argv[i], "--made"))
+			with_made = true;
+		else if (!strcmp(argv[i], "--held-out"))
+			all.held_out = true;
 		else if (!strcmp(argv[i], "--svg") && i + 1 < argc)
 			svg = argv[++i];
 		else
-			return fprintf(stderr, "usage: haltpoll [-v] [--svg FILE] [TRACE...]\n"), 2;
+			return fprintf(stderr,
+				       "usage: haltpoll [-v] [--svg FILE] [--made|--held-out] [RECORDING...]\n"),
+			       2;
 	}
-	err = run(argv + i, argc - i, &scored, &n);
+	err = run(&all, with_made || all.held_out || i == argc, argv + i);
 	if (!err && svg) {
-		err = sim_plot(svg, scored, n);
+		err = sim_plot(svg, all.s, all.n);
 		if (err)
 			fprintf(stderr, "%s: %s\n", svg, strerror(-err));
 	}
-	i = err ? 2 : summary(scored, n) != 0;
-	free(scored);
+	i = err ? 2 : summary(all.s, all.n) != 0;
+	free(all.s);
 	return i;
 }

@@ -16,7 +16,7 @@ static const char *const names[] = {"every 15 us", "every 40 us", "12 us, 1 in 4
 static unsigned find(const char *name, struct trace *t)
 {
 	for (unsigned i = 0; i < sim_traces(); i++) {
-		ck_assert_int_eq(sim_trace_make(t, i, 0), 0);
+		ck_assert_int_eq(sim_trace_make(t, i, 0, 0), 0);
 		sim_trace_free(t);
 		if (!strcmp(t->name, name))
 			return i;
@@ -31,7 +31,7 @@ static void regrets(const struct setting *on)
 		struct scored s = {0};
 		struct trace t;
 
-		ck_assert_int_eq(sim_trace_make(&t, find(names[i], &t), PART), 0);
+		ck_assert_int_eq(sim_trace_make(&t, find(names[i], &t), 0, PART), 0);
 		sim_score(&s, &t, &on->host, on->weight);
 		ck_assert_msg(s.result[SIM_OURS].regret <= t.limit, "%s, %s %s: %.2f", on->name, t.family,
 			t.name, s.result[SIM_OURS].regret);

@@ -7,8 +7,6 @@
 
 #include "tests/bench/haltpoll/sim.h"
 
-#define SECONDS	  30e9
-#define MAX_HALTS 1000000
 #define US	  1000
 #define MS	  1000000
 #define LIMIT	  1.3
@@ -200,25 +198,53 @@ static size_t length(const struct recipe *r, double scale)
 	ns /= t.n;
 	if (r->make == phases)
 		ns = 2 / (1 / (r->run + r->gap) + 1 / (r->run + r->a));
-	return fmin(SECONDS / ns, MAX_HALTS) * scale;
+	return fmin(SIM_TIME / ns, SIM_HALTS) * scale;
 }
 
-int sim_trace_make(struct trace *t, unsigned i, double scale)
+/* Twice to half as long, or whatever `by` says. */
+static double another(double by)
 {
-	const struct recipe *r = &recipes[i];
+	return pow(2, by * (2 * chance() - 1));
+}
 
+/* Another one of its kind: lengths up to twice or half, what else there is up to a quarter more or less. */
+static void vary(struct recipe *r, unsigned long id)
+{
+	seed = id;
+	r->run *= another(1);
+	r->gap *= another(1);
+	r->a = r->make == saw ? 1 + (r->a - 1) * another(0.3) : r->a * another(0.3);
+	r->b *= another(1);
+	if (r->period) {
+		double factor = another(1);
+
+		r->period *= factor;
+		r->busy *= factor;
+	}
+}
+
+int sim_trace_make(struct trace *t, unsigned i, unsigned variant, double scale)
+{
+	unsigned long id = i + 1 + 1000ul * variant;
+	struct recipe r = recipes[i];
+
+	if (variant)
+		vary(&r, id + 500);
 	memset(t, 0, sizeof(*t));
-	snprintf(t->name, sizeof(t->name), "%s", r->name);
-	t->family = r->family;
-	t->limit = r->limit ? r->limit : LIMIT;
-	t->period_ns = r->period;
-	t->busy_ns = r->busy;
-	t->n = length(r, scale);
+	if (variant)
+		snprintf(t->name, sizeof(t->name), "%s, %u", r.name, variant);
+	else
+		snprintf(t->name, sizeof(t->name), "%s", r.name);
+	snprintf(t->family, sizeof(t->family), "%s", r.family);
+	t->limit = r.limit ? r.limit : LIMIT;
+	t->period_ns = r.period;
+	t->busy_ns = r.busy;
+	t->n = length(&r, scale);
 	t->halt = malloc(t->n * sizeof(t->halt[0]));
 	if (!t->halt)
 		return -ENOMEM;
-	seed = i + 1;
-	r->make(t, r);
+	seed = id;
+	r.make(t, &r);
 	return 0;
 }
 

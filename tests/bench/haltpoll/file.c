@@ -8,35 +8,64 @@
 #include "tests/bench/haltpoll/sim.h"
 
 #define RECORDED_LIMIT 1.3
+#define LONGEST_NS     4e9
 
-static int add(struct trace *t, size_t *room, const char *text)
+/* A file as far as it was read. */
+struct reader {
+	struct trace *trace;
+	size_t room;
+	uint64_t unit;
+};
+
+static int add(struct trace *t, size_t *room, const struct halt *halt)
 {
-	struct halt halt;
-	char rest;
-
-	if (*text == '#' || *text == '\n')
-		return 0;
-	if (sscanf(text, "%" SCNu32 " %" SCNu32 " %c", &halt.run_ns, &halt.gap_ns, &rest) != 2 ||
-		!halt.gap_ns)
-		return -EINVAL;
 	if (t->n == *room) {
 		size_t more = *room ? *room * 2 : 4096;
-		struct halt *grown = reallocarray(t->halt, more, sizeof(halt));
+		struct halt *grown = reallocarray(t->halt, more, sizeof(*halt));
 
 		if (!grown)
 			return -ENOMEM;
 		t->halt = grown;
 		*room = more;
 	}
-	t->halt[t->n++] = halt;
+	t->halt[t->n++] = *halt;
 	return 0;
+}
+
+/* What is said of the halts, before the first. */
+static bool head(struct reader *r, const char *text)
+{
+	struct trace *t = r->trace;
+	char rest;
+
+	if (t->n)
+		return false;
+	return (sscanf(text, "unit %" SCNu64 " %c", &r->unit, &rest) == 1 && r->unit && r->unit <= LONGEST_NS) ||
+	       (sscanf(text, "host %" SCNu64 " %" SCNu64 " %c", &t->block_ns, &t->wake_ns, &rest) == 2 &&
+		       t->block_ns && t->wake_ns) ||
+	       sscanf(text, "family %31s %c", t->family, &rest) == 1;
+}
+
+static int line_of(struct reader *r, const char *text)
+{
+	uint64_t run, halt;
+	char rest;
+
+	if (*text == '#' || *text == '\n')
+		return 0;
+	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %c", &run, &halt, &rest) != 2)
+		return head(r, text) ? 0 : -EINVAL;
+	if (!halt || run > LONGEST_NS / r->unit || halt > LONGEST_NS / r->unit)
+		return -EINVAL;
+	return add(r->trace, &r->room, &(struct halt){.run_ns = run * r->unit, .gap_ns = halt * r->unit});
 }
 
 int sim_trace_read(struct trace *t, const char *path, unsigned *line)
 {
 	const char *name = strrchr(path, '/');
+	struct reader r = {.trace = t, .unit = 1};
 	char *text = NULL;
-	size_t size = 0, room = 0;
+	size_t size = 0;
 	FILE *in = fopen(path, "re");
 	int err = 0;
 
@@ -45,11 +74,11 @@ int sim_trace_read(struct trace *t, const char *path, unsigned *line)
 	if (!in)
 		return -errno;
 	snprintf(t->name, sizeof(t->name), "%s", name ? name + 1 : path);
-	t->family = "recorded";
+	snprintf(t->family, sizeof(t->family), "recorded");
 	t->limit = RECORDED_LIMIT;
 	while (!err && getline(&text, &size, in) > 0) {
 		(*line)++;
-		err = add(t, &room, text);
+		err = line_of(&r, text);
 	}
 	if (!err && !t->n)
 		err = -EINVAL;
@@ -57,5 +86,38 @@ int sim_trace_read(struct trace *t, const char *path, unsigned *line)
 		sim_trace_free(t);
 	free(text);
 	fclose(in);
+	return err;
+}
+
+static uint32_t at_pace(double ns, double pace)
+{
+	ns *= pace;
+	return ns < 1 ? 1 : ns > LONGEST_NS ? LONGEST_NS : ns;
+}
+
+int sim_trace_play(struct trace *to, const struct trace *from, const struct halt_host *host)
+{
+	size_t room = 0;
+	double ns = 0, pace = 1;
+	int err = 0;
+
+	if (host && !from->block_ns)
+		return -ENODATA;
+	if (host)
+		pace = (double)(host->block_ns + host->wake_ns) / (from->block_ns + from->wake_ns);
+	*to = *from;
+	to->halt = NULL;
+	to->n = 0;
+	snprintf(to->name, sizeof(to->name), "%.14s, %s", from->name, host ? "host's pace" : "as it was");
+	while (!err && to->n < SIM_HALTS && (to->n < from->n || ns < SIM_TIME)) {
+		const struct halt *h = &from->halt[to->n % from->n];
+		double gap = (double)h->gap_ns - from->wake_ns;
+		struct halt played = {.run_ns = at_pace(h->run_ns, pace), .gap_ns = at_pace(gap, pace)};
+
+		ns += played.run_ns + played.gap_ns;
+		err = add(to, &room, &played);
+	}
+	if (err)
+		sim_trace_free(to);
 	return err;
 }

@@ -13,9 +13,11 @@ const struct setting sim_setting[] = {
 	{"Linux 6.1, shallow idle", {OLD, .block_ns = 4000, .wake_ns = 6000}, 4},
 	{"Linux 6.11, shallow idle", {NEW, .block_ns = 4000, .wake_ns = 6000}, 4},
 	{"Linux 6.11, deep idle", {NEW, .block_ns = 10000, .wake_ns = 40000}, 2},
+	{"Linux 6.1, fast", {OLD, .block_ns = 2000, .wake_ns = 3000}, 6},
+	{"Linux 6.11, slow", {NEW, .block_ns = 8000, .wake_ns = 18000}, 3},
 };
 
-const unsigned sim_settings = sizeof(sim_setting) / sizeof(sim_setting[0]);
+const unsigned sim_settings = sizeof(sim_setting) / sizeof(sim_setting[0]), sim_held_out = 2;
 
 static const uint64_t fixed[] = {0, 4096, 8192, 10000, 16384, 20000, 28000, 32768, 50000, 65536, 100000,
 	131072, 200000, 262144, 524288, 1000000};

@@ -19,6 +19,8 @@
 #include "vmm/haltpoll/decide.h"
 
 #define SIM_NAME 32
+#define SIM_TIME 30e9 /* ns that a trace fills, unless that takes too many halts */
+#define SIM_HALTS 1000000
 
 /* The vCPU runs for run_ns, halts, and its event comes gap_ns later. */
 struct halt {
@@ -26,21 +28,37 @@ struct halt {
 };
 
 struct trace {
-	char name[SIM_NAME];
-	const char *family;
+	char name[SIM_NAME], family[SIM_NAME];
 	double limit; /* of our regret */
 	struct halt *halt;
 	size_t n;
 	/* Somebody else's task on the same CPU, runnable for busy_ns of each period_ns; 0: nobody. */
 	uint64_t period_ns, busy_ns;
+	/* Where it was recorded: what a block cost there, and how late one woke; 0: made, or nobody knows. */
+	uint64_t block_ns, wake_ns;
 };
 
-/* families.c: how many made traces there are; trace i with about `scale` of its full length; to be freed. */
+/* families.c: how many made traces there are; trace i with about `scale` of its full length; to be freed. With a
+ * variant above 0 it is another one of its kind, with another seed and other lengths of all that has one: the
+ * controller was not tuned with those. */
 unsigned sim_traces(void);
-int sim_trace_make(struct trace *trace, unsigned i, double scale);
+int sim_trace_make(struct trace *trace, unsigned i, unsigned variant, double scale);
 void sim_trace_free(struct trace *trace);
-/* file.c: lines "RUN_NS GAP_NS", # for comments. 0 or -errno; -EINVAL with its number in *line. */
+/*
+ * file.c: what tools/halts wrote: lines "RUN HALT", # for comments, and before the first of them
+ *   unit NS            of all numbers of such lines; without: 1
+ *   host BLOCK WAKE    what a block costs there and how late one wakes, in ns; without: not known
+ *   family NAME        without: recorded
+ * 0 or -errno; -EINVAL with the number of the line in *line.
+ */
 int sim_trace_read(struct trace *trace, const char *path, unsigned *line);
+/*
+ * A recording as it is played: halts without the wake-up that the recorder's host needed, again from the beginning
+ * until SIM_TIME is full. With a host: each time longer or shorter by the same factor, so that a block and a
+ * wake-up, together, cost what they cost on that host. To be freed. 0 or -errno; -ENODATA: it is not known what they
+ * cost where it was recorded.
+ */
+int sim_trace_play(struct trace *to, const struct trace *recorded, const struct halt_host *host);
 
 /* The host, and the vCPU on it. */
 struct plant {
@@ -103,7 +121,7 @@ struct setting {
 	unsigned weight;
 };
 extern const struct setting sim_setting[];
-extern const unsigned sim_settings;
+extern const unsigned sim_settings, sim_held_out; /* in all; the last so many are for held-out traces only */
 
 /* svg.c: a plot of the worst regret by family and competitor. 0 or -errno. */
 int sim_plot(const char *path, const struct scored *scored, unsigned n);
