@@ -301,7 +301,7 @@ $(B)/lab/fio.cpio: $(lab_init)
 	$(call say,INIT,$@)$(lab_base) --add-exec fio
 
 # Programs of the lab's tests; those of guests have no libraries.
-lab_programs := packets tapfd cpu-load
+lab_programs := packets tapfd cpu-load ask wakes
 $(lab_programs:%=$(B)/lab/%): $(B)/lab/%: tests/lab/%.c tests/lab/program.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu17 $(warnings) -O2 -static -o $@ $<
@@ -314,8 +314,19 @@ $(B)/lab/net.cpio: $(lab_init) $(B)/lab/packets
 $(B)/lab/iperf.cpio: $(lab_init) $(B)/lab/packets
 	$(call say,INIT,$@)$(lab_net) --add-exec iperf3
 
+# A guest that compiles: gcc without its headers, and C files of ours, preprocessed here.
+build_sources := $(patsubst vmm/%.c,%,$(wildcard vmm/haltpoll/*.c vmm/loop/*.c))
+build_files := $(patsubst %,$(B)/lab/build/%.i,$(subst /,-,$(build_sources)))
+$(build_files): $(generated)
+	@mkdir -p $(@D)
+	$(Q)gcc -E -P -std=gnu17 -D_GNU_SOURCE -I. -I$(B)/gen -o $@ vmm/$(subst -,/,$(basename $(@F))).c
+
+$(B)/lab/build.cpio: $(lab_init) tests/lab/build.mk $(build_files)
+	$(call say,INIT,$@)PATH=$$PATH:$$(dirname $$(gcc -print-prog-name=cc1)) $(lab_base) --add-exec gcc --add-exec cc1 --add-exec as \
+		--add-exec make --add tests/lab/build.mk:/build/Makefile $(foreach f,$(build_files),--add $(f):/build/$(notdir $(f)))
+
 lab_cpios := guest fio net iperf
-lab-files: all guests $(lab_cpios:%=$(B)/lab/%.cpio) $(lab_programs:%=$(B)/lab/%) ## what the lab's tests boot
+lab-files: all guests $(lab_cpios:%=$(B)/lab/%.cpio) $(lab_programs:%=$(B)/lab/%) $(B)/bench/haltpoll ## what the lab's tests boot
 	$(Q)tools/kernel cloud vmlinux >/dev/null
 
 LAB_LIMIT ?= 7200
@@ -339,13 +350,20 @@ study-exits: $(if $(x86_only),,lab-files) ## why a stock guest leaves the guest,
 bench-virtq: $(B)/bench/virtq_ir ## instructions per block request
 	$(Q)sh tests/bench/virtq_ir.sh $<
 
+# TRACES="FILE ..." plays recordings of tools/halts alone; HELD_OUT=1 what the controller was not tuned with.
+haltpoll_recorded := $(wildcard tests/bench/haltpoll/recorded/*-[0-9])
+haltpoll_plays = $(or $(TRACES),$(if $(HELD_OUT),--held-out,--made) $(haltpoll_recorded))
 bench-haltpoll: $(B)/bench/haltpoll ## regret of halt polling in simulation; status 1: a limit was missed
-	$(Q)$(RUN) $< --svg $(B)/bench/haltpoll.svg $(TRACES) && echo "plot: $(B)/bench/haltpoll.svg"
+	$(Q)$(RUN) $< --svg $(B)/bench/haltpoll.svg $(haltpoll_plays) && echo "plot: $(B)/bench/haltpoll.svg"
 
 STUDY ?=
 study-haltpoll: $(if $(x86_only),,all guests) ## what a wake-up costs in each mode of waiting: docs/wakeups.md; STUDY="--rounds 9" and the like
 	$(Q)$(or $(x86_only),tools/study-haltpoll --build $(B) $(STUDY))
 .PHONY: bench-haltpoll study-haltpoll
+
+record-haltpoll: $(if $(x86_only),,lab-files $(B)/lab/build.cpio) ## halts of stock guests for bench-haltpoll, anew; LOADS="rr fio" picks some
+	$(Q)$(or $(x86_only),tools/record-haltpoll $(LOADS))
+.PHONY: record-haltpoll
 
 bench_programs := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 bench: all guests $(bench_programs) $(B)/lab/packets ## pinvm's figures beside QEMU's, in one table; BENCH=--no-lab for a short one
@@ -411,4 +429,4 @@ help: ## this list
 .SECONDARY:
 # Only of files that are still there: a source that moved must not haunt the build.
 -include $(patsubst %.c,$(B)/obj/%.d,$(lib_src) vmm/main.c $(unit_src) $(filter-out $(unit_src),$(wildcard tests/unit/*.c)) $(fuzz_src))
--include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/obj/tests/fuzz/*/*.d $(B)/obj/arch/*/*.d $(B)/obj/tests/bench/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)
+-include $(wildcard $(B)/obj/tests/fuzz/*.d $(B)/obj/tests/fuzz/*/*.d $(B)/obj/arch/*/*.d $(B)/obj/tests/bench/*.d $(B)/obj/tests/bench/*/*.d $(B)/guest/*.d $(B)/guest/lib/*.d)

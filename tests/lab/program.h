@@ -25,7 +25,7 @@ static void die(const char *fmt, ...)
 }
 
 /* A number whose every bit depends on every bit of x. */
-static uint64_t mix(uint64_t x)
+static inline uint64_t mix(uint64_t x)
 {
 	x ^= x >> 33;
 	x *= 0xff51afd7ed558ccdULL;
