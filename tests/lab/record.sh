@@ -7,11 +7,11 @@
 tests='idle rr iperf fio build'
 quick=
 
-case_idle() { record idle "${RECORD_IDLE:-150}"; }
+case_idle() { record idle "${RECORD_IDLE:-120}"; }
 case_rr() { record rr 25; }
-case_iperf() { record iperf 100; }
+case_iperf() { record iperf 80; }
 case_fio() { record fio 25; }
-case_build() { record build "${RECORD_BUILD:-240}"; }
+case_build() { record build "${RECORD_BUILD:-180}"; }
 
 # TCP, a byte there and a byte back, by a tap.
 load_rr()	# OPTIONS...
@@ -54,7 +54,7 @@ load_fio()	# OPTIONS...
 	working -c 1 -m 512M -d "$work/disk$direct" "$@"
 }
 
-# gcc, over and over, two at a time on two CPUs; what it makes goes to a file system and from there to the disk.
+# gcc, over and over, two at a time; what it makes goes to a file system and from there to the disk.
 load_build()	# OPTIONS...
 {
 	need mkfs.ext4
@@ -78,7 +78,7 @@ load_build()	# OPTIONS...
 		fact build failed
 		sleep 100000
 	END
-	working -c 2 -m 1G -d "$work/disk,queues=2" "$@"
+	working -c 1 -m 1G -d "$work/disk" "$@"
 }
 
 vcpus()
