@@ -3,7 +3,7 @@
  * The whole way of an interrupt in --irqchip user, from irq_raise() on a device's thread to the vCPU that is kicked or woken,
  * with vCPUs' real threads (vcpu.c, userchip*.c, lapic*.c) and a KVM made here: KVM_RUN is a guest that takes what was
  * injected, halts, sends IPIs, holds interrupts back by CR8, or runs on until it is kicked. Meanwhile main masks and re-routes
- * sources, and pauses the vCPUs. What is lost is waited for, for ever: nothing here depends on how fast anything is.
+ * sources, pauses the vCPUs, and changes how long they poll. What is lost is waited for, for ever: nothing here depends on how fast anything is.
  */
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -16,6 +16,7 @@
 #include "tests/unit/fake_ioctl.h"
 #include "tests/unit/x86/lapic_unit.h"
 #include "vmm/guest.h"
+#include "vmm/haltpoll/priv.h"
 #include "vmm/util.h"
 
 #define CPUS	2
@@ -43,8 +44,10 @@ static struct cpu {
 	unsigned seed;
 	unsigned armed;
 	uint64_t halts;
+	struct poller poller; /* as it was in the end */
 } cpu[CPUS];
 static struct guest guest;
+static struct haltpoll polling; /* max_ns 0: it does not */
 static struct guest_config cfg = {.cpus = {.count = CPUS}};
 static struct arch_vm arch;
 static struct irq_src source[DEVICES][SOURCES];
@@ -248,6 +251,7 @@ static struct userchip *power_up(enum job first)
 	arch.cpuid->entries[0] = (struct kvm_cpuid_entry2){.function = 1, .ecx = 1u << 21 | 1u << 24};
 	guest.cfg = guest.vm.cfg = &cfg;
 	guest.vm.arch = &arch;
+	guest.haltpoll = &polling;
 	guest.vm.fd = FD;
 	pthread_mutex_init(&guest.vm.irq_lock, NULL);
 	job = first;
@@ -274,6 +278,7 @@ static void power_down(struct userchip *chip)
 	for (unsigned i = 0; i < CPUS; i++)
 		vcpu_join(&cpu[i].vcpu);
 	for (unsigned i = 0; i < CPUS; i++) {
+		cpu[i].poller = *cpu[i].vcpu.poller;
 		ck_assert_uint_gt(cpu[i].halts, 0);
 		ck_assert_int_eq(cpu[i].injected, -1);
 		ck_assert(!lapic_wants(lapics_at(chip->lapics, i)));
@@ -323,8 +328,17 @@ static void move_source(unsigned n)
 	irq_mask(src, false);
 }
 
+/* From not at all to whatever comes; between them what ends while something is brought. */
+static void poll_for(unsigned n)
+{
+	static const uint64_t max[] = {4000000000, 0, 2000, 50000};
+	struct poll_rules rules = {.max_ns = max[n % 4], .grow_start_ns = max[n % 4], .grow = 1, .shrink = 1};
+
+	poll_live_set(&polling.live, &rules);
+}
+
 /* pauses: they kick, and so may hide what was lost. */
-static void soak(bool pauses)
+static void soak(bool pauses, bool polls)
 {
 	struct userchip *chip = power_up(BUSY);
 	pthread_t thread[DEVICES];
@@ -339,6 +353,8 @@ static void soak(bool pauses)
 		move_source(n);
 		if (pauses && n % 64 == 0)
 			pause_one(&cpu[n / 64 % CPUS].vcpu);
+		if (polls && n % 16 == 0)
+			poll_for(n / 16);
 		sched_yield();
 	}
 	for (unsigned i = 0; i < DEVICES; i++)
@@ -350,13 +366,38 @@ static void soak(bool pauses)
 
 START_TEST(none_is_lost)
 {
-	soak(false);
+	soak(false, false);
 }
 END_TEST
 
 START_TEST(none_is_lost_around_pauses)
 {
-	soak(true);
+	soak(true, false);
+}
+END_TEST
+
+START_TEST(none_is_lost_by_polls)
+{
+	soak(false, true);
+	for (unsigned i = 0; i < CPUS; i++) {
+		const struct poller *p = &cpu[i].poller;
+
+		ck_assert(p->hits <= p->polls && p->polls <= p->halts && p->waits <= p->halts);
+	}
+}
+END_TEST
+
+START_TEST(each_deadline_is_polled_for)
+{
+	struct userchip *chip;
+
+	poll_for(0);
+	chip = power_up(TICKING);
+	while (atomic_load(&done) < CPUS)
+		sched_yield();
+	power_down(chip);
+	ck_assert(seen[TIMER] == DEADLINES && seen[TIMER + 1] == DEADLINES);
+	ck_assert_uint_gt(cpu[0].poller.hits + cpu[1].poller.hits, 0);
 }
 END_TEST
 
@@ -372,4 +413,5 @@ START_TEST(each_deadline_comes)
 }
 END_TEST
 
-UNIT_MAIN("userchip_threads", none_is_lost, none_is_lost_around_pauses, each_deadline_comes)
+UNIT_MAIN("userchip_threads", none_is_lost, none_is_lost_around_pauses, none_is_lost_by_polls, each_deadline_comes,
+	each_deadline_is_polled_for)
