@@ -127,7 +127,7 @@ const struct control_command control_table[] = {
 	{"reset", "power-on state, and on from there, whatever --on-reset says", .run = reset},
 	{"halt-poll", "halt polling as it is; with a spec, as it is from now on",
 		.arg = {{"spec", "as --halt-poll takes it, without trace="}}, .run = control_halt_poll},
-	{"report", "what --report would say of the guest now; threads as they are now, memory as at the start; always JSON", .run = report,
+	{"report", "what --report would say of the guest now, as JSON; threads are of now, memory of the start", .run = report,
 		.document = true},
 	{"pin", "other CPUs for threads: checked, applied and read back as at the start, or nothing changes",
 		.arg = {{"rules", "as in --pin: vcpu=2-5/each, vcpu0=3, iothread:NAME=0; several at once", .rest = ' ', .must = true}},
