@@ -306,6 +306,9 @@ int userchip_vcpu(struct userchip *chip, struct vcpu *vcpu)
 	err = userchip_set_msr(uv, MSR_APIC_BASE, lapic_base(uv->lapic));
 	if (err)
 		return log_errno(err, "vCPU %u: IA32_APIC_BASE", vcpu->index);
+	if (uv->tsc_moves && !vcpu->index && uv->poller.live && uv->poller.live->max_ns)
+		log_warn("--halt-poll vmm: the TSCs of this host's CPUs differ, and nothing else says for how long to poll: "
+			 "halts block at once");
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &uv->regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, &uv->sregs) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &uv->debug) < 0 ||
 		ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &uv->events) < 0)

@@ -148,29 +148,31 @@ void userchip_sleep(struct userchip_vcpu *uv)
 	atomic_store(&uv->state, AWAY);
 }
 
-/* The event: the timer's moment, or when it was brought, or, to a thread that was awake, now. */
-static uint64_t event_tsc(const struct userchip_vcpu *uv, bool timer)
+/* Of a halt of `ticks`, those until its event: the timer's moment, or when it was brought; to a thread that was awake, all. */
+static uint64_t until_event(const struct userchip_vcpu *uv, bool timer, uint64_t ticks)
 {
-	uint64_t now = host_tsc(), at = atomic_load_explicit(&uv->brought, memory_order_relaxed);
+	const struct userchip_halt *halt = &uv->halt;
+	uint64_t at = 0;
 
 	if (timer)
-		at = uv->halt.due;
-	else if (!uv->halt.waited)
-		at = now;
-	return at > uv->halt.begun && at < now ? at : now;
+		at = halt->due;
+	else if (halt->waited)
+		at = atomic_load_explicit(&uv->brought, memory_order_relaxed);
+	return at > halt->begun && at - halt->begun < ticks ? at - halt->begun : ticks;
 }
 
 void userchip_slept(struct userchip_vcpu *uv, bool timer)
 {
 	struct userchip_halt *halt = &uv->halt;
+	uint64_t now = host_tsc(), ticks = now > halt->begun ? now - halt->begun : 1; /* the TSC of a host that slept begins anew */
 	struct poll_end end;
 
 	if (!halt->begun)
 		return;
 	end = (struct poll_end){
-		.halt_ns = ns_of(uv, event_tsc(uv, timer) - halt->begun),
+		.halt_ns = ns_of(uv, until_event(uv, timer, ticks)),
 		.polled_ns = ns_of(uv, halt->polled),
-		.waited_ns = ns_of(uv, halt->waited),
+		.waited_ns = ns_of(uv, halt->waited < ticks ? halt->waited : ticks),
 		.timer = timer,
 		.cut = halt->cut,
 	};
