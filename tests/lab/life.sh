@@ -7,7 +7,7 @@
 tests='poweroff reset reset_acpi reset_triple restart restart_smp panic panic_reset
 	button deaf twice timeout'
 # shellcheck disable=SC2034
-quick='reset restart_twice panic button'
+quick='restart_twice panic button'
 
 case_poweroff()
 {

@@ -5,7 +5,7 @@
 # and are there as the host's own tools say; limits of its disk change.
 
 # shellcheck disable=SC2034
-tests='repin far realtime limits'
+tests='repin far realtime realtime_given limits'
 # shellcheck disable=SC2034
 quick='realtime'
 
@@ -108,39 +108,40 @@ case_far()
 	finish 14
 }
 
-# Without the right it says what would give it; that done, it works, and so does what was said at the start.
-case_realtime()
+# Without the right it says what would give it; that done, it works, and so it does with the right from the start.
+case_realtime() { realtime without; }
+case_realtime_given() { realtime with; }
+realtime()	# without|with
 {
 	need prlimit jq
 	guest_does <<-'END'
 		fact here yes
 		sleep 10000
 	END
-	printf '#!/bin/sh\nexec prlimit --rtprio=0 "%s" "$@"\n' "$pinvm" >"$work/without"
-	printf '#!/bin/sh\nexec prlimit --rtprio=5 "%s" "$@"\n' "$pinvm" >"$work/with"
-	chmod +x "$work/without" "$work/with"
+	rtprio=5
+	[ "$1" = with ] || rtprio=0
+	printf '#!/bin/sh\nexec prlimit --rtprio=%s "%s" "$@"\n' $rtprio "$pinvm" >"$work/limited"
+	chmod +x "$work/limited"
 	real=$pinvm
-	for how in without with; do
-		pinvm=$work/$how
-		start -c 1 --pin vcpu=0 --control "$work/socket" --grace 0
-		pinvm=$real
-		wait_for 'fact: here yes'
-		if [ $how = without ]; then
-			! ctl sched vcpu0=fifo:3 || fail "it took a policy without the right"
-			advice=$(sed -n 's/.*as root: \(prlimit --pid [0-9]* --rtprio=3\), then again.*/\1/p' "$work/said.err")
-			[ -n "$advice" ] || fail "no advice: $(cat "$work/said.err")"
-			$advice || fail "$advice"
-		fi
-		done_by sched vcpu0=fifo:3
-		tid=$(threads | sed -n 's/^ *\([0-9]*\) .*vcpu0.*/\1/p')
-		is "policy and priority" 'FF 3' "$(ps -L -p "$pid" -o tid=,cls=,rtprio= | awk -v t="$tid" '$1 == t { print $2, $3 }')"
-		done_by sched vcpu0=other
-		done_by sched vcpu0=rr:1
-		kill -TERM "$pid"
-		finish 14
-		report_is '.vcpus[0].placement.actual_policy' rr:1
-		report_is '.vcpus[0].placement.wanted_policy' rr:1
-	done
+	pinvm=$work/limited
+	start -c 1 --pin vcpu=0 --control "$work/socket" --grace 0
+	pinvm=$real
+	wait_for 'fact: here yes'
+	if [ "$1" = without ]; then
+		! ctl sched vcpu0=fifo:3 || fail "it took a policy without the right"
+		advice=$(sed -n 's/.*as root: \(prlimit --pid [0-9]* --rtprio=3\), then again.*/\1/p' "$work/said.err")
+		[ -n "$advice" ] || fail "no advice: $(cat "$work/said.err")"
+		$advice || fail "$advice"
+	fi
+	done_by sched vcpu0=fifo:3
+	tid=$(threads | sed -n 's/^ *\([0-9]*\) .*vcpu0.*/\1/p')
+	is "policy and priority" 'FF 3' "$(ps -L -p "$pid" -o tid=,cls=,rtprio= | awk -v t="$tid" '$1 == t { print $2, $3 }')"
+	done_by sched vcpu0=other
+	done_by sched vcpu0=rr:1
+	kill -TERM "$pid"
+	finish 14
+	report_is '.vcpus[0].placement.actual_policy' rr:1
+	report_is '.vcpus[0].placement.wanted_policy' rr:1
 }
 
 # A guest that could not end in time under its limit does as soon as that is gone.

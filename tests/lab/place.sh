@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034
 tests='threads cpuset deadline privileges user'
 # shellcheck disable=SC2034
-quick='threads privileges'
+quick='threads'
 
 waiting_guest()
 {

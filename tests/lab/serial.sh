@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034
 tests='socket reconnect pty stdio_quit flood'
 # shellcheck disable=SC2034
-quick='socket pty stdio_quit'
+quick='pty stdio_quit'
 
 parrot()
 {
