@@ -193,7 +193,7 @@ static bool attempt(const struct guest_config *cfg, enum kind kind, unsigned n)
 /* A thread that was joined is listed until the kernel has done with it. */
 static bool threads_gone(unsigned tasks)
 {
-	for (int i = 0; i < 2000; i++, usleep(1000))
+	for (int i = 0; i < 60000; i++, usleep(1000))
 		if (entries("/proc/self/task") <= tasks)
 			return true;
 	return false;
