@@ -273,7 +273,7 @@ check-corpus: $(FUZZ:%=$(B)/fuzz/%) ## replay the fuzzers' corpora
 		if timeout 300 $(RUN) $(B)/fuzz/$$f tests/fuzz/corpus/$$f; then ok=$$((ok + 1)); else bad=$$((bad + 1)); echo "  $$f: FAILED"; fi; \
 		done; echo "corpora: $$ok passed, $$bad failed, 0 skipped"; [ $$bad = 0 ]
 
-check-model: ## the sleep and the kick of a queue, by spin
+check-model: ## the sleep and the kick of a queue and of a vCPU, by spin
 	$(Q)tests/model/run $(B)/model
 
 # The simulator of halt polling is several files, and a unit test has them, too.
