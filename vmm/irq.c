@@ -168,16 +168,21 @@ bool irq_pending(const struct irq_src *src)
 	return poll(&p, 1, 0) == 1;
 }
 
-void irq_reset(struct irq_src *src)
+void irq_forget(struct irq_src *src)
 {
 	eventfd_t count;
 
+	if (src->fd >= 0)
+		eventfd_read(src->fd, &count);
+	atomic_store(&src->pending, false);
+}
+
+void irq_reset(struct irq_src *src)
+{
 	pthread_mutex_lock(&src->vm->irq_lock);
 	src->masked = true;
 	apply(src);
 	src->routed = src->dirty = false;
-	if (src->fd >= 0)
-		eventfd_read(src->fd, &count);
-	atomic_store(&src->pending, false);
+	irq_forget(src);
 	pthread_mutex_unlock(&src->vm->irq_lock);
 }

@@ -28,6 +28,12 @@ struct irq_src {
 	bool routed, masked, bound, dirty; /* dirty: the table does not hold msg yet */
 	struct irq_msg msg;
 	_Atomic uint64_t raised; /* count of raises */
+	/*
+	 * For a pin that its guest has made level-triggered: is what it interrupts for still there? Any thread, lock-free. Set
+	 * after irq_open(); NULL: an edge is all there is.
+	 */
+	bool (*line)(void *arg);
+	void *line_arg;
 	/* Without an irqfd (struct irq_direct): msg in a word while it may go, else 0; and a raise that waits for that. */
 	_Atomic uint64_t direct;
 	_Atomic bool pending;
@@ -76,6 +82,9 @@ void irq_raise(struct irq_src *src, struct loop *loop);
 
 /* Raised while masked and not delivered yet (the MSI-X PBA bit). Any thread. */
 bool irq_pending(const struct irq_src *src);
+
+/* Forget what was raised while masked: a level-triggered line that has gone down since. The owning transport. */
+void irq_forget(struct irq_src *src);
 
 /* Forget route and pending state, as at power-on: masked, unrouted, nothing pending. */
 void irq_reset(struct irq_src *src);

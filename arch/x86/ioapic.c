@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -36,6 +37,7 @@ struct ioapic {
 	uint32_t id;
 	uint64_t rte[IOAPIC_PINS];
 	struct irq_src *src[IOAPIC_PINS];
+	uint64_t served[IOAPIC_PINS]; /* raises of the source at the last EOI: more, and one is in service */
 };
 
 int ioapic_create(struct ioapic **out)
@@ -88,6 +90,41 @@ static struct irq_msg rte_msg(uint64_t rte)
 	};
 }
 
+static bool is_level(const struct ioapic *ioapic, unsigned pin)
+{
+	return ioapic->rte[pin] & RTE_LEVEL && ioapic->src[pin] && ioapic->src[pin]->line;
+}
+
+static bool line_is_high(const struct irq_src *src)
+{
+	return src->line(src->line_arg);
+}
+
+/* Accepted by a local APIC and not ended yet (82093AA, 3.2.4): what was raised, and is not kept back by the mask. */
+static bool remote_irr(const struct ioapic *ioapic, unsigned pin)
+{
+	const struct irq_src *src = ioapic->src[pin];
+
+	return is_level(ioapic, pin) && atomic_load_explicit(&src->raised, memory_order_relaxed) != ioapic->served[pin] &&
+	       !(src->masked && irq_pending(src));
+}
+
+/* Unmasked, a level-triggered pin goes by its line: what came before it went down is gone, and what is high comes. */
+static void unmask(struct ioapic *ioapic, unsigned pin)
+{
+	struct irq_src *src = ioapic->src[pin];
+	bool level = is_level(ioapic, pin) && src->masked;
+
+	if (level)
+		irq_forget(src);
+	irq_mask(src, false);
+	if (!level)
+		return;
+	ioapic->served[pin] = atomic_load_explicit(&src->raised, memory_order_relaxed);
+	if (line_is_high(src))
+		irq_raise(src, NULL);
+}
+
 static void rte_changed(struct ioapic *ioapic, unsigned pin)
 {
 	struct irq_src *src = ioapic->src[pin];
@@ -99,7 +136,7 @@ static void rte_changed(struct ioapic *ioapic, unsigned pin)
 	if (masked)
 		irq_mask(src, true);
 	else if (irq_route(src, &msg) == 0)
-		irq_mask(src, false);
+		unmask(ioapic, pin);
 }
 
 static uint32_t window_read(struct ioapic *ioapic)
@@ -112,7 +149,7 @@ static uint32_t window_read(struct ioapic *ioapic)
 		return VERSION | (IOAPIC_PINS - 1) << 16;
 	if (idx < IDX_PINS || pin >= IOAPIC_PINS)
 		return 0;
-	return ioapic->rte[pin] >> (idx & 1 ? 32 : 0);
+	return (ioapic->rte[pin] | (remote_irr(ioapic, pin) ? RTE_REMOTE_IRR : 0)) >> (idx & 1 ? 32 : 0);
 }
 
 static void window_write(struct ioapic *ioapic, uint32_t value)
@@ -139,9 +176,16 @@ static void window_write(struct ioapic *ioapic, uint32_t value)
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
 	pthread_mutex_lock(&ioapic->lock);
-	for (unsigned i = 0; i < IOAPIC_PINS; i++)
-		if ((ioapic->rte[i] & RTE_LEVEL) && (ioapic->rte[i] & RTE_VECTOR) == vector)
-			ioapic->rte[i] &= ~RTE_REMOTE_IRR;
+	for (unsigned i = 0; i < IOAPIC_PINS; i++) {
+		struct irq_src *src = ioapic->src[i];
+
+		if (!is_level(ioapic, i) || (ioapic->rte[i] & RTE_VECTOR) != vector)
+			continue;
+		ioapic->served[i] = atomic_load_explicit(&src->raised, memory_order_relaxed);
+		/* What is raised from here on is on its way by itself. While it is masked, its unmasking looks. */
+		if (!(ioapic->rte[i] & RTE_MASKED) && line_is_high(src))
+			irq_raise(src, NULL);
+	}
 	pthread_mutex_unlock(&ioapic->lock);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The IOAPIC of the split irqchip (Intel 82093AA, version 0x20): 24 pins, each an irq_src that this device masks and
- * routes as an MSI to the local APICs. All pins in use are edge-triggered. Registers are behind one mutex.
+ * routes as an MSI to the local APICs. All pins in use are described as edge-triggered; one that a guest makes level-triggered
+ * is one where its source knows its line (irq_src.line): it interrupts again after an EOI while the line is high, and not when
+ * it has gone down while the pin was masked. Registers are behind one mutex.
  */
 #ifndef PINVM_X86_IOAPIC_H
 #define PINVM_X86_IOAPIC_H

@@ -51,6 +51,14 @@ static void raise_pin(struct virtio_mmio *io, uint8_t bit, struct loop *loop)
 		irq_raise(&io->irq, loop);
 }
 
+/* A pin is edge-triggered, as describe.c and the DSDT say, unless its guest has made it level-triggered all the same. */
+static bool line_is_high(void *arg)
+{
+	struct virtio_mmio *io = arg;
+
+	return atomic_load(&io->regs.isr);
+}
+
 static void acknowledge(struct virtio_mmio *io, uint32_t bits)
 {
 	uint8_t was = atomic_fetch_and(&io->regs.isr, (uint8_t)~bits);
@@ -279,6 +287,8 @@ static int build(struct virtio_mmio *io, struct bus *board, const struct mmio_sl
 		err = irq_open(&io->irq, vm, slot->gsi);
 	if (err)
 		return log_errno(err, "%s: virtio-mmio with interrupt %d", dev->name, slot->gsi);
+	io->irq.line = line_is_high;
+	io->irq.line_arg = io;
 	return bus_add(board, BUS_MMIO, slot->base, slot->size, &mmio_ops, io, dev->name);
 }
 

@@ -9,7 +9,8 @@
 static struct ioapic *ioapic;
 static struct irq_src pin4;
 static struct irq_msg routed;
-static int routes, masks, resets;
+static int routes, masks, resets, raises, forgotten;
+static bool high, kept; /* pin 4's line; a raise that the mask keeps back */
 
 int irq_route(struct irq_src *src, const struct irq_msg *msg)
 {
@@ -23,6 +24,29 @@ int irq_mask(struct irq_src *src, bool masked)
 	masks++;
 	src->masked = masked;
 	return 0;
+}
+
+void irq_raise(struct irq_src *src, struct loop *loop)
+{
+	raises++;
+	src->raised++;
+	kept = src->masked;
+}
+
+bool irq_pending(const struct irq_src *src)
+{
+	return kept;
+}
+
+void irq_forget(struct irq_src *src)
+{
+	forgotten++;
+	kept = false;
+}
+
+static bool line(void *arg)
+{
+	return *(bool *)arg;
 }
 
 void irq_reset(struct irq_src *src)
@@ -108,6 +132,61 @@ START_TEST(read_only_bits_stay)
 }
 END_TEST
 
+#define LEVEL  0x8000
+#define MASKED 0x10000
+#define REMOTE 0x4000
+
+START_TEST(a_level_comes_again)
+{
+	make();
+	pin4.line = line;
+	pin4.line_arg = &high;
+	set(0x18, 0x41 | LEVEL);
+	ck_assert(raises == 0 && !(reg(0x18) & REMOTE));
+	high = true;
+	irq_raise(&pin4, NULL);
+	ck_assert_uint_eq(routed.data, 0x41 | 3 << 14);
+	ck_assert(reg(0x18) & REMOTE);
+	ioapic_eoi(ioapic, 0x42);
+	ck_assert_msg(raises == 1 && reg(0x18) & REMOTE, "another's end");
+	ioapic_eoi(ioapic, 0x41);
+	ck_assert_msg(raises == 2 && reg(0x18) & REMOTE, "still high: again");
+	high = false;
+	put(0x40, 0x41);
+	ck_assert_msg(raises == 2 && !(reg(0x18) & REMOTE), "by its own register, and it is down");
+	ioapic_destroy(ioapic);
+}
+END_TEST
+
+START_TEST(a_masked_level_goes_by_its_line)
+{
+	make();
+	pin4.line = line;
+	pin4.line_arg = &high;
+	high = true;
+	set(0x18, 0x41 | LEVEL | MASKED);
+	irq_raise(&pin4, NULL);
+	ck_assert(!(reg(0x18) & REMOTE));
+	ioapic_eoi(ioapic, 0x41);
+	ck_assert_int_eq(raises, 1);
+	high = false;
+	set(0x18, 0x41 | LEVEL);
+	ck_assert(forgotten == 1 && !kept && raises == 1 && !(reg(0x18) & REMOTE));
+	set(0x18, 0x41 | LEVEL | MASKED);
+	high = true;
+	set(0x18, 0x41 | LEVEL);
+	ck_assert_msg(raises == 2 && reg(0x18) & REMOTE, "high, whether anybody raised it or not");
+	/* An edge-triggered one has no line, and keeps what was raised. */
+	set(0x18, 0x41 | MASKED);
+	irq_raise(&pin4, NULL);
+	set(0x18, 0x41);
+	ck_assert(raises == 3 && forgotten == 2 && kept);
+	ioapic_eoi(ioapic, 0x41);
+	ck_assert_int_eq(raises, 3);
+	ioapic_destroy(ioapic);
+}
+END_TEST
+
 START_TEST(survives_every_register_and_width)
 {
 	uint8_t b[8];
@@ -130,4 +209,4 @@ START_TEST(survives_every_register_and_width)
 }
 END_TEST
 
-UNIT_MAIN("ioapic", says_what_it_is, routes_an_unmasked_pin, read_only_bits_stay, survives_every_register_and_width)
+UNIT_MAIN("ioapic", a_level_comes_again, a_masked_level_goes_by_its_line, says_what_it_is, routes_an_unmasked_pin, read_only_bits_stay, survives_every_register_and_width)
