@@ -7,8 +7,9 @@
  *        haltpoll --replay FILE           decide a trace of `--halt-poll auto,trace=` again
  *        haltpoll --decisions FILE N      write such a trace of made trace N, first host
  *
- * Without --made recordings are played alone. --held-out: variants of the made traces that the controller was not tuned
- * with, on more hosts, of which only the missed are told. Status 1: the controller missed its limit somewhere.
+ * Without --made recordings are played alone. --held-out: variants of the made traces that the controller was
+ * not tuned with, on more hosts, of which only the missed are told. Status 1: the controller missed its limit
+ * somewhere.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -229,8 +230,8 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--svg") && i + 1 < argc)
 			svg = argv[++i];
 		else
-			return fprintf(stderr,
-				       "usage: haltpoll [-v] [--svg FILE] [--made|--held-out] [RECORDING...]\n"),
+			return fprintf(stderr, "usage: haltpoll [-v] [--svg FILE] [--made|--held-out] "
+					       "[RECORDING...]\n"),
 			       2;
 	}
 	err = run(&all, with_made || all.held_out || i == argc, argv + i);

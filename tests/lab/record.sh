@@ -7,11 +7,11 @@
 tests='idle rr iperf fio build'
 quick=
 
-case_idle() { record idle "${RECORD_IDLE:-120}"; }
-case_rr() { record rr 25; }
-case_iperf() { record iperf 80; }
+case_idle() { record idle "${RECORD_IDLE:-80}"; }
+case_rr() { record rr 20; }
+case_iperf() { record iperf 50; }
 case_fio() { record fio 25; }
-case_build() { record build "${RECORD_BUILD:-180}"; }
+case_build() { record build "${RECORD_BUILD:-90}"; }
 
 # TCP, a byte there and a byte back, by a tap.
 load_rr()	# OPTIONS...

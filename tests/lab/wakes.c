@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * wakes: what it costs here that a thread blocks and is woken, and how late it is. Two threads wake each other in turn.
- * Not by timers: the software host's are as coarse as its tick.
+ * wakes: what it costs here that a thread blocks and is woken, and how late it is. Two threads wake each
+ * other in turn. Not by timers: the software host's are as coarse as its tick.
  *
  * usage: wakes        prints CPU time and lateness of a wake-up in ns, the median of all
  */

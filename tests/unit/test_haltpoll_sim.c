@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The controller in simulation, a trace or two of each family on two hosts: its regret is within metric 14.
  * All of them: make bench-haltpoll. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/bench/haltpoll/sim.h"
 #include "tests/unit/unit.h"
@@ -89,4 +92,67 @@ START_TEST(windows)
 }
 END_TEST
 
-UNIT_MAIN("haltpoll_sim", windows, old_kernel, deep_idle)
+static int read_text(struct trace *t, const char *text, unsigned *line)
+{
+	char path[] = "/tmp/halts.XXXXXX";
+	int fd = mkstemp(path), err;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	err = sim_trace_read(t, path, line);
+	unlink(path);
+	return err;
+}
+
+/* In its own unit, without its own wake-up, at the pace of a host five times as fast, until the time is full.
+ */
+START_TEST(recording)
+{
+	static const struct halt_host fast = {.block_ns = 4000, .wake_ns = 6000};
+	struct trace t, played;
+	unsigned line;
+
+	ck_assert_int_eq(
+		read_text(&t, "# of a test\nfamily rr\nunit 1000\nhost 20000 30000\n40 130\n10 20\n", &line),
+		0);
+	ck_assert_str_eq(t.family, "rr");
+	ck_assert_uint_eq(t.n, 2);
+	ck_assert(t.halt[0].run_ns == 40000 && t.halt[0].gap_ns == 130000);
+	ck_assert_int_eq(sim_trace_play(&played, &t, &fast), 0);
+	ck_assert(played.halt[0].run_ns == 8000 && played.halt[0].gap_ns == 20000);
+	/* It was over before the host had woken. */
+	ck_assert(played.halt[1].run_ns == 2000 && played.halt[1].gap_ns == 1);
+	ck_assert(played.halt[2].gap_ns == 20000 && played.n == SIM_HALTS);
+	sim_trace_free(&played);
+	ck_assert_int_eq(sim_trace_play(&played, &t, NULL), 0);
+	ck_assert(played.halt[0].run_ns == 40000 && played.halt[0].gap_ns == 100000);
+	/* 30 s of 140 us, and 10 us and 1 ns, by turns */
+	ck_assert_uint_eq(played.n, 399997);
+	sim_trace_free(&played);
+	sim_trace_free(&t);
+}
+END_TEST
+
+START_TEST(bad_recordings)
+{
+	static const struct {
+		const char *text;
+		unsigned line;
+	} bad[] = {{"", 0}, {"# nothing\n", 1}, {"1 2\n3\n", 2}, {"1 2 3\n", 1}, {"1 0\n", 1},
+		{"1 5000000000\n", 1}, {"unit 0\n1 2\n", 1}, {"1 2\nunit 5\n", 2}, {"host 1 0\n1 2\n", 1},
+		{"unit 4000000000\n1 2\n", 2}};
+	struct trace t;
+	unsigned line;
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(read_text(&t, bad[i].text, &line) == -EINVAL, "%u was taken", i);
+		ck_assert_msg(line == bad[i].line, "%u: line %u", i, line);
+	}
+	ck_assert_int_eq(read_text(&t, "1 2\n", &line), 0);
+	ck_assert_int_eq(sim_trace_play(&t, &t, &sim_setting[0].host), -ENODATA);
+	sim_trace_free(&t);
+}
+END_TEST
+
+UNIT_MAIN("haltpoll_sim", windows, recording, bad_recordings, old_kernel, deep_idle)

@@ -7,10 +7,10 @@
 
 #include "tests/bench/haltpoll/sim.h"
 
-#define US	  1000
-#define MS	  1000000
-#define LIMIT	  1.3
-#define ADVERSE	  2.0
+#define US	1000
+#define MS	1000000
+#define LIMIT	1.3
+#define ADVERSE 2.0
 
 /* One way of making halts. mean of gaps in ns, what else it needs in a and b. */
 struct recipe {

@@ -40,7 +40,8 @@ static bool head(struct reader *r, const char *text)
 
 	if (t->n)
 		return false;
-	return (sscanf(text, "unit %" SCNu64 " %c", &r->unit, &rest) == 1 && r->unit && r->unit <= LONGEST_NS) ||
+	return (sscanf(text, "unit %" SCNu64 " %c", &r->unit, &rest) == 1 && r->unit &&
+		       r->unit <= LONGEST_NS) ||
 	       (sscanf(text, "host %" SCNu64 " %" SCNu64 " %c", &t->block_ns, &t->wake_ns, &rest) == 2 &&
 		       t->block_ns && t->wake_ns) ||
 	       sscanf(text, "family %31s %c", t->family, &rest) == 1;

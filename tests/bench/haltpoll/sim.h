@@ -18,8 +18,8 @@
 
 #include "vmm/haltpoll/decide.h"
 
-#define SIM_NAME 32
-#define SIM_TIME 30e9 /* ns that a trace fills, unless that takes too many halts */
+#define SIM_NAME  32
+#define SIM_TIME  30e9 /* ns that a trace fills, unless that takes too many halts */
 #define SIM_HALTS 1000000
 
 /* The vCPU runs for run_ns, halts, and its event comes gap_ns later. */
@@ -38,9 +38,9 @@ struct trace {
 	uint64_t block_ns, wake_ns;
 };
 
-/* families.c: how many made traces there are; trace i with about `scale` of its full length; to be freed. With a
- * variant above 0 it is another one of its kind, with another seed and other lengths of all that has one: the
- * controller was not tuned with those. */
+/* families.c: how many made traces there are; trace i with about `scale` of its full length; to be freed.
+ * With a variant above 0 it is another one of its kind, with another seed and other lengths of all that has
+ * one: the controller was not tuned with those. */
 unsigned sim_traces(void);
 int sim_trace_make(struct trace *trace, unsigned i, unsigned variant, double scale);
 void sim_trace_free(struct trace *trace);
@@ -53,10 +53,10 @@ void sim_trace_free(struct trace *trace);
  */
 int sim_trace_read(struct trace *trace, const char *path, unsigned *line);
 /*
- * A recording as it is played: halts without the wake-up that the recorder's host needed, again from the beginning
- * until SIM_TIME is full. With a host: each time longer or shorter by the same factor, so that a block and a
- * wake-up, together, cost what they cost on that host. To be freed. 0 or -errno; -ENODATA: it is not known what they
- * cost where it was recorded.
+ * A recording as it is played: halts without the wake-up that the recorder's host needed, again from the
+ * beginning until SIM_TIME is full. With a host: each time longer or shorter by the same factor, so that a
+ * block and a wake-up, together, cost what they cost on that host. To be freed. 0 or -errno; -ENODATA: it is
+ * not known what they cost where it was recorded.
  */
 int sim_trace_play(struct trace *to, const struct trace *recorded, const struct halt_host *host);
 
