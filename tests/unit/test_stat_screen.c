@@ -255,7 +255,7 @@ START_TEST(settings)
 		"'polls': 110, 'hits': 105, 'polled_ns': 200000007}}]}");
 	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
 	shows(text, "halt polling: vmm, at most 200us\n");
-	shows(text, "  200 halts/s polled, 75 % ended so, 20 % of a CPU; windows now 0ns to 40us\n");
+	shows(text, "200 halts/s polled, 75 % ended so, 20 % of a CPU; windows now 0ns to 40us\n");
 	free(text);
 	json_decref(doc);
 	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'halt_poll': null}]}");
