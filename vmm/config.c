@@ -98,13 +98,56 @@ static bool iothread_exists(const struct guest_config *cfg, const char *name, un
 	return !strcmp(name, "main");
 }
 
+int config_vcpu_of(const char *name)
+{
+	unsigned n = 0;
+	char same[16];
+
+	if (!name || sscanf(name, "vcpu%5u", &n) != 1)
+		return -1;
+	snprintf(same, sizeof(same), "vcpu%u", n);
+	return strcmp(same, name) ? -1 : (int)n;
+}
+
+bool config_vcpu_serves(const struct guest_config *cfg, unsigned vcpu)
+{
+	char name[16];
+
+	for (unsigned i = 0; i < cfg->ndisks; i++)
+		if (config_vcpu_of(cfg->disks[i].iothread) == (int)vcpu)
+			return true;
+	for (unsigned i = 0; i < cfg->nnets; i++)
+		for (unsigned j = 0; cfg->nets[i].iothread && !value_name_at(cfg->nets[i].iothread, j, name, sizeof(name)) && *name; j++)
+			if (config_vcpu_of(name) == (int)vcpu)
+				return true;
+	return false;
+}
+
+/* The vCPU's thread, named where an iothread could be. what: the option, as far as its key. */
+static int check_vcpu_serves(const struct guest_config *cfg, const char *what, const char *of, const char *name)
+{
+	int vcpu = config_vcpu_of(name);
+
+	if (vcpu < 0 || (unsigned)vcpu >= cfg->cpus.count)
+		log_err("%s%s iothread=%s: no such vCPU; --cpus %u has vcpu0%s%.0u", what, of, name, cfg->cpus.count,
+			cfg->cpus.count > 1 ? " to vcpu" : "", cfg->cpus.count - 1);
+	else if (cfg->io_engine == IO_PLAIN)
+		log_err("%s%s iothread=%s: a vCPU's thread serves with io_uring only; not with --io-engine plain", what, of, name);
+	else
+		return 0;
+	return -EINVAL;
+}
+
 static int check_net_iothreads(const struct guest_config *cfg, const struct net_config *net)
 {
 	char name[16] = "";
 	unsigned i = 0;
 
 	for (; net->iothread && !value_name_at(net->iothread, i, name, sizeof(name)) && *name; i++)
-		if (!iothread_exists(cfg, name, cfg->niothreads)) {
+		if (!strncmp(name, "vcpu", 4)) {
+			if (check_vcpu_serves(cfg, "--net", "", name))
+				return -EINVAL;
+		} else if (!iothread_exists(cfg, name, cfg->niothreads)) {
 			log_err("--net iothread=%s: no iothread %s; add --iothread %s", net->iothread, name, name);
 			return -EINVAL;
 		}
@@ -170,7 +213,10 @@ static int check_iothreads(struct guest_config *cfg)
 	for (unsigned i = 0; i < cfg->ndisks; i++) {
 		const char *name = cfg->disks[i].iothread;
 
-		if (name && !iothread_exists(cfg, name, cfg->niothreads)) {
+		if (name && !strncmp(name, "vcpu", 4)) {
+			if (check_vcpu_serves(cfg, "--disk ", cfg->disks[i].path, name))
+				return -EINVAL;
+		} else if (name && !iothread_exists(cfg, name, cfg->niothreads)) {
 			log_err("--disk %s iothread=%s: no such iothread; add --iothread %s",
 				cfg->disks[i].path, name, name);
 			return -EINVAL;

@@ -61,7 +61,7 @@ struct disk_config {
 	unsigned queues;     /* 1.. */
 	unsigned queue_size; /* power of two */
 	char *serial;        /* at most 20 bytes; NULL: derived */
-	char *iothread;      /* NULL: the default one, "main" */
+	char *iothread;      /* vcpuN: that vCPU's thread; NULL: the default one, "main" */
 	uint64_t bps, bps_burst;   /* bytes a second, and at once; 0: no limit, a tenth of a second's worth */
 	unsigned iops, iops_burst; /* the same of requests */
 };
@@ -172,5 +172,10 @@ void config_free(struct guest_config *cfg);
  * what was left out and follows from the others: the topology (sockets, cores, threads), the size of memory. 0, or -EINVAL after one logged line. Main.
  */
 int config_check(struct guest_config *cfg);
+
+/* iothread=vcpuN. The N of such a name, -1: it is none. Pure. */
+int config_vcpu_of(const char *name);
+/* Does that vCPU's thread serve a disk or a net? After config_check(). Pure. */
+bool config_vcpu_serves(const struct guest_config *cfg, unsigned vcpu);
 
 #endif

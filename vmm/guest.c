@@ -33,6 +33,7 @@
 #include "vmm/sandbox.h"
 #include "vmm/series/series.h"
 #include "vmm/util.h"
+#include "vmm/vcpu_loop.h"
 
 #define MEMORY_LOOK_NS 1000000000ULL /* nobody waits longer for the end because of it */
 
@@ -264,6 +265,8 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	err = iothreads_open(guest);
+	if (!err)
+		err = vcpu_loops_open(guest);
 	if (err)
 		return err;
 	err = board_open(guest);
@@ -488,6 +491,8 @@ void guest_destroy(struct guest *guest)
 	board_close(guest);
 	for (unsigned i = guest->niothreads; drained && i-- > 0;)
 		loop_destroy(guest->iothread[i].loop);
+	if (drained)
+		vcpu_loops_close(guest);
 	control_close(guest->control);
 	series_close(guest->series);
 	haltpoll_destroy(guest->haltpoll);

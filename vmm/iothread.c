@@ -10,6 +10,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
+#include "vmm/vcpu_loop.h"
 
 #define LOOP_DEPTH  256 /* file operations in flight at once */
 #define MOVE_NS	    2000000000ULL /* an iothread that gets no CPU for so long is not waited for */
@@ -143,6 +144,10 @@ void iothreads_stop(struct guest *guest)
 
 struct loop *iothread_loop(struct guest *guest, const char *name)
 {
+	struct loop *loop = vcpu_loop_named(guest, name);
+
+	if (loop)
+		return loop;
 	for (unsigned i = 0; i < guest->niothreads; i++)
 		if (strcmp(guest->iothread[i].name, name ? name : "main") == 0)
 			return guest->iothread[i].loop;

@@ -28,7 +28,7 @@ int iothread_move_workers(struct guest *guest, unsigned i, const cpu_set_t *cpus
 /* Poll like that from now on; its loop does it. 0, -EBUSY or -ETIMEDOUT when it does not run: then nothing changes. */
 int iothread_poll(struct iothread *io, const struct iothread_config *how);
 
-/* The loop of an iothread; name NULL: main. NULL when there is none of that name. */
+/* The loop of an iothread, or of a vCPU that serves queues; name NULL: main. NULL when there is none of that name. */
 struct loop *iothread_loop(struct guest *guest, const char *name);
 
 #endif

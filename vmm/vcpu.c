@@ -20,6 +20,7 @@
 #include "vmm/log.h"
 #include "vmm/profile/profile.h"
 #include "vmm/util.h"
+#include "vmm/vcpu_loop.h"
 
 static __thread struct kvm_run *my_run;
 
@@ -74,9 +75,10 @@ int vcpu_prime(struct vcpu *vcpu)
 static int settle(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	int err = vcpu->loop ? vcpu_loop_settle(vcpu) : 0;
 
 	profile_settle(vcpu->profile, &vcpu->guest->bus, vcpu->guest->cfg->profile_times);
-	return vcpu->index == 0 ? vcpu_prime(vcpu) : 0;
+	return !err && vcpu->index == 0 ? vcpu_prime(vcpu) : err;
 }
 
 /* The guest can not go on: leave what is known in the log, and never enter it again. */
@@ -187,9 +189,13 @@ static void run_guest(struct vcpu *vcpu)
 
 	my_run = run;
 	profile_begin(vcpu->profile);
+	if (vcpu->loop)
+		vcpu_loop_begin(vcpu);
 	while (run->immediate_exit = 0, atomic_signal_fence(memory_order_seq_cst), vcpu_is_wanted(vcpu)) {
 		int err;
 
+		if (vcpu->loop)
+			vcpu_loop_serve(vcpu);
 		if (vcpu->hooks && !vcpu->hooks->enter(vcpu))
 			continue;
 		profile_enter(vcpu->profile);
@@ -212,10 +218,24 @@ static void run_guest(struct vcpu *vcpu)
 		exited(vcpu);
 		incomplete = true;
 	}
+	if (vcpu->loop)
+		vcpu_loop_end(vcpu);
 	profile_end(vcpu->profile);
 	if (incomplete)
 		complete_exit(vcpu);
 	my_run = NULL;
+}
+
+/* Until `want` may have changed. One that serves queues finishes what it was given meanwhile. Holds the lock, as it did before. */
+static void park(struct vcpu *vcpu)
+{
+	if (!vcpu->loop || !vcpu_loop_works(vcpu)) {
+		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+		return;
+	}
+	pthread_mutex_unlock(&vcpu->lock);
+	vcpu_loop_sleep(vcpu, UINT64_MAX);
+	pthread_mutex_lock(&vcpu->lock);
 }
 
 static void vcpu_thread(void *arg)
@@ -233,7 +253,7 @@ static void vcpu_thread(void *arg)
 		vcpu->is = VCPU_PAUSED;
 		pthread_cond_broadcast(&vcpu->changed);
 		if (vcpu->want != VCPU_ENDED && !vcpu_is_wanted(vcpu))
-			pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+			park(vcpu);
 	}
 	pthread_mutex_unlock(&vcpu->lock);
 }
@@ -272,6 +292,8 @@ void vcpu_want(struct vcpu *vcpu, enum vcpu_state want)
 	pthread_mutex_unlock(&vcpu->lock);
 	if (runs) /* a parked one looks at `want` before it enters the guest */
 		vcpu_kick(vcpu);
+	else if (vcpu->loop)
+		vcpu_loop_wake(vcpu);
 }
 
 void vcpu_wait(struct vcpu *vcpu)

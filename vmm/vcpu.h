@@ -17,6 +17,7 @@ struct guest;
 struct kvm_run;
 struct poller;
 struct profile;
+struct vcpu_loop;
 
 #define VCPU_EXIT_REASONS 64
 
@@ -43,6 +44,7 @@ struct vcpu {
 	const struct vcpu_hooks *hooks; /* set by arch_vcpu_init(); NULL: the controller is KVM's */
 	void *arch;                     /* the hooks' own */
 	const struct poller *poller;    /* the hooks': its halts, where they end in this process; NULL: in KVM */
+	struct vcpu_loop *loop;         /* of queues that its thread serves; NULL: none */
 	struct thread thread;
 	bool started;
 	_Atomic unsigned want; /* enum vcpu_state; main writes it under lock */

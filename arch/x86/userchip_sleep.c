@@ -6,7 +6,7 @@
  *	thread					who brings something
  *	state = IN_GUEST or AWAKE		set its bits (IRR, events, `want`)
  *	look at all bits			was = exchange(state, AWAY)
- *	AWAKE to ASLEEP or IN_GUEST, if		IN_GUEST: signal; ASLEEP: wake the futex
+ *	AWAKE to ASLEEP or IN_GUEST, if		IN_GUEST: signal; ASLEEP: end its sleep
  *	  it still is AWAKE			AWAKE, AWAY: nothing
  *
  * Both first write and then read what the other one wrote, and all four are sequentially consistent (on x86 locked
@@ -24,6 +24,7 @@
 #include "vmm/profile/profile.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
+#include "vmm/vcpu_loop.h"
 
 #define CUT_NS 50000 /* no two looks of a poll are so far apart unless another thread, or another guest, had the CPU */
 
@@ -42,7 +43,10 @@ void userchip_wake(struct userchip_vcpu *uv)
 		break;
 	case ASLEEP:
 		atomic_store_explicit(&uv->brought, host_tsc(), memory_order_relaxed);
-		futex(&uv->state, FUTEX_WAKE_BITSET, 1, NULL);
+		if (uv->vcpu->loop)
+			vcpu_loop_wake(uv->vcpu);
+		else
+			futex(&uv->state, FUTEX_WAKE_BITSET, 1, NULL);
 		break;
 	}
 }
@@ -86,7 +90,7 @@ static uint64_t until_tsc(const struct userchip_vcpu *uv)
 
 /*
  * True: something was brought, or the timer is due. Whatever is to end this poll and was not brought to `state` is looked
- * at here: the completions of a loop that this thread serves would be.
+ * at here: what a loop has to do that this thread serves.
  */
 static bool spin(struct userchip_vcpu *uv)
 {
@@ -95,7 +99,8 @@ static bool spin(struct userchip_vcpu *uv)
 	bool ends = false;
 
 	while (now < until && !ends && !uv->halt.cut) {
-		ends = atomic_load_explicit(&uv->state, memory_order_relaxed) != AWAKE || !vcpu_is_wanted(uv->vcpu);
+		ends = atomic_load_explicit(&uv->state, memory_order_relaxed) != AWAKE || !vcpu_is_wanted(uv->vcpu) ||
+		       (uv->vcpu->loop && vcpu_loop_look(uv->vcpu));
 		relax_cpu();
 		last = now;
 		now = host_tsc();
@@ -110,7 +115,7 @@ static bool spin(struct userchip_vcpu *uv)
 
 /* ---- asleep: give the CPU away ---- */
 
-/* Until somebody wakes it, or the timer is due; a thread that serves a loop would wait in that. */
+/* Until somebody wakes it, or the timer is due. A thread that serves a loop waits in that, and has handled a part of what came. */
 static void block(struct userchip_vcpu *uv)
 {
 	uint64_t due = lapic_waits(uv->lapic) ? LAPIC_NEVER : lapic_timer_ns(uv->lapic), begun;
@@ -122,7 +127,10 @@ static void block(struct userchip_vcpu *uv)
 		return;
 	profile_enter(uv->vcpu->profile);
 	begun = host_tsc();
-	futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due == LAPIC_NEVER ? NULL : &until);
+	if (uv->vcpu->loop)
+		vcpu_loop_sleep(uv->vcpu, due);
+	else
+		futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due == LAPIC_NEVER ? NULL : &until);
 	uv->halt.waited += host_tsc() - begun;
 	profile_leave(uv->vcpu->profile);
 }

@@ -12,10 +12,13 @@
 #include "vmm/memory/far.h"
 #include "vmm/place/live.h"
 #include "vmm/report/parts.h"
+#include "vmm/vcpu_loop.h"
 
-static int move_workers(void *arg, unsigned iothread, const cpu_set_t *cpus)
+static int move_workers(void *arg, unsigned worker, const cpu_set_t *cpus)
 {
-	return iothread_move_workers(arg, iothread, cpus);
+	if (worker >= PLACE_OF_VCPU)
+		return vcpu_loop_move_workers(arg, worker - PLACE_OF_VCPU, cpus);
+	return iothread_move_workers(arg, worker, cpus);
 }
 
 static json_t *move_json(const struct place_move *move)

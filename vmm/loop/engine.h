@@ -18,6 +18,7 @@ enum loop_op { LOOP_READV, LOOP_WRITEV, LOOP_FDATASYNC, LOOP_FALLOCATE };
 struct loop_slot {
 	struct loop_ev *ev;
 	uint32_t gen;
+	uint32_t late; /* events that came while the loop was held */
 	uint8_t state;
 };
 enum {
@@ -42,6 +43,13 @@ struct loop_engine {
 	void (*io)(struct loop *loop, struct loop_io *io);
 	void (*signal)(struct loop *loop, int fd);
 	int (*move_workers)(struct loop *loop, const void *cpus, unsigned size); /* NULL: the kernel makes none */
+	/* Of a loop that is served in passing (serve.c). */
+	/* Submit what is queued; from here on what comes sets *flag and ends a system call. 1: something is there already,
+	 * and ends none; 2: it can not be done now. */
+	int (*guard)(struct loop *loop, uint8_t *flag);
+	bool (*came)(struct loop *loop); /* since then; memory only */
+	void (*relax)(struct loop *loop); /* what comes need not set the flag; memory only */
+	int (*forget)(struct loop *loop); /* *flag is not written any more when this returns */
 };
 
 extern const struct loop_engine loop_uring, loop_plain;
@@ -52,6 +60,15 @@ struct loop {
 	char name[16], why[64];
 	struct placement *worker_place; /* the plain engine's; NULL: as the loop's thread */
 	bool owned;
+	bool passing; /* made by loop_create_passing() */
+	const void *worker_cpus; /* of such a one */
+	unsigned worker_size;
+	bool guarded; /* between guard() and relax() */
+	bool held;    /* loop_hold() */
+	uint64_t until; /* a sleep ends then */
+	struct loop_ev clock; /* serve.c: a timerfd */
+	uint64_t clock_at;    /* when it goes off; UINT64_MAX: not */
+	struct loop_timer breath;
 	int ran; /* callbacks of this step */
 	struct loop_slot slot[LOOP_WATCHES];
 	unsigned nslots; /* slots at and above were never used */
@@ -65,11 +82,18 @@ struct loop {
 	} stats;
 	/* Any thread from here on. */
 	_Alignas(64) _Atomic(struct loop_call *) posted; /* newest first */
-	atomic_bool sleeping, stop;
+	atomic_bool sleeping, stop, nudged;
 };
 
 /* Any thread: loop_post() of several calls linked newest first, at the price of one. */
 void loop_post_all(struct loop *loop, struct loop_call *newest, struct loop_call *oldest);
+
+/* loop.c: the end of a round, and whether there is reason for another one. */
+bool loop_ask_idle(struct loop *loop, bool sleeping);
+bool loop_came(struct loop *loop);
+/* serve.c: the parts of a loop that is served in passing. */
+int loop_clock_open(struct loop *loop);
+void loop_clock_close(struct loop *loop);
 
 /* What an engine carries along with a watch, in 64 bits of which it may use the lowest three. */
 static inline uint64_t loop_slot_tag(const struct loop *loop, unsigned slot)
@@ -87,6 +111,10 @@ static inline struct loop_slot *loop_slot_of(struct loop *loop, uint64_t tag)
 
 static inline void loop_ev_run(struct loop *loop, struct loop_ev *ev, uint32_t events)
 {
+	if (loop->held && ev != &loop->wake) {
+		loop->slot[ev->private.slot - 1].late |= events;
+		return;
+	}
 	loop->ran += ev != &loop->wake;
 	ev->fn(ev, events);
 }

@@ -28,6 +28,8 @@ static int choose_engine(struct loop *loop, enum io_engine engine, unsigned dept
 	if (engine != IO_PLAIN) {
 		loop->engine = &loop_uring;
 		ret = loop->engine->create(loop, depth ? depth : 1);
+		if (ret && loop->passing)
+			return log_errno(ret, "loop %s: io_uring is refused here, and nothing else will do", loop->name);
 		if (!ret || engine == IO_URING)
 			return ret ? log_errno(ret,
 					     "loop %s: io_uring is refused here, the plain engine works",
@@ -40,16 +42,24 @@ static int choose_engine(struct loop *loop, enum io_engine engine, unsigned dept
 	return ret ? log_errno(ret, "loop %s: event loop", loop->name) : 0;
 }
 
-int loop_create(struct loop **out, const char *name, enum io_engine engine, unsigned depth)
+static struct loop *loop_alloc(const char *name)
 {
 	struct loop *loop = aligned_alloc(_Alignof(struct loop), sizeof(*loop));
+
+	if (!loop)
+		return NULL;
+	memset(loop, 0, sizeof(*loop));
+	loop->until = UINT64_MAX;
+	snprintf(loop->name, sizeof(loop->name), "%s", name);
+	return loop;
+}
+
+/* Takes the loop over. */
+static int loop_build(struct loop **out, struct loop *loop, enum io_engine engine, unsigned depth)
+{
+	const char *name = loop->name;
 	int ret, fd;
 
-	*out = NULL;
-	if (!loop)
-		return log_errno(-ENOMEM, "loop %s", name);
-	memset(loop, 0, sizeof(*loop));
-	snprintf(loop->name, sizeof(loop->name), "%s", name);
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0) {
 		ret = log_errno(-errno, "loop %s: eventfd", name);
@@ -64,6 +74,9 @@ int loop_create(struct loop **out, const char *name, enum io_engine engine, unsi
 		log_errno(ret, "loop %s: eventfd", name);
 		goto out_engine;
 	}
+	ret = loop->passing ? loop_clock_open(loop) : 0;
+	if (ret)
+		goto out_engine;
 	*out = loop;
 	return 0;
 
@@ -76,10 +89,32 @@ out_free:
 	return ret;
 }
 
+int loop_create(struct loop **out, const char *name, enum io_engine engine, unsigned depth)
+{
+	struct loop *loop = loop_alloc(name);
+
+	*out = NULL;
+	return loop ? loop_build(out, loop, engine, depth) : log_errno(-ENOMEM, "loop %s", name);
+}
+
+int loop_create_passing(struct loop **out, const char *name, unsigned depth, const void *worker_cpus, unsigned size)
+{
+	struct loop *loop = loop_alloc(name);
+
+	*out = NULL;
+	if (!loop)
+		return log_errno(-ENOMEM, "loop %s", name);
+	loop->passing = true;
+	loop->worker_cpus = worker_cpus;
+	loop->worker_size = size;
+	return loop_build(out, loop, IO_URING, depth);
+}
+
 void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
+	loop_clock_close(loop);
 	loop->engine->destroy(loop);
 	close(loop->wake.fd);
 	free(loop);
@@ -165,6 +200,7 @@ void loop_unwatch(struct loop *loop, struct loop_ev *ev)
 		return;
 	s = &loop->slot[i];
 	s->ev = NULL;
+	s->late = 0;
 	if (loop->engine->disarm(loop, i, ev->fd)) {
 		s->gen++;
 		s->state = SLOT_FREE;
@@ -206,6 +242,12 @@ void loop_post(struct loop *loop, struct loop_call *call)
 void loop_stop(struct loop *loop)
 {
 	atomic_store(&loop->stop, true);
+	wake(loop);
+}
+
+void loop_nudge(struct loop *loop)
+{
+	atomic_store(&loop->nudged, true);
 	wake(loop);
 }
 
@@ -251,7 +293,7 @@ void loop_idle_del(struct loop *loop, struct loop_idle *idle)
 }
 
 /* Everyone is asked, also after the first said yes: each is to make progress. A hook may remove any hook. */
-static bool ask_idle(struct loop *loop, bool sleeping)
+bool loop_ask_idle(struct loop *loop, bool sleeping)
 {
 	struct loop_idle *idle;
 	bool busy = false;
@@ -313,15 +355,16 @@ static void run_timers(struct loop *loop)
 	}
 }
 
-/* Nanoseconds until the next timer, < 0 without one. */
+/* Nanoseconds until the next timer, or the end of a sleep; < 0 without either. */
 static int64_t next_timer(const struct loop *loop)
 {
-	uint64_t now, left;
+	uint64_t now, left, at = loop->timers && !loop->held ? loop->timers->private.deadline : UINT64_MAX;
 
-	if (!loop->timers)
+	at = at < loop->until ? at : loop->until;
+	if (at == UINT64_MAX)
 		return -1;
 	now = now_ns();
-	left = loop->timers->private.deadline > now ? loop->timers->private.deadline - now : 0;
+	left = at > now ? at - now : 0;
 	return left < INT64_MAX ? (int64_t)left : INT64_MAX;
 }
 
@@ -351,7 +394,7 @@ static uint64_t patience_end(struct loop *loop, uint64_t now)
 	return now + longest;
 }
 
-static bool something_came(struct loop *loop)
+bool loop_came(struct loop *loop)
 {
 	if (atomic_load_explicit(&loop->posted, memory_order_relaxed) ||
 		atomic_load_explicit(&loop->stop, memory_order_relaxed))
@@ -374,7 +417,7 @@ static int poll_first(struct loop *loop)
 	ret = loop->engine->wait(loop, 0);
 	if (ret)
 		return ret;
-	while (!(came = something_came(loop)) && now < end) {
+	while (!(came = loop_came(loop)) && now < end) {
 		relax_cpu();
 		now = now_ns();
 	}
@@ -390,16 +433,16 @@ static int64_t may_sleep(struct loop *loop, bool nonblock)
 {
 	int64_t ns;
 
-	if (ask_idle(loop, !nonblock && !loop->poll_max) || nonblock)
+	if ((!loop->held && loop_ask_idle(loop, !nonblock && !loop->poll_max)) || nonblock)
 		return 0;
 	/* An error of the engine is met again, and told, by the wait that follows. */
-	if (loop->poll_max && (poll_first(loop) || ask_idle(loop, true)))
+	if (loop->poll_max && (poll_first(loop) || loop_ask_idle(loop, true)))
 		return 0;
 	ns = next_timer(loop);
 	if (!ns)
 		return 0;
 	atomic_store(&loop->sleeping, true);
-	if (!atomic_load(&loop->posted) && !atomic_load(&loop->stop)) {
+	if (!atomic_load(&loop->posted) && !atomic_load(&loop->stop) && !atomic_exchange(&loop->nudged, false)) {
 		count_add(&loop->stats.sleeps, 1);
 		return ns;
 	}
@@ -420,12 +463,15 @@ int loop_step(struct loop *loop, bool nonblock)
 	ret = loop->engine->wait(loop, ns);
 	if (ns)
 		atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+	if (ns && atomic_load_explicit(&loop->nudged, memory_order_relaxed))
+		atomic_store(&loop->nudged, false); /* this return is what it was for */
 	if (ns && loop->poll_max)
 		loop->came = now_ns();
 	if (ret)
 		return log_errno(ret, "loop %s: wait", loop->name);
 	loop->engine->dispatch(loop);
-	run_timers(loop);
+	if (!loop->held)
+		run_timers(loop);
 	run_calls(loop);
 	return loop->ran;
 }

@@ -85,6 +85,12 @@ void loop_place_worker(struct loop *loop, struct placement *worker);
 /* Where the workers that the kernel makes for the ring are to stand from now on (cpu_set_t); no call moves those there are. Without
  * a ring nothing happens. 0 or -errno. */
 int loop_move_workers(struct loop *loop, const void *cpus, unsigned size);
+/*
+ * The same for a thread that has something else to do, in a system call that ends with EINTR for a signal and looks at a
+ * byte before it begins: a vCPU's, with kvm_run's immediate_exit. io_uring only. worker_cpus (cpu_set_t): where the kernel's
+ * workers for its ring are to stand; it stays until loop_own(). Then the calls below under "in passing" are the thread's.
+ */
+int loop_create_passing(struct loop **loop, const char *name, unsigned depth, const void *worker_cpus, unsigned size);
 /* By anyone once no thread runs the loop and no loop_io is in flight. NULL is fine. */
 void loop_destroy(struct loop *loop);
 const char *loop_name(const struct loop *loop);
@@ -104,6 +110,26 @@ int loop_step(struct loop *loop, bool nonblock);
 /* Step until loop_stop(). 0 or -errno. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop); /* any thread */
+/* A step that sleeps, or the next one that would, returns. Any thread. */
+void loop_nudge(struct loop *loop);
+
+/*
+ * In passing. loop_serve(): before each call. It handles what is there, a bounded amount, and prepares for what comes then: that
+ * ends a call which has begun with EINTR, and sets *flag to 1 for one that has not. Nothing is there: no system call. The
+ * flag may also be set for nothing. 0 or -errno. The byte stays where it is until loop_release(), which returns when nothing
+ * will write it any more. Between loop_serve() and loop_release() only callbacks use the loop.
+ * loop_sleep(): one step, which sleeps until `until` (loop_now(); UINT64_MAX: without end) at most.
+ * loop_look(): would a step find something? Memory only, for who waits awake.
+ */
+int loop_serve(struct loop *loop, uint8_t *flag);
+int loop_sleep(struct loop *loop, uint64_t until);
+bool loop_look(struct loop *loop);
+int loop_release(struct loop *loop);
+/*
+ * While a loop is held only posted calls and the ends of file operations are handled: whoever gave them is waiting. Idle
+ * hooks, timers and watches wait; none is lost.
+ */
+void loop_hold(struct loop *loop, bool held);
 
 /*
  * -EPERM when the descriptor cannot be waited for (a regular file), -EBUSY when ev is watched already, -ENOSPC when the

@@ -11,7 +11,9 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@
 #define CQES_PER_STEP 256 /* then timers and posted calls have their turn */
 
 /* The kinds of user_data, in its lowest three bits. What comes back with 0 interests nobody. */
-enum { TAG_NONE, TAG_WATCH, TAG_IO, TAG_MASK = 7 };
+enum { TAG_NONE, TAG_WATCH, TAG_IO, TAG_GUARD, TAG_MASK = 7 };
 
 struct uring {
 	struct io_uring ring;
@@ -29,32 +31,60 @@ struct uring {
 	unsigned todo;		  /* slots that wait for room in the submission queue */
 	struct loop_io *first, **last;
 	bool enabled;
+	/* Of a loop that is served in passing. The guard reads an eventfd that counts completions, the first byte into *flag. */
+	int event;
+	bool guarding;
+	int guard_err;
+	struct iovec into[2];
+	_Atomic uint8_t rest[7]; /* of a count of 1: zeros when the guard has ended */
 };
 
 /* Newest kernels first: 6.1, 6.0, 5.19. Without these flags completions interrupt the thread. */
-static const unsigned setup_flags[] = {
+#define RINGS 4
+
+static const unsigned setup_flags[RINGS] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	0,
 };
 
-static int make_ring(struct uring *u)
+/* Completions are to interrupt the thread: 6.0, 5.19. */
+static const unsigned passing_flags[RINGS] = {IORING_SETUP_SINGLE_ISSUER, 0};
+
+static int make_ring(struct uring *u, const unsigned flags[RINGS])
 {
 	/* CQE_SKIP is of 5.17, and so multishot poll and timed waits are there too. */
 	const unsigned need = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_CQE_SKIP;
 	struct io_uring_params params;
 	int ret = -EINVAL;
 
-	for (size_t i = 0; i < sizeof(setup_flags) / sizeof(setup_flags[0]) && ret == -EINVAL; i++) {
+	for (size_t i = 0; i < RINGS && ret == -EINVAL; i++) {
 		params = (struct io_uring_params){
-			.flags = setup_flags[i] | IORING_SETUP_R_DISABLED | IORING_SETUP_CLAMP};
+			.flags = flags[i] | IORING_SETUP_R_DISABLED | IORING_SETUP_CLAMP};
 		ret = io_uring_queue_init_params(u->depth + SPARE_SQES, &u->ring, &params);
 	}
 	if (!ret && (params.features & need) != need) {
 		io_uring_queue_exit(&u->ring);
 		ret = -ENOSYS;
 	}
+	return ret;
+}
+
+/* As a semaphore, so that each read finds a 1. Off until there is a guard. */
+static int count_completions(struct uring *u)
+{
+	int ret;
+
+	u->event = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+	ret = u->event < 0 ? -errno : io_uring_register_eventfd(&u->ring, u->event);
+	if (!ret)
+		ret = io_uring_cq_eventfd_toggle(&u->ring, false);
+	if (!ret)
+		return 0;
+	if (u->event >= 0)
+		close(u->event);
+	io_uring_queue_exit(&u->ring);
 	return ret;
 }
 
@@ -66,8 +96,11 @@ static int uring_create(struct loop *loop, unsigned depth)
 	if (!u)
 		return -ENOMEM;
 	u->depth = depth;
+	u->event = -1;
 	u->last = &u->first;
-	ret = make_ring(u);
+	ret = make_ring(u, loop->passing ? passing_flags : setup_flags);
+	if (!ret && loop->passing)
+		ret = count_completions(u);
 	if (ret)
 		free(u);
 	else
@@ -80,6 +113,8 @@ static void uring_destroy(struct loop *loop)
 	struct uring *u = loop->state;
 
 	io_uring_queue_exit(&u->ring);
+	if (u->event >= 0)
+		close(u->event);
 	free(u);
 }
 
@@ -102,7 +137,7 @@ static struct io_uring_sqe *get_sqe(struct loop *loop, struct uring *u)
  * have met this thread, which an empty request does. No call asks the kernel for those CPUs again: until
  * there is a worker to look at, that it took them is all the proof.
  */
-static int settle_workers(struct uring *u)
+static int settle_workers(struct loop *loop, struct uring *u)
 {
 	unsigned long cpus[128] = {0}; /* 8192 CPUs, the most Linux is built for */
 	unsigned max[2] = {4, 1};      /* for files; for all else */
@@ -117,7 +152,9 @@ static int settle_workers(struct uring *u)
 	ret = io_uring_submit(&u->ring);
 	if (ret < 0)
 		return ret;
-	if (sched_getaffinity(0, sizeof(cpus), (cpu_set_t *)cpus))
+	if (loop->worker_cpus)
+		memcpy(cpus, loop->worker_cpus, loop->worker_size < sizeof(cpus) ? loop->worker_size : sizeof(cpus));
+	else if (sched_getaffinity(0, sizeof(cpus), (cpu_set_t *)cpus))
 		return -errno;
 	ret = io_uring_register_iowq_aff(&u->ring, sizeof(cpus), (cpu_set_t *)cpus);
 	return ret ? ret : io_uring_register_iowq_max_workers(&u->ring, max);
@@ -131,7 +168,7 @@ static int uring_own(struct loop *loop)
 
 	if (ret < 0)
 		return log_errno(ret, "loop %s: io_uring: enable", loop->name);
-	ret = settle_workers(u);
+	ret = settle_workers(loop, u);
 	if (ret < 0)
 		return log_errno(ret, "loop %s: io_uring: place its workers", loop->name);
 	u->enabled = true;
@@ -379,8 +416,92 @@ static void uring_dispatch(struct loop *loop)
 			feed(loop, u);
 			loop->ran++;
 			io->fn(io, cqe.res);
+		} else if ((cqe.user_data & TAG_MASK) == TAG_GUARD) {
+			u->guarding = false; /* it failed: the next one says why */
+			u->guard_err = cqe.res;
 		}
 	}
+}
+
+/* The guard; see serve.c */
+
+static bool guard_ended(const struct uring *u)
+{
+	return !u->guarding || !atomic_load_explicit(&u->rest[0], memory_order_acquire);
+}
+
+static bool uring_came(struct loop *loop)
+{
+	const struct uring *u = loop->state;
+
+	return uring_ready(loop) || guard_ended(u);
+}
+
+/* False: there is no room for it now. */
+static bool send_guard(struct loop *loop, struct uring *u, uint8_t *flag)
+{
+	struct io_uring_sqe *sqe = get_sqe(loop, u);
+
+	if (!sqe)
+		return false;
+	u->into[0] = (struct iovec){flag, 1};
+	u->into[1] = (struct iovec){u->rest, sizeof(u->rest)};
+	atomic_store_explicit(&u->rest[0], 1, memory_order_relaxed);
+	io_uring_prep_readv(sqe, u->event, u->into, 2, 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, TAG_GUARD);
+	u->guarding = true;
+	return true;
+}
+
+/*
+ * What was counted while there was none ends a new one at once. A completion is put into the ring, then (after a full
+ * barrier) it is counted or not; here it is the other way round.
+ */
+static int uring_guard(struct loop *loop, uint8_t *flag)
+{
+	struct uring *u = loop->state;
+	int ret = 0;
+
+	if (u->guard_err)
+		return u->guard_err;
+	io_uring_cq_eventfd_toggle(&u->ring, true);
+	do {
+		if (guard_ended(u) && !send_guard(loop, u, flag))
+			return 2;
+		if (io_uring_sq_ready(&u->ring))
+			ret = io_uring_submit(&u->ring);
+	} while (ret > 0 && guard_ended(u));
+	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
+		return ret;
+	atomic_thread_fence(memory_order_seq_cst);
+	return ret < 0 ? 2 : u->todo || uring_came(loop);
+}
+
+static void uring_relax(struct loop *loop)
+{
+	struct uring *u = loop->state;
+
+	io_uring_cq_eventfd_toggle(&u->ring, false);
+}
+
+/* One count more is the guard's end, and the kernel does that on the way back from this system call. */
+static int uring_forget(struct loop *loop)
+{
+	struct uring *u = loop->state;
+	static const uint64_t one = 1;
+	int ret = 0;
+
+	if (guard_ended(u))
+		return 0;
+	if (write(u->event, &one, sizeof(one)) < 0)
+		return -errno;
+	while (ret >= 0 && !guard_ended(u)) {
+		ret = io_uring_submit_and_get_events(&u->ring);
+		if (ret == -EINTR)
+			ret = 0;
+	}
+	return ret < 0 ? ret : 0;
 }
 
 const struct loop_engine loop_uring = {
@@ -392,6 +513,10 @@ const struct loop_engine loop_uring = {
 	.disarm = uring_disarm,
 	.wait = uring_wait,
 	.ready = uring_ready,
+	.guard = uring_guard,
+	.came = uring_came,
+	.relax = uring_relax,
+	.forget = uring_forget,
 	.dispatch = uring_dispatch,
 	.io = uring_io,
 	.signal = uring_signal,

@@ -169,10 +169,12 @@ static int plan(struct live *l, const char *rules)
 
 /* ---- hands ---- */
 
-/* A helper of KVM's goes to the emulator's CPUs, and is nobody's to give a policy. A loop without files has no worker. */
+/* What goes to the emulator's CPUs is nobody's to give a policy. A loop without files has no worker. */
 static bool concerned(const struct live *l, const struct placement *row)
 {
-	return row->touched && (l->pin || row->role != PLACE_HELPER) && (row->by_kernel || row->tid);
+	bool to_emulator = row->role == PLACE_HELPER || (row->role == PLACE_WORKER && row->index >= PLACE_OF_VCPU);
+
+	return row->touched && (l->pin || !to_emulator) && (row->by_kernel || row->tid);
 }
 
 /* RLIMIT_NICE for a way between policies: to leave SCHED_IDLE takes the right to the nice value that was kept there. */

@@ -13,8 +13,8 @@
 struct place_env {
 	const struct guest_config *cfg; /* strict_placement and force, as at the start */
 	const char *root;		/* place_plan_at() */
-	/* From now on an iothread's ring makes its workers on these CPUs. Returns when that is so: 0 or -errno. */
-	int (*workers)(void *arg, unsigned iothread, const cpu_set_t *cpus);
+	/* From now on the ring with that worker's index makes its workers on these CPUs. Returns when that is so: 0 or -errno. */
+	int (*workers)(void *arg, unsigned worker, const cpu_set_t *cpus);
 	void *arg;
 };
 

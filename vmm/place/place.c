@@ -138,7 +138,7 @@ static void add_iothread(struct place *place, const struct guest_config *cfg, un
 
 static int add_rows(struct place *place, const struct guest_config *cfg)
 {
-	place->room = 1 + 2 * (cfg->niothreads + 1) + cfg->cpus.count + SPARE_ROWS;
+	place->room = 1 + 2 * (cfg->niothreads + 1) + 2 * cfg->cpus.count + SPARE_ROWS;
 	place->row = calloc(place->room, sizeof(*place->row));
 	if (!place->row)
 		return log_errno(-ENOMEM, "placement");
@@ -148,6 +148,12 @@ static int add_rows(struct place *place, const struct guest_config *cfg)
 		add_iothread(place, cfg, i + 1, cfg->iothreads[i].name);
 	for (unsigned i = 0; i < cfg->cpus.count; i++)
 		add_row(place, PLACE_VCPU, i, "%s", "");
+	for (unsigned i = 0; i < cfg->cpus.count; i++) {
+		if (!config_vcpu_serves(cfg, i))
+			continue;
+		add_row(place, PLACE_WORKER, PLACE_OF_VCPU + i, "%s", "");
+		place_worker(place, PLACE_OF_VCPU + i, true);
+	}
 	place->planned = place->n;
 	return 0;
 }
@@ -164,18 +170,28 @@ void place_want(struct placement *row, const struct placement *as)
 
 void place_follow(struct place *place, struct placement *row)
 {
-	const struct placement *io = place_find(place, PLACE_IOTHREAD, row->index);
+	const struct placement *io = row->index < PLACE_OF_VCPU ? place_owner(place, row) : place_find(place, PLACE_EMULATOR, 0);
 
 	row->touched = io->touched;
 	place_want(row, io);
 	if (io->sched.policy == SCHED_DEADLINE)
 		row->sched = (struct place_sched){.policy = SCHED_OTHER};
+	if (row->index >= PLACE_OF_VCPU) { /* its policy is what the kernel lets a vCPU's children have */
+		row->sched_given = false;
+		row->sched_why = NULL;
+	}
 }
 
-struct placement *place_worker(struct place *place, unsigned iothread, bool by_kernel)
+struct placement *place_owner(struct place *place, const struct placement *worker)
 {
-	const struct placement *io = place_find(place, PLACE_IOTHREAD, iothread);
-	struct placement *row = place_find(place, PLACE_WORKER, iothread);
+	return worker->index < PLACE_OF_VCPU ? place_find(place, PLACE_IOTHREAD, worker->index) :
+					       place_find(place, PLACE_VCPU, worker->index - PLACE_OF_VCPU);
+}
+
+struct placement *place_worker(struct place *place, unsigned index, bool by_kernel)
+{
+	struct placement *row = place_find(place, PLACE_WORKER, index);
+	const struct placement *io = place_owner(place, row);
 
 	row->by_kernel = by_kernel;
 	if (by_kernel)
@@ -397,7 +413,7 @@ void place_head(char *line, size_t n, bool with_actual)
 static void format_why(const struct placement *row, char *out, size_t n)
 {
 	if (row->role == PLACE_WORKER)
-		snprintf(out, n, "as its iothread");
+		snprintf(out, n, row->index < PLACE_OF_VCPU ? "as its iothread" : "as emulator");
 	else if (row->role == PLACE_HELPER || row->role == PLACE_STRAY)
 		snprintf(out, n, "as emulator");
 	else

@@ -21,6 +21,9 @@
  */
 enum place_role { PLACE_VCPU, PLACE_IOTHREAD, PLACE_EMULATOR, PLACE_WORKER, PLACE_HELPER, PLACE_STRAY };
 
+/* A worker of the ring of a vCPU that serves queues; it stands where the emulator does, out of the guest's way. */
+#define PLACE_OF_VCPU 0x10000u
+
 struct place_sched {
 	int policy;                         /* SCHED_OTHER, _BATCH, _IDLE, _FIFO, _RR, _DEADLINE */
 	int prio;                           /* _FIFO and _RR: 1..99; _OTHER and _BATCH: nice, -20..19; _IDLE: nothing */
@@ -44,7 +47,7 @@ const char *place_parse_sched(const char *text, struct place_rule *rule);
 /* One thread: what is wanted and why, and (after place_apply()) what the kernel says. */
 struct placement {
 	enum place_role role;
-	unsigned index; /* of a vCPU or an iothread; a worker has its iothread's */
+	unsigned index; /* of a vCPU or an iothread; a worker has its iothread's, or PLACE_OF_VCPU + its vCPU's */
 	char name[32];	/* the thread's */
 	cpu_set_t cpus;
 	struct place_sched sched;
@@ -92,9 +95,11 @@ int place_plan_at(struct place *place, const struct guest_config *cfg, const cha
 int place_check(const struct place *place, const struct guest_config *cfg, const char *root);
 void place_free(struct place *place);
 struct placement *place_find(struct place *place, enum place_role role, unsigned index);
+/* Whose worker that is. */
+struct placement *place_owner(struct place *place, const struct placement *worker);
 
-/* An iothread's engine is chosen now: its worker is the kernel's, or a thread of ours. Returns the worker's row. Main. */
-struct placement *place_worker(struct place *place, unsigned iothread, bool by_kernel);
+/* An engine is chosen now: its worker is the kernel's, or a thread of ours. index: the worker's. Returns its row. Main. */
+struct placement *place_worker(struct place *place, unsigned index, bool by_kernel);
 
 /*
  * Put the calling thread where its row says, and read back; without a pin that is at least the plan's CPUs, of those that

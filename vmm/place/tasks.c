@@ -148,7 +148,7 @@ static struct placement *row_of_worker(struct place *place, const struct task *t
 
 		if (!row->by_kernel)
 			continue;
-		if (place_find(place, PLACE_IOTHREAD, row->index)->tid == owner)
+		if (place_owner(place, row)->tid == owner)
 			return row;
 		some = row;
 		if (stands_right(place, row, &task->cpus))
