@@ -130,7 +130,7 @@ static int check_vcpu_serves(const struct guest_config *cfg, const char *what, c
 
 	if (vcpu < 0 || (unsigned)vcpu >= cfg->cpus.count)
 		log_err("%s%s iothread=%s: no such vCPU; --cpus %u has vcpu0%s%.0u", what, of, name, cfg->cpus.count,
-			cfg->cpus.count > 1 ? " to vcpu" : "", cfg->cpus.count - 1);
+			cfg->cpus.count > 1 ? " to vcpu" : "", cfg->cpus.count - 1); /* of one: nothing */
 	else if (cfg->io_engine == IO_PLAIN)
 		log_err("%s%s iothread=%s: a vCPU's thread serves with io_uring only; not with --io-engine plain", what, of, name);
 	else
