@@ -101,16 +101,18 @@ static int made(struct scores *all, const struct setting *on)
 	return err;
 }
 
-/* As it was, and at the pace of a host where blocks cost what they cost on this one. */
+/* Each way there is to play it, but not at a pace that nobody knows. */
 static int played(struct scores *all, const struct trace *recorded, const struct setting *on)
 {
-	const struct halt_host *at[] = {NULL, &on->host};
+	double price = on->host.block_ns + (double)on->weight * on->host.wake_ns;
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < (recorded->block_ns ? 2 : 1); i++) {
+	for (unsigned how = 0; !err && how < SIM_PACES; how++) {
 		struct trace t;
 
-		err = sim_trace_play(&t, recorded, at[i]);
+		if (how == SIM_AT_PACE && !recorded->block_ns)
+			continue;
+		err = sim_trace_play(&t, recorded, how, &on->host, price);
 		if (err)
 			break;
 		err = score(all, &t, on);

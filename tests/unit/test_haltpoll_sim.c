@@ -119,13 +119,13 @@ START_TEST(recording)
 	ck_assert_str_eq(t.family, "rr");
 	ck_assert_uint_eq(t.n, 2);
 	ck_assert(t.halt[0].run_ns == 40000 && t.halt[0].gap_ns == 130000);
-	ck_assert_int_eq(sim_trace_play(&played, &t, &fast), 0);
+	ck_assert_int_eq(sim_trace_play(&played, &t, SIM_AT_PACE, &fast, 0), 0);
 	ck_assert(played.halt[0].run_ns == 8000 && played.halt[0].gap_ns == 20000);
 	/* It was over before the host had woken. */
 	ck_assert(played.halt[1].run_ns == 2000 && played.halt[1].gap_ns == 1);
 	ck_assert(played.halt[2].gap_ns == 20000 && played.n == SIM_HALTS);
 	sim_trace_free(&played);
-	ck_assert_int_eq(sim_trace_play(&played, &t, NULL), 0);
+	ck_assert_int_eq(sim_trace_play(&played, &t, SIM_AS_IT_WAS, NULL, 0), 0);
 	ck_assert(played.halt[0].run_ns == 40000 && played.halt[0].gap_ns == 100000);
 	/* 30 s of 140 us, and 10 us and 1 ns, by turns */
 	ck_assert_uint_eq(played.n, 399997);
@@ -150,7 +150,7 @@ START_TEST(bad_recordings)
 		ck_assert_msg(line == bad[i].line, "%u: line %u", i, line);
 	}
 	ck_assert_int_eq(read_text(&t, "1 2\n", &line), 0);
-	ck_assert_int_eq(sim_trace_play(&t, &t, &sim_setting[0].host), -ENODATA);
+	ck_assert_int_eq(sim_trace_play(&t, &t, SIM_AT_PACE, &sim_setting[0].host, 0), -ENODATA);
 	sim_trace_free(&t);
 }
 END_TEST

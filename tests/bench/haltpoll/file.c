@@ -96,24 +96,57 @@ static uint32_t at_pace(double ns, double pace)
 	return ns < 1 ? 1 : ns > LONGEST_NS ? LONGEST_NS : ns;
 }
 
-int sim_trace_play(struct trace *to, const struct trace *from, const struct halt_host *host)
+static int by_gap(const void *a, const void *b)
 {
+	const struct halt *x = a, *y = b;
+
+	return (x->gap_ns > y->gap_ns) - (x->gap_ns < y->gap_ns);
+}
+
+static double gap_of(const struct trace *t, const struct halt *h)
+{
+	return h->gap_ns > t->wake_ns ? (double)h->gap_ns - t->wake_ns : 1;
+}
+
+/* 0: there is no memory. */
+static double median_gap(const struct trace *t)
+{
+	struct halt *sorted = malloc(t->n * sizeof(*sorted));
+	double gap;
+
+	if (!sorted)
+		return 0;
+	memcpy(sorted, t->halt, t->n * sizeof(*sorted));
+	qsort(sorted, t->n, sizeof(*sorted), by_gap);
+	gap = gap_of(t, &sorted[t->n / 2]);
+	free(sorted);
+	return gap;
+}
+
+int sim_trace_play(struct trace *to, const struct trace *from, enum sim_pace how,
+	const struct halt_host *host, double price)
+{
+	static const char *const name[] = {"as it was", "host's pace", "near C"};
+	double ns = 0, pace = 1, median = median_gap(from);
 	size_t room = 0;
-	double ns = 0, pace = 1;
 	int err = 0;
 
-	if (host && !from->block_ns)
+	if (!median)
+		return -ENOMEM;
+	if (how == SIM_AT_PACE && !from->block_ns)
 		return -ENODATA;
-	if (host)
+	if (how == SIM_AT_PACE)
 		pace = (double)(host->block_ns + host->wake_ns) / (from->block_ns + from->wake_ns);
+	else if (how == SIM_NEAR)
+		pace = price / 2 / median;
 	*to = *from;
 	to->halt = NULL;
 	to->n = 0;
-	snprintf(to->name, sizeof(to->name), "%.14s, %s", from->name, host ? "host's pace" : "as it was");
+	snprintf(to->name, sizeof(to->name), "%.14s, %s", from->name, name[how]);
 	while (!err && to->n < SIM_HALTS && (to->n < from->n || ns < SIM_TIME)) {
 		const struct halt *h = &from->halt[to->n % from->n];
-		double gap = (double)h->gap_ns - from->wake_ns;
-		struct halt played = {.run_ns = at_pace(h->run_ns, pace), .gap_ns = at_pace(gap, pace)};
+		struct halt played = {
+			.run_ns = at_pace(h->run_ns, pace), .gap_ns = at_pace(gap_of(from, h), pace)};
 
 		ns += played.run_ns + played.gap_ns;
 		err = add(to, &room, &played);

@@ -54,11 +54,14 @@ void sim_trace_free(struct trace *trace);
 int sim_trace_read(struct trace *trace, const char *path, unsigned *line);
 /*
  * A recording as it is played: halts without the wake-up that the recorder's host needed, again from the
- * beginning until SIM_TIME is full. With a host: each time longer or shorter by the same factor, so that a
- * block and a wake-up, together, cost what they cost on that host. To be freed. 0 or -errno; -ENODATA: it is
+ * beginning until SIM_TIME is full. Not as it was: each time longer or shorter by the same factor, so that a
+ * block and a wake-up, together, cost what they cost on that host; or so that half of the gaps are shorter
+ * than half of `price`, where it is hard to say whether polls pay. To be freed. 0 or -errno; -ENODATA: it is
  * not known what they cost where it was recorded.
  */
-int sim_trace_play(struct trace *to, const struct trace *recorded, const struct halt_host *host);
+enum sim_pace { SIM_AS_IT_WAS, SIM_AT_PACE, SIM_NEAR, SIM_PACES };
+int sim_trace_play(struct trace *to, const struct trace *recorded, enum sim_pace how,
+	const struct halt_host *host, double price);
 
 /* The host, and the vCPU on it. */
 struct plant {
