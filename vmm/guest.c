@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -32,6 +31,7 @@
 #include "vmm/profile/profile.h"
 #include "vmm/sandbox.h"
 #include "vmm/series/series.h"
+#include "vmm/signals.h"
 #include "vmm/util.h"
 #include "vmm/vcpu_loop.h"
 
@@ -98,26 +98,18 @@ void guest_stop(struct guest *guest, const char *why)
 static void on_signal(struct loop_ev *ev, uint32_t events)
 {
 	struct guest *guest = container_of(ev, struct guest, signal_ev);
-	struct signalfd_siginfo info;
+	int sig = signals_take(guest->signal_fd);
 
-	while (read(guest->signal_fd, &info, sizeof(info)) == sizeof(info))
-		guest_stop(guest, sigabbrev_np(info.ssi_signo));
+	if (sig)
+		guest_stop(guest, sigabbrev_np(sig));
 }
 
-static int signals_open(struct guest *guest)
+static int watch_signals(struct guest *guest)
 {
-	sigset_t set;
+	int err = signals_open(&guest->signal_fd);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	guest->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (guest->signal_fd < 0)
-		return log_errno(-errno, "signalfd");
 	guest->signal_ev.fn = on_signal;
-	return loop_watch(guest->loop, &guest->signal_ev, guest->signal_fd, EPOLLIN);
+	return err ? err : loop_watch(guest->loop, &guest->signal_ev, guest->signal_fd, EPOLLIN);
 }
 
 /* ---- the machine ---- */
@@ -237,7 +229,7 @@ static int build(struct guest *guest)
 	err = loop_create(&guest->loop, "emulator", IO_PLAIN, 0);
 	if (err)
 		return err;
-	err = signals_open(guest);
+	err = watch_signals(guest);
 	if (err)
 		return err;
 	err = series_open(&guest->series, guest);
@@ -496,8 +488,7 @@ void guest_destroy(struct guest *guest)
 	control_close(guest->control);
 	series_close(guest->series);
 	haltpoll_destroy(guest->haltpoll);
-	if (guest->signal_fd >= 0)
-		close(guest->signal_fd);
+	signals_close(&guest->signal_fd);
 	loop_destroy(guest->loop);
 	machine_close(guest);
 	kvmstats_destroy(guest->kvmstats);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every thread of a guest is made here: named, with all signals blocked except the vCPU kick, so that main's signalfd
- * sees the rest. On the thread itself, before its function runs: placement, read-back, then
- * the drop of all privileges.
+ * Every thread of a guest is made here: named, with all signals blocked except the vCPU kick, so that main takes what is
+ * sent to the process (signals.h). On the thread itself, before its function runs: placement, read-back, then the drop of
+ * all privileges.
  */
 #ifndef PINVM_THREAD_H
 #define PINVM_THREAD_H

@@ -30,7 +30,7 @@ static void run(bool kickable)
 	thread_join(&thread);
 }
 
-/* main's signalfd sees what is sent to the process; a crash is the thread's own, and restores the terminal. */
+/* main takes what is sent to the process; a crash is the thread's own, and restores the terminal. */
 START_TEST(blocks_signals_of_the_process)
 {
 	static const int sent[] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGALRM, SIGPIPE};
