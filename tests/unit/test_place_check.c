@@ -51,6 +51,7 @@ static char *spell(const char *rule, char *out, size_t n)
 #define RULES 6
 
 static bool forced;
+static enum tristate hlt;
 static unsigned guest_threads = 1;
 
 static int plan(bool strict, unsigned vcpus, const char *const rule[RULES])
@@ -64,6 +65,7 @@ static int plan(bool strict, unsigned vcpus, const char *const rule[RULES])
 	cfg.cpus.threads = guest_threads;
 	cfg.strict_placement = strict;
 	cfg.force = forced;
+	cfg.exits.hlt = hlt;
 	cfg.pins = pins;
 	cfg.scheds = scheds;
 	for (unsigned i = 0; i < RULES && rule[i]; i++) {
@@ -287,6 +289,42 @@ static unsigned warnings(unsigned vcpus, const char *const rule[RULES])
 	return n;
 }
 
+/* A guest that halts on the core itself, and others on that core. */
+static const struct {
+	const char *says;
+	unsigned vcpus;
+	const char *rule[RULES];
+} kept[] = {
+	{"vcpu0's and vcpu1's", 2, {"pvcpu=A"}},
+	{"vcpu0's and vcpu2's", 3, {"pvcpu=A,B"}},
+	{"vcpu0's and io:main's", 1, {"pvcpu=A", "piothread=A"}},
+	{"vcpu0's and emulator's", 1, {"pvcpu=A", "pemulator=A"}},
+	{NULL, 2, {"pvcpu=A,B/each"}},
+	{NULL, 2, {"pvcpu=A,B"}},
+	{NULL, 4, {NULL}}, /* they float: nobody said that they share */
+	{NULL, 1, {"pvcpu=A", "piothread=B"}},
+};
+
+START_TEST(halts_that_stay_in_the_guest_share_no_cpu)
+{
+	const char *says = kept[_i].says;
+
+	if (!two_cpus())
+		return;
+	host("950000\n", "\n");
+	hlt = TRI_OFF;
+	ck_assert_int_eq(plan(false, kept[_i].vcpus, kept[_i].rule), says ? -EINVAL : 0);
+	ck_assert_msg(strstr(log_first_error(), says ? says : ""), "%s", log_first_error());
+	ck_assert_msg(!says == !strstr(log_first_error(), "--force starts it"), "%s", log_first_error());
+	forced = true;
+	ck_assert_int_eq(plan(false, kept[_i].vcpus, kept[_i].rule), 0);
+	forced = false;
+	hlt = TRI_DEFAULT;
+	ck_assert_int_eq(plan(false, kept[_i].vcpus, kept[_i].rule), 0);
+	fake_root_close();
+}
+END_TEST
+
 START_TEST(many_vcpus_on_a_cpu_are_one_warning)
 {
 	char says[64];
@@ -365,6 +403,7 @@ int main(void)
 		sizeof(hangs) / sizeof(hangs[0]));
 	tcase_add_loop_test(tc, a_real_time_policy_may_be_inherited, 0, 2);
 	tcase_add_loop_test(tc, cores_of_the_guest_are_cores_of_the_host, 0, sizeof(cores) / sizeof(cores[0]));
+	tcase_add_loop_test(tc, halts_that_stay_in_the_guest_share_no_cpu, 0, sizeof(kept) / sizeof(kept[0]));
 	tcase_add_test(tc, many_vcpus_on_a_cpu_are_one_warning);
 	tcase_add_test(tc, siblings_are_read_once);
 	tcase_add_loop_test(tc, says_why_a_cpu_can_not_be_had, 0, 2);

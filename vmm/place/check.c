@@ -300,6 +300,44 @@ static int check_vcpus(const struct check *c)
 	return err ? err : check_apart(c, &lone);
 }
 
+/* ---- vCPUs that halt in the guest: their CPUs are never free ---- */
+
+/* Pinned threads of the guest that have no CPU but those of `row`. Returns how many there are. */
+static unsigned crowd(const struct check *c, const struct placement *row, const char **other)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->place->n; i++) {
+		const struct placement *b = &c->place->row[i];
+
+		if (!b->pinned || b->role == PLACE_WORKER || !is_subset(&row->cpus, &b->cpus))
+			continue;
+		n++;
+		if (b != row)
+			*other = b->name;
+	}
+	return n;
+}
+
+static int check_no_exits(const struct check *c)
+{
+	char cpus[CPUS_TEXT];
+	const char *other = "";
+
+	for (unsigned i = 0; c->cfg->exits.hlt == TRI_OFF && i < c->place->n; i++) {
+		const struct placement *row = &c->place->row[i];
+
+		if (row->role != PLACE_VCPU || !row->pinned || crowd(c, row, &other) <= (unsigned)CPU_COUNT(&row->cpus))
+			continue;
+		place_format_cpus(&row->cpus, cpus, sizeof(cpus));
+		return refuse(c,
+			"--exits hlt=off: CPU %s is %s's and %s's: a vCPU that halts in the guest leaves it to nobody; "
+			"give each a CPU of its own, or leave hlt=off out",
+			cpus, row->name, other);
+	}
+	return 0;
+}
+
 /* ---- vCPUs that may never run again ---- */
 
 /*
@@ -467,6 +505,8 @@ int place_check(const struct place *place, const struct guest_config *cfg, const
 		err = check_row(&c, &place->row[i]);
 	if (!err)
 		err = check_hang(&c);
+	if (!err)
+		err = check_no_exits(&c);
 	if (!err)
 		err = check_vcpus(&c);
 	return err ? err : check_realtime(&c);
