@@ -20,7 +20,58 @@
 
 #define VARIANTS 4 /* of each made trace, held out */
 
+static const char usage[] =
+	"usage: haltpoll [-v] [--svg FILE] [--made|--held-out] [RECORDING...]   play halts: made ones, of "
+	"tools/halts\n"
+	"       haltpoll --replay FILE         decide a trace of --halt-poll auto,trace= again\n"
+	"       haltpoll --decisions FILE N    write such a trace of made trace N\n";
+
 static bool verbose;
+
+enum kind { NEITHER, RECORDING, CONTROLLERS };
+
+/* What a file looks like, by the first line that says something. */
+static enum kind kind_of(const char *path)
+{
+	enum kind kind = NEITHER;
+	unsigned long long a, b;
+	char text[256] = "", word[32];
+	FILE *in = fopen(path, "re");
+
+	if (!in)
+		return NEITHER;
+	while (fgets(text, sizeof(text), in) && (*text == '#' || *text == '\n'))
+		text[0] = 0;
+	if (!strncmp(text, "host grow_start_ns=", 19))
+		kind = CONTROLLERS;
+	else if (sscanf(text, "%llu %llu", &a, &b) == 2 || sscanf(text, "host %llu %llu", &a, &b) == 2 ||
+		 sscanf(text, "unit %llu", &a) == 1 || sscanf(text, "family %31s", word) == 1)
+		kind = RECORDING;
+	fclose(in);
+	return kind;
+}
+
+/* Why a file was not read as what it was given for. */
+static void complain(const char *path, unsigned line, int err, enum kind wanted)
+{
+	enum kind kind = kind_of(path);
+
+	if (err != -EINVAL)
+		fprintf(stderr, "%s: %s\n", path, strerror(-err));
+	else if (kind == wanted)
+		fprintf(stderr, "%s:%u: no line as %s writes it\n", path, line,
+			wanted == RECORDING ? "tools/halts" : "the controller");
+	else if (kind == CONTROLLERS)
+		fprintf(stderr, "%s: a trace of the controller; use --replay\n", path);
+	else if (kind == RECORDING)
+		fprintf(stderr,
+			"%s: a recording of tools/halts, no trace of the controller; leave out --replay\n",
+			path);
+	else
+		fprintf(stderr, "%s: no %s\n", path,
+			wanted == RECORDING ? "recording of tools/halts, or without halts"
+					    : "trace of the controller");
+}
 
 /* Everybody's score of every trace on every host. */
 struct scores {
@@ -131,13 +182,30 @@ static int recorded(struct scores *all, const struct setting *on, char **file)
 
 		err = sim_trace_read(&t, *file, &line);
 		if (err) {
-			fprintf(stderr, "%s:%u: %s\n", *file, line, strerror(-err));
+			complain(*file, line, err, RECORDING);
 			break;
 		}
 		err = played(all, &t, on);
 		sim_trace_free(&t);
 	}
 	return err;
+}
+
+/* Before anything is played. */
+static int check(char **file)
+{
+	for (; *file; file++) {
+		struct trace t;
+		unsigned line;
+		int err = sim_trace_read(&t, *file, &line);
+
+		if (err) {
+			complain(*file, line, err, RECORDING);
+			return err;
+		}
+		sim_trace_free(&t);
+	}
+	return 0;
 }
 
 static int run(struct scores *all, bool with_made, char **files)
@@ -187,7 +255,7 @@ static int replay(const char *path)
 	if (in)
 		fclose(in);
 	if (err) {
-		fprintf(stderr, "%s:%u: %s\n", path, in ? r.line : 0, strerror(-err));
+		complain(path, in ? r.line : 0, err, CONTROLLERS);
 		return 2;
 	}
 	printf("%s: %u decisions, %u differ", path, r.decisions, r.differ);
@@ -231,11 +299,13 @@ int main(int argc, char **argv)
 			all.held_out = true;
 		else if (!strcmp(argv[i], "--svg") && i + 1 < argc)
 			svg = argv[++i];
+		else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return fputs(usage, stdout) < 0 ? 2 : 0;
 		else
-			return fprintf(stderr, "usage: haltpoll [-v] [--svg FILE] [--made|--held-out] "
-					       "[RECORDING...]\n"),
-			       2;
+			return fputs(usage, stderr), 2;
 	}
+	if (check(argv + i))
+		return 2;
 	err = run(&all, with_made || all.held_out || i == argc, argv + i);
 	if (!err && svg) {
 		err = sim_plot(svg, all.s, all.n);
