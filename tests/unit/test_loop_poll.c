@@ -17,6 +17,7 @@ struct source {
 	struct loop *loop;
 	atomic_uint made, taken, armed; /* armed: how often kicks were asked for */
 	unsigned total, kicks, asked, looked;
+	unsigned comes; /* with the look of this number; 0: with none */
 	bool echo; /* what is armed is kicked at once */
 	uint64_t patience, came, price;
 	int fd;
@@ -55,7 +56,8 @@ static bool on_look(const struct loop_idle *idle)
 {
 	struct source *s = container_of(idle, struct source, idle);
 
-	s->looked++;
+	if (++s->looked == s->comes)
+		atomic_fetch_add(&s->made, 1);
 	return atomic_load(&s->made) != atomic_load(&s->taken);
 }
 
@@ -176,6 +178,29 @@ START_TEST(without_patience_it_sleeps_at_once)
 	ck_assert_uint_eq(s.looked, 0);
 	ck_assert_uint_gt(counts(&s).sleeps, 0);
 	close_source(&s);
+}
+END_TEST
+
+/* What is there at the first look was not waited for; what comes by the second one was. */
+START_TEST(only_what_was_waited_for_is_a_poll)
+{
+	for (unsigned look = 1; look <= 2; look++) {
+		struct source s;
+
+		if (!open_source(&s, _i, LONG))
+			return;
+		ck_assert_int_ge(loop_step(s.loop, true), 0);
+		s.comes = look;
+		while (!atomic_load(&s.taken))
+			ck_assert_int_ge(loop_step(s.loop, false), 0);
+		ck_assert_uint_eq(s.looked, look);
+		ck_assert_uint_eq(counts(&s).polls, look - 1);
+		ck_assert_uint_eq(counts(&s).hits, look - 1);
+		ck_assert_uint_eq(counts(&s).sleeps, 0);
+		if (look == 1)
+			ck_assert_uint_eq(counts(&s).polled_ns, 0);
+		close_source(&s);
+	}
 }
 END_TEST
 
@@ -335,9 +360,9 @@ END_TEST
 int main(void)
 {
 	const TTest *both[] = {no_kick_and_no_sleep_while_it_polls, it_gives_up_and_arms,
-		patience_has_an_upper_bound, without_patience_it_sleeps_at_once, a_timer_ends_it,
-		a_descriptor_ends_it, calls_and_stops_end_it, file_operations_end_it,
-		signals_go_out_before_it_polls};
+		patience_has_an_upper_bound, without_patience_it_sleeps_at_once,
+		only_what_was_waited_for_is_a_poll, a_timer_ends_it, a_descriptor_ends_it,
+		calls_and_stops_end_it, file_operations_end_it, signals_go_out_before_it_polls};
 
 	return run_both("loop_poll", both, COUNT(both), NULL, 0);
 }

@@ -405,11 +405,14 @@ bool loop_came(struct loop *loop)
 	return loop->engine->ready(loop);
 }
 
-/* Wait awake, as long as that is worth it. True: something is there. What is queued goes out first. */
+/*
+ * Wait awake, as long as that is worth it. True: something is there. What is queued goes out first. What is there at
+ * the first look was not waited for: that is no poll.
+ */
 static int poll_first(struct loop *loop)
 {
 	uint64_t now = now_ns(), began = now, end = patience_end(loop, now);
-	bool came = false;
+	bool came, polled = false;
 	int ret;
 
 	if (end <= now)
@@ -420,11 +423,14 @@ static int poll_first(struct loop *loop)
 	while (!(came = loop_came(loop)) && now < end) {
 		relax_cpu();
 		now = now_ns();
+		polled = true;
 	}
 	loop->came = now;
-	count_add(&loop->stats.polls, 1);
-	count_add(&loop->stats.hits, came);
-	count_add(&loop->stats.polled_ns, now - began);
+	if (polled) {
+		count_add(&loop->stats.polls, 1);
+		count_add(&loop->stats.hits, came);
+		count_add(&loop->stats.polled_ns, now - began);
+	}
 	return came;
 }
 

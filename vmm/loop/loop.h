@@ -165,7 +165,7 @@ struct loop_stats {
 	uint64_t steps, sleeps; /* sleeps: waits that were allowed to block */
 	uint64_t sqes, cqes;    /* operations handed to the engine, and answers it gave (readiness included) */
 	uint64_t wakeups;       /* by loop_post() or loop_stop() */
-	uint64_t polls, hits;   /* times it polled instead of sleeping, and found something before it gave up */
+	uint64_t polls, hits;   /* times it waited awake before sleeping, and something came of that before it gave up */
 	uint64_t polled_ns;     /* in all of them together */
 };
 void loop_stats(const struct loop *loop, struct loop_stats *stats);
