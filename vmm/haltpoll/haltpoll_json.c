@@ -70,15 +70,22 @@ static json_t *vmm_json(const struct haltpoll *hp)
 		(json_int_t)rules->grow_start_ns, "grow", (int)rules->grow, "shrink", (int)rules->shrink, "vcpus", list);
 }
 
+/* vCPUs that halt here do not poll by default: whatever the kernel's own is, it is not theirs. */
+static const char *mode_of(const struct haltpoll *hp)
+{
+	bool here = hp->guest->cfg->irqchip == IRQCHIP_USER;
+
+	return haltpoll_mode_name(here && hp->spec.mode == HALTPOLL_DEFAULT ? HALTPOLL_OFF : hp->spec.mode);
+}
+
 json_t *haltpoll_json(const struct haltpoll *hp)
 {
 	json_t *json;
 
 	if (!hp)
 		return json_null();
-	json = json_pack("{s:s, s:o, s:I, s:o}", "mode", haltpoll_mode_name(hp->spec.mode), "ceiling_ns",
-		ceiling_json(hp), "decisions", (json_int_t)(hp->ctl ? hp->ctl->decisions : 0), "guest_polls",
-		guest_polls_json(hp));
+	json = json_pack("{s:s, s:o, s:I, s:o}", "mode", mode_of(hp), "ceiling_ns", ceiling_json(hp),
+		"decisions", (json_int_t)(hp->ctl ? hp->ctl->decisions : 0), "guest_polls", guest_polls_json(hp));
 	if (json && hp->ctl)
 		json_object_set_new(json, "auto", auto_json(hp->ctl));
 	if (json && hp->guest->cfg->irqchip == IRQCHIP_USER)
