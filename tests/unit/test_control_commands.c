@@ -179,6 +179,7 @@ START_TEST(values)
 		{"iothread", "\"iothread\": \"slow\"", "iothread slow: no such iothread; there are main, fast", 4},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"on\"", "iothread main: on: there are poll-max, poll-weight, each"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1s\"", "iothread main: poll-max=1s: must be 0 to 10ms"},
+		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=50\"", "iothread main: poll-max=50: a time needs its unit, as in 50us"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1us,poll-max=2us\"", "poll-max is given twice"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-weight=0\"", "iothread main: poll-weight=0: must be 1 to 1000"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-weight=9\"", "poll-weight=9: does nothing without poll-max=TIME"},

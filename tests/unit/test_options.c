@@ -205,6 +205,11 @@ START_TEST(disks_and_iothreads)
 	refuse("--iothread a: named twice", "K", "--iothread", "a", "--iothread", "a,poll-max=1us");
 	refuse("--iothread a,poll-weight=3: does nothing without poll-max", "K", "--iothread", "a,poll-weight=3");
 	refuse("--iothread poll-max=20ms: ", "K", "--iothread", "a,poll-max=20ms");
+	refuse("--iothread poll-max=50: a time needs its unit, as in 50us (0 to 10ms)", "K", "--iothread", "a,poll-max=50");
+	refuse("--iothread poll-max=fast: not a duration: write whole digits and ns, us, ms or s, as in 50us", "K", "--iothread",
+		"a,poll-max=fast");
+	accept(&cfg, "K", "--iothread", "a,poll-max=0");
+	config_free(&cfg);
 	refuse("--iothread poll-max-ns=50: no key of pinvm's; here it is poll-max=50us", "K", "--iothread", "a,poll-max-ns=50");
 	refuse("--iothread poll-weight=0: must be 1 to 1000", "K", "--iothread", "a,poll-max=1us,poll-weight=0");
 
@@ -516,7 +521,7 @@ static void try_value(const struct opt_row *row, const struct opt_key *key, cons
 			    : of_net			  ? "tap=t,"
 			    : of_nodes			  ? "64,host-node=0,"
 			    : of_poll			  ? "64,poll-max=1us,"
-			    : of_vmm			  ? "vmm,max=4294967295ns,"
+			    : of_vmm			  ? "vmm,max=4s,"
 			    : !strcmp(row->name, "halt-poll") ? "auto,"
 			    : row->value.type == OPT_NONE ? ""
 			    : row->value.type == OPT_UINT ? "4,"

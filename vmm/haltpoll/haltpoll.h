@@ -19,7 +19,7 @@ struct haltpoll;
 struct haltpoll_config;
 struct json_t;
 
-#define HALTPOLL_MAX_NS UINT32_MAX /* KVM's own limit */
+#define HALTPOLL_MAX_NS 4000000000 /* KVM takes 2^32 - 1 */
 
 enum haltpoll_mode {
 	HALTPOLL_DEFAULT, /* the kernel's, untouched */

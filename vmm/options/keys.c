@@ -21,6 +21,11 @@ bool opt_key_here(const struct opt_key *key)
 	return !key->arch || !strcmp(key->arch, arch_name());
 }
 
+bool opt_key_short(const struct opt_key *key)
+{
+	return key->type == OPT_DURATION && key->max <= 4000000000;
+}
+
 /* NULL: it is everywhere. */
 static const struct opt_only *only_of(const struct opt_key *key, unsigned i)
 {
@@ -244,7 +249,7 @@ static int set_number(const struct opt_key *key, void *base, const char *text, c
 	if (key->type == OPT_SIZE)
 		reason = value_size(text, key->unit ? 1 : 1 << 20, &v);
 	else if (key->type == OPT_DURATION)
-		reason = value_duration(text, &v);
+		reason = opt_key_short(key) ? value_short_duration(text, &v) : value_duration(text, &v);
 	else
 		reason = key->unit ? value_count(text, &v) : value_uint(text, &v);
 	if (!reason && v >= key->min && v <= key->max && (!key->pow2 || !(v & (v - 1)))) {

@@ -261,14 +261,14 @@ static const struct opt_key cgroup_keys[] = {
 };
 
 static const struct opt_key iothread_keys[] = {
-	{"poll-max", "TIME", "poll for so long at most before sleeping, where that pays; without: sleep at once",
+	{"poll-max", "TIME", "poll for at most so long before sleeping, where that pays; without: do not poll",
 		DURATION(I, poll_max_ns, 10000000, 0), .live = true},
 	{"poll-weight", "N", "what a wake-up's delay counts, in its own CPU time; without: 4",
 		UINT(I, poll_weight, 1, 1000, 0), .live = true, .rides = true},
 };
 
 static const struct opt_key halt_poll_keys[] = {
-	{"max", "DURATION", "auto and vmm: the longest it may become; without: 1ms, and 200us", .type = OPT_DURATION,
+	{"max", "DURATION", "the longest it may become; without: 1ms (auto), 200us (vmm)", .type = OPT_DURATION,
 		.at = AT(G, halt_poll.max_ns, uint64_t), .min = 1000, .max = HALTPOLL_MAX_NS},
 	{"budget", "PCT", "auto: percent of its time that a vCPU may poll; without: 100",
 		UINT(G, halt_poll.budget, 1, 100, 0)},
@@ -385,7 +385,7 @@ const struct opt_row opt_table[] = {
 
 	{.name = "halt-poll",
 		.value = {NULL, "default|off|DURATION|auto",
-			"the longest a vCPU that halts polls before it blocks; default: the kernel's own",
+			"the longest a halted vCPU polls before it blocks, at most 4s; default: the kernel's own",
 			STRING(G, halt_poll.mode, 1, 32), .check = check_halt_poll, .names = halt_poll_names,
 			.only = halt_poll_only},
 		KEYS(halt_poll_keys)},

@@ -105,6 +105,8 @@ void opt_key_format(const struct opt_key *key, const void *base, char *out, size
 /* Its default, or a range such as "1 to 16", as it would be typed; empty where there is none. */
 void opt_key_default_text(const struct opt_key *key, char *out, size_t n);
 void opt_key_range_text(const struct opt_key *key, char *out, size_t n);
+/* A time of at most a few seconds: one without unit is refused, and the help has its range. */
+bool opt_key_short(const struct opt_key *key);
 /* Its help, with the range and the default. */
 void opt_key_describe(const struct opt_key *key, char *out, size_t n);
 /* What stands for the value: `meta`, of choices those that are there; empty without. */

@@ -18,7 +18,7 @@ void opt_key_describe(const struct opt_key *key, char *out, size_t n)
 	size_t len;
 
 	range[0] = '\0';
-	if (key->type != OPT_DURATION)
+	if (key->type != OPT_DURATION || opt_key_short(key))
 		opt_key_range_text(key, range, sizeof(range));
 	opt_key_default_text(key, dfl, sizeof(dfl));
 	snprintf(out, n, "%s%s%s%s%s%s", key->help, *range ? ", " : "", range, *dfl ? " (default " : "", dfl,

@@ -108,6 +108,16 @@ const char *value_duration(const char *text, uint64_t *out)
 		text, time_units, 1000000000, "not a duration: write whole digits and ns, us, ms or s, as in 300s", out);
 }
 
+const char *value_short_duration(const char *text, uint64_t *out)
+{
+	uint64_t v;
+
+	if (!value_uint(text, &v) && v)
+		return "a time needs its unit, as in 50us";
+	return with_unit(
+		text, time_units, 1000000000, "not a duration: write whole digits and ns, us, ms or s, as in 50us", out);
+}
+
 const char *value_bool(const char *text, bool *out)
 {
 	if (strcmp(text, "on") && strcmp(text, "off"))

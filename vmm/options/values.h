@@ -23,6 +23,8 @@ const char *value_size(const char *text, uint64_t bare, uint64_t *out);
 bool value_bits(const char *text, uint64_t *bytes);
 /* Digits and ns, us, ms or s, into nanoseconds; without a unit, seconds. */
 const char *value_duration(const char *text, uint64_t *out);
+/* The same where seconds are never meant: a number but 0 has its unit. */
+const char *value_short_duration(const char *text, uint64_t *out);
 /* on or off. */
 const char *value_bool(const char *text, bool *out);
 /*
