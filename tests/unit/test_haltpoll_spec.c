@@ -97,7 +97,9 @@ START_TEST(in_pinvm)
 		  spec.rules.grow == 2 && spec.rules.shrink == 2);
 	ck_assert_ptr_null(vmm_spec("vmm,max=1ms,grow=3,grow-start=1us,shrink=1", &spec));
 	ck_assert(spec.rules.max_ns == 1000000 && spec.rules.grow_start_ns == 1000 && spec.rules.grow == 3 && spec.rules.shrink == 1);
-	ck_assert_ptr_null(vmm_spec("vmm,max=5us", &spec)); /* below where it would begin */
+	ck_assert_ptr_null(vmm_spec("vmm,max=5us", &spec)); /* below where it would begin: it begins there */
+	ck_assert(spec.rules.max_ns == 5000 && spec.rules.grow_start_ns == 5000);
+	ck_assert_ptr_null(vmm_spec("vmm,max=4s,grow-start=4s", &spec));
 	ck_assert_ptr_null(vmm_spec("vmm,max=50us,grow-start=50us,grow=1", &spec));
 	for (const char *const *text = bad; *text; text++)
 		ck_assert_msg(vmm_spec(*text, &spec) != NULL, "%s", *text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* --halt-poll as text; see haltpoll.h. Pure functions. */
+/* --halt-poll as text; see haltpoll.h. Pure functions, but for the texts of refusals. */
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/arch.h"
@@ -68,15 +69,24 @@ static const char *check_keys(const struct haltpoll_config *cfg, enum haltpoll_m
 	return NULL;
 }
 
+/* NULL, or why not: text of main's, until the next call. */
 static const char *vmm_rules(const struct haltpoll_config *cfg, struct poll_rules *rules)
 {
+	static char why[96];
+	char start[24], max[24];
+
 	rules->max_ns = cfg->max_ns ? cfg->max_ns : VMM_MAX;
-	rules->grow_start_ns = cfg->grow_start_ns ? cfg->grow_start_ns : VMM_GROW_START;
+	rules->grow_start_ns = rules->max_ns < VMM_GROW_START ? rules->max_ns : VMM_GROW_START;
+	if (cfg->grow_start_ns)
+		rules->grow_start_ns = cfg->grow_start_ns;
 	rules->grow = cfg->grow ? cfg->grow : VMM_GROW;
 	rules->shrink = cfg->shrink ? cfg->shrink : VMM_SHRINK;
-	if (cfg->grow_start_ns > rules->max_ns)
-		return "grow-start is above max, which is 200us unless it is given";
-	return NULL;
+	if (rules->grow_start_ns <= rules->max_ns)
+		return NULL;
+	value_format_duration(rules->grow_start_ns, start, sizeof(start));
+	value_format_duration(rules->max_ns, max, sizeof(max));
+	snprintf(why, sizeof(why), "grow-start=%s is above max%s%s", start, cfg->max_ns ? "=" : ", which without max= is ", max);
+	return why;
 }
 
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec)

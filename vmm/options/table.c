@@ -278,7 +278,7 @@ static const struct opt_key halt_poll_keys[] = {
 		STRING(G, halt_poll.trace, 1, PATH_MAX - 1), .check = check_output},
 	{"grow", "N", "vmm: a window that was too short is multiplied by it; without: 2",
 		UINT(G, halt_poll.grow, 1, 1000000, 0), X86(NO_WFI)},
-	{"grow-start", "DURATION", "vmm: the shortest window; without: 10us", .type = OPT_DURATION,
+	{"grow-start", "DURATION", "vmm: the shortest window; without: 10us, or max below that", .type = OPT_DURATION,
 		.at = AT(G, halt_poll.grow_start_ns, uint64_t), .min = 100, .max = HALTPOLL_MAX_NS, X86(NO_WFI)},
 	{"shrink", "N", "vmm: a window that nothing came in is divided by it; without: 2",
 		UINT(G, halt_poll.shrink, 1, 1000000, 0), X86(NO_WFI)},
