@@ -126,12 +126,14 @@ static void block(struct userchip_vcpu *uv)
 	if (!userchip_goes(uv, ASLEEP) || !vcpu_is_wanted(uv->vcpu))
 		return;
 	profile_enter(uv->vcpu->profile);
+	poller_sleeps(&uv->poller, true);
 	begun = host_tsc();
 	if (uv->vcpu->loop)
 		vcpu_loop_sleep(uv->vcpu, due);
 	else
 		futex(&uv->state, FUTEX_WAIT_BITSET, ASLEEP, due == LAPIC_NEVER ? NULL : &until);
 	uv->halt.waited += host_tsc() - begun;
+	poller_sleeps(&uv->poller, false);
 	profile_leave(uv->vcpu->profile);
 }
 

@@ -190,6 +190,7 @@ START_TEST(counters)
 	hit.cut = true;
 	poller_ended(&poller, &hit);
 	json = poller_json(&poller);
+	ck_assert(json_is_false(json_object_get(json, "asleep")));
 	ck_assert_int_eq(number(json, "halts"), 3);
 	ck_assert_int_eq(number(json, "polls"), 2);
 	ck_assert_int_eq(number(json, "hits"), 2);
@@ -205,6 +206,10 @@ START_TEST(counters)
 	ck_assert_uint_eq(json_object_size(lengths), 2);
 	ck_assert_int_eq(number(lengths, "4096"), 2);
 	ck_assert_int_eq(number(lengths, "16384"), 1);
+	json_decref(json);
+	poller_sleeps(&poller, true);
+	json = poller_json(&poller);
+	ck_assert(json_is_true(json_object_get(json, "asleep")));
 	json_decref(json);
 	poller.guest_polls = true;
 	ck_assert_uint_eq(poller_for(&poller, 1), 0);

@@ -71,6 +71,26 @@ START_TEST(prometheus_text)
 }
 END_TEST
 
+/* Who knows whether a vCPU sleeps: KVM, or, where vCPUs halt in pinvm, their threads. Each is told of once. */
+START_TEST(halted_vcpus)
+{
+	char *text = exported("{'name': 'vm', 'halt_poll': {'mode': 'vmm', 'ceiling_ns': 200000}, 'vcpus': ["
+			      "{'index': 0, 'kvm_stats': {'blocking': 1}, 'halt_poll': null},"
+			      "{'index': 1, 'kvm_stats': {'blocking': 0}, 'halt_poll': {'asleep': true}},"
+			      "{'index': 2, 'kvm_stats': {'blocking': 0}, 'halt_poll': {'asleep': false}}]}",
+		NULL, prometheus_write);
+
+	has_line(text, "pinvm_vcpu_halted{guest=\"vm\",vcpu=\"0\"} 1");
+	has_line(text, "pinvm_vcpu_halted{guest=\"vm\",vcpu=\"1\"} 1");
+	has_line(text, "pinvm_vcpu_halted{guest=\"vm\",vcpu=\"2\"} 0");
+	ck_assert_uint_eq(count(text, "\npinvm_vcpu_halted{"), 3);
+	ck_assert_uint_eq(count(text, "# TYPE pinvm_vcpu_halted "), 1);
+	has_line(text, "pinvm_guest_halt_poll_ceiling_seconds{guest=\"vm\"} 0.0002");
+	ck_assert_ptr_null(strstr(text, "How long KVM may poll"));
+	free(text);
+}
+END_TEST
+
 /* Buckets count up; what has no end is in the last one only. */
 START_TEST(prometheus_histograms)
 {
@@ -284,5 +304,5 @@ START_TEST(no_rates_without_a_document_before)
 }
 END_TEST
 
-UNIT_MAIN("stat_export", prometheus_text, prometheus_histograms, prometheus_families, names_are_good,
+UNIT_MAIN("stat_export", prometheus_text, halted_vcpus, prometheus_histograms, prometheus_families, names_are_good,
 	csv_lines, csv_rates, board_uses_what_is_exported, no_rates_without_a_document_before)

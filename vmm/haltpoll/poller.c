@@ -90,10 +90,11 @@ json_t *poller_json(const struct poller *poller)
 {
 	if (!poller)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "window_ns",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "window_ns",
 		(json_int_t)get(&poller->window_ns), "longest_ns", (json_int_t)get(&poller->longest_ns), "halts",
 		(json_int_t)get(&poller->halts), "polls", (json_int_t)get(&poller->polls), "hits",
 		(json_int_t)get(&poller->hits), "cuts", (json_int_t)get(&poller->cuts), "polled_ns",
 		(json_int_t)get(&poller->polled_ns), "waits", (json_int_t)get(&poller->waits), "waited_ns",
-		(json_int_t)get(&poller->waited_ns), "lengths", lengths_json(poller));
+		(json_int_t)get(&poller->waited_ns), "asleep",
+		atomic_load_explicit(&poller->asleep, memory_order_relaxed), "lengths", lengths_json(poller));
 }

@@ -7,6 +7,7 @@
 #define PINVM_HALTPOLL_POLLER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "vmm/haltpoll/window.h"
 
@@ -26,6 +27,7 @@ struct poller {
 	_Atomic uint64_t halts, halted_ns;
 	_Atomic uint64_t polls, hits, cuts; /* halts that were polled; ended so; with another thread on the CPU meanwhile */
 	_Atomic uint64_t waits;		    /* halts in which the CPU was given away */
+	_Atomic bool asleep;		    /* it is at this moment, in a halt or until it is started */
 	_Atomic uint64_t polled_ns, waited_ns;
 	_Atomic uint64_t window_ns, longest_ns; /* now, and the longest it was */
 	_Atomic uint64_t lengths[POLLER_BUCKETS]; /* of halts, until their events came */
@@ -36,6 +38,11 @@ struct json_t;
 void poll_live_set(struct poll_live *live, const struct poll_rules *rules); /* main */
 /* How long to poll; as poll_window_for(). The vCPU's thread, as the next one. */
 uint64_t poller_for(const struct poller *poller, uint64_t left_ns);
+/* Its thread gives the CPU away, or has it again. */
+static inline void poller_sleeps(struct poller *poller, bool asleep)
+{
+	atomic_store_explicit(&poller->asleep, asleep, memory_order_relaxed);
+}
 /* A halt is over. */
 void poller_ended(struct poller *poller, const struct poll_end *end);
 /* The counters; NULL: JSON null. Any thread but a vCPU's. */

@@ -293,8 +293,9 @@ static double interval(const struct metric *m, const struct subjects *s, const s
 static bool value_at(const struct metric *m, const json_t *object, const char *member, double *out)
 {
 	json_t *at = json_at(object, m->path);
+	bool found = m->rather && json_number_at(object, m->rather, out);
 
-	if (!json_number_at(member ? json_object_get(at, member) : at, "", out))
+	if (!found && !json_number_at(member ? json_object_get(at, member) : at, "", out))
 		return false;
 	*out *= m->scale ? m->scale : 1;
 	return true;

@@ -41,6 +41,7 @@ struct metric {
 		*value;	 /* its value; NULL: `path` leads to an object, whose members' names are its values */
 	const char *sum; /* of a histogram: where in the scope's object the sum of all values is */
 	bool (*skip)(const json_t *doc, const char *member); /* leave such a member out */
+	const char *rather; /* of a number: taken from there where there is one; NULL: `path` is the only place */
 };
 
 extern const struct metric metric_table[];
