@@ -138,19 +138,31 @@ static int check_vcpu_serves(const struct guest_config *cfg, const char *what, c
 	return -EINVAL;
 }
 
+/* Where an iothread's name stands. what, of: as above; value: the whole of it. */
+static int check_serves(const struct guest_config *cfg, const char *what, const char *of, const char *value, const char *name)
+{
+	char vcpu[16];
+
+	if (!strncmp(name, "vcpu", 4))
+		return check_vcpu_serves(cfg, what, of, name);
+	if (iothread_exists(cfg, name, cfg->niothreads))
+		return 0;
+	snprintf(vcpu, sizeof(vcpu), "vcpu%.10s", strncasecmp(name, "vcpu", 4) ? "" : name + 4);
+	if (config_vcpu_of(vcpu) >= 0)
+		log_err("%s%s iothread=%s: no iothread %s; did you mean %s?", what, of, value, name, vcpu);
+	else
+		log_err("%s%s iothread=%s: no iothread %s; add --iothread %s", what, of, value, name, name);
+	return -EINVAL;
+}
+
 static int check_net_iothreads(const struct guest_config *cfg, const struct net_config *net)
 {
 	char name[16] = "";
 	unsigned i = 0;
 
 	for (; net->iothread && !value_name_at(net->iothread, i, name, sizeof(name)) && *name; i++)
-		if (!strncmp(name, "vcpu", 4)) {
-			if (check_vcpu_serves(cfg, "--net", "", name))
-				return -EINVAL;
-		} else if (!iothread_exists(cfg, name, cfg->niothreads)) {
-			log_err("--net iothread=%s: no iothread %s; add --iothread %s", net->iothread, name, name);
+		if (check_serves(cfg, "--net", "", net->iothread, name))
 			return -EINVAL;
-		}
 	if (i <= net->pairs)
 		return 0;
 	log_err("--net iothread=%s: %u iothreads for pairs=%u", net->iothread, i, net->pairs);
@@ -213,14 +225,8 @@ static int check_iothreads(struct guest_config *cfg)
 	for (unsigned i = 0; i < cfg->ndisks; i++) {
 		const char *name = cfg->disks[i].iothread;
 
-		if (name && !strncmp(name, "vcpu", 4)) {
-			if (check_vcpu_serves(cfg, "--disk ", cfg->disks[i].path, name))
-				return -EINVAL;
-		} else if (name && !iothread_exists(cfg, name, cfg->niothreads)) {
-			log_err("--disk %s iothread=%s: no such iothread; add --iothread %s",
-				cfg->disks[i].path, name, name);
+		if (name && check_serves(cfg, "--disk ", cfg->disks[i].path, name, name))
 			return -EINVAL;
-		}
 	}
 	return 0;
 }

@@ -150,6 +150,7 @@ END_TEST
 
 START_TEST(values)
 {
+	static struct disk_config serves = {.iothread = (char *)"vcpu1"};
 	static const struct {
 		const char *name, *args, *want;
 		int status; /* 0: 2, as the request is wrong */
@@ -177,6 +178,9 @@ START_TEST(values)
 		{"limits", "\"device\": \"disk0\", \"spec\": \"iops=99999999999\"", "limits disk0: iops=99999999999: must be 1 to"},
 		{"iothread", "", "iothread: give an iothread: there are main, fast"},
 		{"iothread", "\"iothread\": \"slow\"", "iothread slow: no such iothread; there are main, fast", 4},
+		{"iothread", "\"iothread\": \"poll-max=50us\"", "iothread poll-max=50us: the iothread's name comes first; there are main, fast"},
+		{"iothread", "\"iothread\": \"vcpu0\"", "iothread vcpu0: no such iothread; there are main, fast", 4},
+		{"iothread", "\"iothread\": \"vcpu1\", \"spec\": \"poll-max=50us\"", "iothread vcpu1: it serves queues, but poll-max is of iothreads: a vCPU polls by --halt-poll vmm", 4},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"on\"", "iothread main: on: there are poll-max, poll-weight, each"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=1s\"", "iothread main: poll-max=1s: must be 0 to 10ms"},
 		{"iothread", "\"iothread\": \"main\", \"spec\": \"poll-max=50\"", "iothread main: poll-max=50: a time needs its unit, as in 50us"},
@@ -190,6 +194,8 @@ START_TEST(values)
 	};
 
 	begin();
+	cfg.disks = &serves;
+	cfg.ndisks = 1;
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
 		command(c[i].name, c[i].args, c[i].want);
 		ck_assert_msg(status == (c[i].status ? c[i].status : 2), "%s %s: status %d", c[i].name, c[i].args, status);

@@ -246,7 +246,7 @@ START_TEST(disks_and_iothreads)
 	refuse("must not be empty", "K", "-d", ",ro");
 	refuse("--disk a,serial=[1,2]x: a list", "K", "-d", "a,serial=[1,2]x");
 	refuse("must end with ]", "K", "-d", "a,serial=[1,2");
-	refuse("--disk a iothread=fast: no such iothread; add --iothread fast", "K", "-d", "a,iothread=fast");
+	refuse("--disk a iothread=fast: no iothread fast; add --iothread fast", "K", "-d", "a,iothread=fast");
 	refuse("--iothread fast: named twice", "K", "--iothread", "fast", "--iothread", "fast");
 	refuse("--iothread main: it exists", "K", "--iothread", "main");
 	refuse("--iothread vcpu0: ", "K", "--iothread", "vcpu0");

@@ -76,7 +76,7 @@ START_TEST(reads_pins)
 		{"emulator=0", PLACE_EMULATOR, -1, 1, false, ""},
 	};
 	static const char *const bad[] = {"", "vcpu", "=1", "vcpu=", "vcpux=1", "vcpu-1=1", "vcpu99999=1", "cpu=1", "vcpu=a",
-		"vcpu=3-1", "iothread:=1", "iothread:averyverylongname=1", "vcpu0=1/each", "emulator=1/each", "vcpu=1/eac",
+		"vcpu=3-1", "iothread:=1", "iothread:averyverylongname=1", "iothread:vcpu0=1", "vcpu0=1/each", "emulator=1/each", "vcpu=1/eac",
 		"vcpu=1,^1", "vcpu=4096"};
 	struct place_rule rule;
 

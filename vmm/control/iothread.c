@@ -11,6 +11,22 @@
 #include "vmm/log.h"
 #include "vmm/report/parts.h"
 
+/* Why it is none: there are, or is, those of the list. */
+static void refuse_name(struct control_call *call, const char *name, const char *are, const char *list)
+{
+	int vcpu = config_vcpu_of(name);
+
+	if (!*name)
+		snprintf(call->why, sizeof(call->why), "iothread: give an iothread: there %s %s", are, list);
+	else if (strchr(name, '='))
+		snprintf(call->why, sizeof(call->why), "iothread %.40s: the iothread's name comes first; there %s %s", name, are, list);
+	else if (vcpu >= 0 && config_vcpu_serves(call->guest->cfg, vcpu))
+		snprintf(call->why, sizeof(call->why), "iothread %s: it serves queues, but poll-max is of iothreads: a vCPU polls by "
+			"--halt-poll vmm", name);
+	else
+		snprintf(call->why, sizeof(call->why), "iothread %.32s: no such iothread; there %s %s", name, are, list);
+}
+
 /* NULL, with `why`: there is none. */
 static struct iothread *find_iothread(struct control_call *call)
 {
@@ -25,10 +41,7 @@ static struct iothread *find_iothread(struct control_call *call)
 		if (len < sizeof(list))
 			len += snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", guest->iothread[i].name);
 	}
-	if (*name)
-		snprintf(call->why, sizeof(call->why), "iothread %.32s: no such iothread; there are %s", name, list);
-	else
-		snprintf(call->why, sizeof(call->why), "iothread: give an iothread: there are %s", list);
+	refuse_name(call, name, guest->niothreads > 1 ? "are" : "is", list);
 	return NULL;
 }
 
@@ -56,7 +69,7 @@ int control_iothread(struct control_call *call)
 	struct live live;
 
 	if (!io)
-		return err ? err : call->arg[0] && *call->arg[0] ? -ENOENT : -EINVAL;
+		return err ? err : call->arg[0] && *call->arg[0] && !strchr(call->arg[0], '=') ? -ENOENT : -EINVAL;
 	how = io->poll;
 	live = (struct live){.call = call, .command = "iothread", .object = io->name, .row = opt_find("iothread"), .base = &how};
 	if (call->arg[1]) {

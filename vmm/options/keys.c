@@ -158,15 +158,15 @@ void opt_key_free(const struct opt_key *key, void *base)
 
 static int set_string(const struct opt_key *key, char **out, const char *text, char *why, size_t n)
 {
-	const char *reason = key->type == OPT_NAME ? value_name(text) : NULL;
+	const char *reason = key->check ? key->check(text) : NULL;
 	size_t len = strlen(text);
 	char *copy;
 
 	if (len < key->min)
 		reason = "must not be empty";
-	else if (key->check)
-		reason = key->check(text);
-	if (len > key->max)
+	else if (!reason && key->type == OPT_NAME)
+		reason = value_name(text);
+	if (len > key->max && !(reason && key->type == OPT_NAME))
 		return snprintf(why, n, "must be at most %" PRIu64 " characters", key->max), -EINVAL;
 	if (reason)
 		return snprintf(why, n, "%s", reason), -EINVAL;

@@ -95,6 +95,11 @@ static const char *check_sched(const char *text)
 	return place_parse_sched(text, &rule);
 }
 
+static const char *check_one_name(const char *text)
+{
+	return *text == '[' ? "give one name: a disk has one thread; only --net takes a list, for its pairs" : NULL;
+}
+
 static const char *check_halt_poll(const char *text)
 {
 	return haltpoll_parse(text, NULL);
@@ -188,7 +193,8 @@ static const struct opt_key disk_keys[] = {
 	{"queues", "N", "request queues", UINT(D, queues, 1, 16, 1)},
 	{"queue-size", "N", "entries of a queue", UINT(D, queue_size, 4, 1024, 256), .pow2 = true},
 	{"serial", "S", "serial number the guest reads", STRING(D, serial, 1, 20)},
-	{"iothread", "NAME", "the iothread that serves it, or vcpuN: that vCPU itself; without: main", NAME(D, iothread, 12)},
+	{"iothread", "NAME", "the iothread that serves it, or vcpuN: that vCPU itself; without: main", NAME(D, iothread, 12),
+		.check = check_one_name},
 	{"bps", "BYTES", "bytes a second, of reads and writes together", BYTES(D, bps, "bytes" A_SECOND)},
 	{"bps-burst", "BYTES", "bytes at once after a quiet time; without: a tenth of a second's worth",
 		BYTES(D, bps_burst, "bytes"), .rides = true},

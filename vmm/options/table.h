@@ -44,7 +44,7 @@ struct opt_key {
 	size_t arg_at; /* OPT_CHOICE: char * that takes ARG of a name written "name=ARG" */
 	size_t given_at; /* OPT_CHOICE, unless 0: bool that becomes true when it is set */
 	uint64_t min, max, def;
-	const char *(*check)(const char *text); /* OPT_STRING, and ARG of OPT_CHOICE: NULL, or why the text is refused */
+	const char *(*check)(const char *text); /* of a text, and ARG of OPT_CHOICE: NULL, or why it is refused */
 	bool pow2;
 	bool live;  /* `pinvm ctl` changes it while the guest runs: limits, iothread */
 	bool rides; /* it says more of the key before it: nothing without that, and off with it */

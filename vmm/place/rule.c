@@ -21,6 +21,8 @@ static const char *parse_role(const char *text, size_t len, struct place_rule *r
 	if (len == 8 && !memcmp(text, "iothread", len))
 		return rule->role = PLACE_IOTHREAD, NULL;
 	if (len >= sizeof(io) && !memcmp(text, io, sizeof(io) - 1)) {
+		if (!strncmp(text + sizeof(io) - 1, "vcpu", 4))
+			return "that thread is a vCPU's, whose role is vcpuN, as in --pin vcpu0=1";
 		if (len - (sizeof(io) - 1) > 12)
 			return "no iothread has a name that long";
 		memcpy(rule->name, text + sizeof(io) - 1, len - (sizeof(io) - 1));
