@@ -201,6 +201,40 @@ START_TEST(screen_is_harmless)
 }
 END_TEST
 
+/* Polls of KVM: two vCPUs in two seconds, with times and (an older kernel) without; none where it did not poll. */
+START_TEST(kvm_polls)
+{
+	static const char *const was = "{'duration_s': 1, 'vcpus': [{'index': 0, 'kvm_stats': {'halt_attempted_poll': 5, "
+				       "'halt_successful_poll': 5, 'halt_poll_success_hist': [0, 5, 0], 'halt_poll_success_ns': 7, "
+				       "'halt_poll_fail_hist': [0, 0, 0], 'halt_poll_fail_ns': 0}}, {'index': 1, 'kvm_stats': "
+				       "{'halt_attempted_poll': 0, 'halt_successful_poll': 0}}]}";
+	json_t *doc = rated(was, "{'duration_s': 3, 'halt_poll': {'mode': 'fixed', 'ceiling_ns': 50000}, 'vcpus': [{'index': 0, "
+				 "'kvm_stats': {'halt_attempted_poll': 305, 'halt_successful_poll': 205, "
+				 "'halt_poll_success_hist': [0, 5, 200], 'halt_poll_success_ns': 100000007, "
+				 "'halt_poll_fail_hist': [0, 0, 100], 'halt_poll_fail_ns': 300000000}}, {'index': 1, 'kvm_stats': "
+				 "{'halt_attempted_poll': 100, 'halt_successful_poll': 100}}]}");
+	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+
+	shows(text, "halt polling: fixed, at most 50us\n");
+	shows(text, "200 halts/s polled, 75 % ended so, 20 % of a CPU\n");
+	free(text);
+	json_decref(doc);
+	doc = rated("{'duration_s': 1, 'vcpus': [{'index': 0, 'kvm_stats': {'halt_attempted_poll': 0, 'halt_successful_poll': 0}}]}",
+		"{'duration_s': 2, 'halt_poll': {'mode': 'default', 'ceiling_ns': 200000}, 'vcpus': [{'index': 0, 'kvm_stats': "
+		"{'halt_attempted_poll': 40, 'halt_successful_poll': 10}}]}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	shows(text, "40 halts/s polled, 25 % ended so\n");
+	free(text);
+	json_decref(doc);
+	doc = rated(was, "{'duration_s': 3, 'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'kvm_stats': "
+			 "{'halt_attempted_poll': 5, 'halt_successful_poll': 5}}]}");
+	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
+	ck_assert_ptr_null(strstr(text, "halts/s"));
+	free(text);
+	json_decref(doc);
+}
+END_TEST
+
 START_TEST(settings)
 {
 	json_t *doc = rated("{'duration_s': 1, 'cgroup': {'usage_usec': 0, 'throttled_usec': 0}}",
@@ -271,4 +305,4 @@ START_TEST(settings)
 }
 END_TEST
 
-UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, settings)
+UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, kvm_polls, settings)

@@ -67,6 +67,49 @@ static void vmm(const json_t *doc, FILE *out, unsigned width)
 	screen_line(text, out, width);
 }
 
+/* CPU seconds a second that KVM polled for a vCPU; false: this kernel does not time it. */
+static bool kvm_polled(const json_t *vcpu, double *out)
+{
+	static const char *const path[][2] = {
+		{"rates.halt_poll_success_seconds_count", "mean.halt_poll_success_seconds"},
+		{"rates.halt_poll_fail_seconds_count", "mean.halt_poll_fail_seconds"}};
+	double n, mean;
+	bool found = false;
+
+	*out = 0;
+	for (unsigned k = 0; k < 2; k++) {
+		if (!json_number_at(vcpu, path[k][0], &n))
+			continue;
+		found = true;
+		*out += json_number_at(vcpu, path[k][1], &mean) ? n * mean : 0; /* no mean: there was none */
+	}
+	return found;
+}
+
+/* Of vCPUs that halt in KVM, all together, by its statistics. */
+static void kvm(const json_t *doc, FILE *out, unsigned width)
+{
+	const json_t *vcpus = json_object_get(doc, "vcpus"), *vcpu;
+	double polls = 0, hits = 0, polled = 0, n;
+	char rate[TEXT_NUMBER], text[120];
+	bool timed = false;
+	size_t i, len;
+
+	json_array_foreach(vcpus, i, vcpu)
+	{
+		polls += json_number_at(vcpu, "rates.kvm_events.halt_attempted_poll", &n) ? n : 0;
+		hits += json_number_at(vcpu, "rates.kvm_events.halt_successful_poll", &n) ? n : 0;
+		timed |= kvm_polled(vcpu, &n);
+		polled += n;
+	}
+	if (polls <= 0)
+		return;
+	len = snprintf(text, sizeof(text), "  %s halts/s polled, %.0f %% ended so", text_count(polls, rate), 100 * hits / polls);
+	if (timed)
+		snprintf(text + len, sizeof(text) - len, ", %.0f %% of a CPU", 100 * polled);
+	screen_line(text, out, width);
+}
+
 static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 {
 	const char *mode = json_text_at(doc, "halt_poll.mode"),
@@ -93,6 +136,7 @@ static void halt_poll(const json_t *doc, FILE *out, unsigned width)
 		snprintf(text + len, sizeof(text) - len, "; stopped: %.120s", stopped);
 	screen_line(text, out, width);
 	decision(doc, out, width);
+	kvm(doc, out, width);
 	vmm(doc, out, width);
 }
 
