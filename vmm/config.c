@@ -405,6 +405,8 @@ static int check_halt_poll(struct guest_config *cfg, struct haltpoll_spec *spec)
 
 	if (!why && spec->mode == HALTPOLL_VMM && cfg->irqchip_given && cfg->irqchip != IRQCHIP_USER)
 		why = "needs --irqchip user, which it implies: with others vCPUs halt in KVM";
+	if (!why && cfg->exits.hlt == TRI_OFF && (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO))
+		why = "not with --exits hlt=off, with which the guest keeps the CPU when it halts: nothing is left to poll for";
 	if (!why && spec->mode == HALTPOLL_VMM)
 		cfg->irqchip = IRQCHIP_USER;
 	if (!why)

@@ -133,6 +133,9 @@ START_TEST(vcpus_that_halt_here)
 	ck_assert_int_eq(haltpoll_set(hp, &spec, why, sizeof(why)), -ENOTSUP);
 	ck_assert_msg(strstr(why, "vCPUs halt in KVM") != NULL, "%s", why);
 	ck_assert_uint_eq(haltpoll_live(hp)->max_ns, 0);
+	cfg.exits.hlt = TRI_OFF; /* nor here, nor in KVM */
+	ck_assert_int_eq(haltpoll_set(hp, &fixed, why, sizeof(why)), -ENOTSUP);
+	ck_assert_msg(strstr(why, "nothing is left to poll for") != NULL, "%s", why);
 	haltpoll_destroy(hp);
 	ck_assert_ptr_null(haltpoll_live(NULL));
 }

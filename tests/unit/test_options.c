@@ -300,6 +300,12 @@ START_TEST(switches_and_choices)
 	accept(&cfg, "K", "--halt-poll", "vmm", "--irqchip", "user");
 	config_free(&cfg);
 	refuse("--halt-poll vmm: needs --irqchip user", "K", "--irqchip", "split", "--halt-poll", "vmm");
+	accept(&cfg, "K", "--halt-poll", "off", "--exits", "hlt=off");
+	config_free(&cfg);
+	accept(&cfg, "K", "--halt-poll", "default", "--exits", "hlt=off");
+	config_free(&cfg);
+	accept(&cfg, "K", "--halt-poll", "50us", "--exits", "hlt=on");
+	config_free(&cfg);
 	refuse("--halt-poll vmm: not with --exits hlt=off", "K", "--halt-poll", "vmm", "--exits", "hlt=off");
 	refuse("--halt-poll vmm: not with --pmu on", "K", "--halt-poll", "vmm", "--pmu", "on");
 	refuse("--irqchip x: must be split or user", "K", "--irqchip", "x");

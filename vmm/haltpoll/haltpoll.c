@@ -104,6 +104,10 @@ static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *w
 				 "poll here");
 		return -ENOTSUP;
 	}
+	if (hp->guest->cfg->exits.hlt == TRI_OFF && (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO)) {
+		snprintf(why, n, "with --exits hlt=off this guest keeps the CPU when it halts: nothing is left to poll for");
+		return -ENOTSUP;
+	}
 	if (!wanted(hp, spec, &ns))
 		return 0;
 	if (!vm_cap(&hp->guest->vm, KVM_CAP_HALT_POLL)) {
