@@ -126,7 +126,7 @@ const struct control_command control_table[] = {
 		.arg = {{"grace", "another time to power off in; 0: at once"}}, .run = stop},
 	{"reset", "power-on state, and on from there, whatever --on-reset says", .run = reset},
 	{"halt-poll", "halt polling as it is; with a spec, as it is from now on",
-		.arg = {{"spec", "as --halt-poll takes it, without trace="}}, .run = control_halt_poll},
+		.arg = {{"spec", "as --halt-poll takes it, without trace=; what is left out is at its default again"}}, .run = control_halt_poll},
 	{"report", "what --report would say of the guest now, as JSON; threads are of now, memory of the start", .run = report,
 		.document = true},
 	{"pin", "other CPUs for threads: checked, applied and read back as at the start, or nothing changes",
