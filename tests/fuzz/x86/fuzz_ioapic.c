@@ -62,6 +62,23 @@ void irq_reset(struct irq_src *irq)
 	irq->routed = src[irq->gsi].refused = false;
 }
 
+/* These sources have no line: nothing is raised again for them, and nothing forgotten. */
+void irq_raise(struct irq_src *irq, struct loop *loop)
+{
+	must(irq->line);
+}
+
+bool irq_pending(const struct irq_src *irq)
+{
+	must(irq->line);
+	return false;
+}
+
+void irq_forget(struct irq_src *irq)
+{
+	must(irq->line);
+}
+
 static uint32_t model_low(const struct pin *p)
 {
 	return p->vector | p->delivery << 8 | p->logical << 11 | p->low << 13 | p->level << 15 |
