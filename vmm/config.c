@@ -131,6 +131,9 @@ static int check_vcpu_serves(const struct guest_config *cfg, const char *what, c
 	if (vcpu < 0 || (unsigned)vcpu >= cfg->cpus.count)
 		log_err("%s%s iothread=%s: no such vCPU; --cpus %u has vcpu0%s%.0u", what, of, name, cfg->cpus.count,
 			cfg->cpus.count > 1 ? " to vcpu" : "", cfg->cpus.count - 1); /* of one: nothing */
+	else if (cfg->transport == TRANSPORT_MMIO)
+		log_err("%s%s iothread=%s: not with --transport mmio: a driver resets its device there by one write, which would "
+			"wait for requests that this vCPU has yet to finish", what, of, name);
 	else if (cfg->io_engine == IO_PLAIN)
 		log_err("%s%s iothread=%s: a vCPU's thread serves with io_uring only; not with --io-engine plain", what, of, name);
 	else
