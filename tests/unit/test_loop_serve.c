@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "tests/unit/loops.h"
+#include "vmm/loop/engine.h"
 #include "vmm/util.h"
 
 #define MANY 5000
@@ -322,6 +323,38 @@ START_TEST(a_turn_ends)
 }
 END_TEST
 
+/* What comes in the other's time ends its call, and waits for its own turn. */
+START_TEST(a_flood_takes_no_turn_but_its_own)
+{
+	struct loop *loop = make_passing();
+	struct busy b = {.idle.fn = on_busy, .on = true};
+	struct counted c = {.ev.fn = count_ev};
+	int fd = eventfd(0, EFD_NONBLOCK);
+	unsigned asked;
+
+	if (!loop)
+		return;
+	ck_assert_int_eq(loop_watch(loop, &c.ev, fd, EPOLLIN), 0);
+	loop_idle_add(loop, &b.idle);
+	ck_assert_int_eq(loop_serve(loop, &run.flag), 0);
+	loop->breath_until = UINT64_MAX; /* that it lasts is the clock's business */
+	asked = b.asked;
+	for (int i = 0; i < 100; i++) {
+		kick(fd);
+		ck_assert_int_eq(loop_serve(loop, &run.flag), 0);
+	}
+	ck_assert_uint_eq(b.asked, asked);
+	ck_assert_uint_eq(c.hits, 0);
+	loop->breath_until = 1;
+	ck_assert_int_eq(loop_serve(loop, &run.flag), 0);
+	ck_assert_uint_gt(b.asked, asked);
+	ck_assert_uint_gt(c.hits, 0);
+	loop_idle_del(loop, &b.idle);
+	loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
 START_TEST(the_flag_is_left_alone_afterwards)
 {
 	struct loop *loop = make_passing();
@@ -371,8 +404,10 @@ START_TEST(sleep_ends)
 		pthread_join(thread, NULL);
 	}
 	at = now_ns() + 2000000;
-	ck_assert_int_eq(loop_sleep(loop, at), 0);
-	ck_assert_uint_ge(now_ns(), at);
+	for (int left = 3; now_ns() < at; left--) { /* the last nudge may have come twice */
+		ck_assert_int_gt(left, 0);
+		ck_assert_int_ge(loop_sleep(loop, at), 0);
+	}
 	ck_assert_int_eq(loop_sleep(loop, 1), 0);
 	loop_destroy(loop);
 }
@@ -428,7 +463,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {no_event_is_lost, no_post_is_lost, a_call_is_interrupted, nothing_costs_nothing,
-		timers_end_the_call, ends_of_requests_end_the_call, a_turn_ends, the_flag_is_left_alone_afterwards, sleep_ends,
+		timers_end_the_call, ends_of_requests_end_the_call, a_turn_ends, a_flood_takes_no_turn_but_its_own, the_flag_is_left_alone_afterwards, sleep_ends,
 		held_ones_only_finish};
 
 	return run_both("loop_serve", NULL, 0, tests, sizeof(tests) / sizeof(tests[0]));

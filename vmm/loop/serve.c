@@ -91,8 +91,8 @@ static int hand_over(struct loop *loop, uint8_t *flag)
 	return ret ? ret : atomic_load(&loop->posted) != NULL;
 }
 
-/* There is more, but others have their turn: what is there already ends no call, so the clock does, soon. */
-static int take_a_breath(struct loop *loop, uint8_t *flag)
+/* There is more, but others have their turn: what is there already ends no call. */
+static int go_without(struct loop *loop, uint8_t *flag)
 {
 	int ret;
 
@@ -100,6 +100,15 @@ static int take_a_breath(struct loop *loop, uint8_t *flag)
 	ret = hand_over(loop, flag);
 	if (ret == 2)
 		*flag = 1;
+	return ret < 0 ? ret : 0;
+}
+
+/* The clock ends the call, soon. */
+static int take_a_breath(struct loop *loop, uint8_t *flag)
+{
+	int ret = go_without(loop, flag);
+
+	loop->breath_until = loop_now(loop) + BREATH_NS;
 	loop_timer_set(loop, &loop->breath, BREATH_NS);
 	loop->clock_at = UINT64_MAX; /* it may have gone off, which is among what there is */
 	return ret < 0 ? ret : set_clock(loop);
@@ -111,6 +120,9 @@ int loop_serve(struct loop *loop, uint8_t *flag)
 
 	if (loop->guarded && !loop->engine->came(loop))
 		return 0;
+	if (loop->breath_until && loop_now(loop) < loop->breath_until) /* a flood ends the call before the clock does */
+		return go_without(loop, flag);
+	loop->breath_until = 0;
 	for (unsigned i = 0; i < SERVE_ROUNDS; i++) {
 		take_over(loop);
 		ret = loop_step(loop, true);
