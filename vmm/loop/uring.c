@@ -485,6 +485,18 @@ static void uring_relax(struct loop *loop)
 	io_uring_cq_eventfd_toggle(&u->ring, false);
 }
 
+/* Its answer is in the ring, not taken yet: one that succeeds has none. */
+static bool guard_failed(const struct uring *u)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head;
+	bool failed = false;
+
+	io_uring_for_each_cqe(&u->ring, head, cqe)
+		failed |= (cqe->user_data & TAG_MASK) == TAG_GUARD;
+	return failed;
+}
+
 /* One count more is the guard's end, and the kernel does that on the way back from this system call. */
 static int uring_forget(struct loop *loop)
 {
@@ -496,9 +508,9 @@ static int uring_forget(struct loop *loop)
 		return 0;
 	if (write(u->event, &one, sizeof(one)) < 0)
 		return -errno;
-	while (ret >= 0 && !guard_ended(u)) {
+	while (ret >= 0 && !guard_ended(u) && !guard_failed(u)) {
 		ret = io_uring_submit_and_get_events(&u->ring);
-		if (ret == -EINTR)
+		if (ret == -EINTR || ret == -EAGAIN || ret == -EBUSY) /* as in uring_wait() */
 			ret = 0;
 	}
 	return ret < 0 ? ret : 0;
