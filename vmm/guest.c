@@ -381,7 +381,7 @@ static int restart(struct guest *guest)
 	atomic_store(&guest->ending, false);
 	for (unsigned i = 0; !err && i < guest->niothreads; i++)
 		err = atomic_load(&guest->iothread[i].err);
-	return err;
+	return err ? err : vcpu_loops_error(guest);
 }
 
 /* From guest_create() on, so that a set-up that takes long counts too. */

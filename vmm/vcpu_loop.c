@@ -18,7 +18,7 @@
 
 struct vcpu_loop {
 	struct loop *loop;
-	bool failed; /* the thread's: the guest ends because of it */
+	_Atomic int err; /* the thread's: the guest ends because of it */
 	struct errand move; /* of its ring's workers, to `cpus` */
 	cpu_set_t cpus;
 };
@@ -88,13 +88,22 @@ struct loop *vcpu_loop_named(struct guest *guest, const char *name)
 	return n >= 0 && (unsigned)n < guest->cfg->cpus.count && guest->vcpu[n].loop ? guest->vcpu[n].loop->loop : NULL;
 }
 
+int vcpu_loops_error(struct guest *guest)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < guest->cfg->cpus.count; i++)
+		err = guest->vcpu[i].loop ? atomic_load(&guest->vcpu[i].loop->err) : 0;
+	return err;
+}
+
 /* ---- the thread ---- */
 
 static void check(struct vcpu *vcpu, int ret)
 {
 	if (ret >= 0)
 		return;
-	vcpu->loop->failed = true;
+	atomic_store(&vcpu->loop->err, ret);
 	guest_end(vcpu->guest, END_HOST_FAILURE, "vCPU %u: its event loop: %s", vcpu->index, strerror(-ret));
 }
 
@@ -116,7 +125,7 @@ void vcpu_loop_begin(struct vcpu *vcpu)
 
 void vcpu_loop_serve(struct vcpu *vcpu)
 {
-	if (!vcpu->loop->failed)
+	if (!atomic_load_explicit(&vcpu->loop->err, memory_order_relaxed))
 		check(vcpu, loop_serve(vcpu->loop->loop, &vcpu->run->immediate_exit));
 }
 
@@ -128,7 +137,7 @@ void vcpu_loop_end(struct vcpu *vcpu)
 
 void vcpu_loop_sleep(struct vcpu *vcpu, uint64_t until)
 {
-	if (!vcpu->loop->failed)
+	if (!atomic_load_explicit(&vcpu->loop->err, memory_order_relaxed))
 		check(vcpu, loop_sleep(vcpu->loop->loop, until));
 }
 
@@ -139,7 +148,7 @@ bool vcpu_loop_look(struct vcpu *vcpu)
 
 bool vcpu_loop_works(const struct vcpu *vcpu)
 {
-	return !vcpu->loop->failed;
+	return !atomic_load_explicit(&vcpu->loop->err, memory_order_relaxed);
 }
 
 void vcpu_loop_wake(struct vcpu *vcpu)

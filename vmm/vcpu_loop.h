@@ -18,6 +18,8 @@ struct vcpu_loop;
 /* Main. Make the loops that the configuration names. 0 or -errno, logged. Closed when the threads have ended. */
 int vcpu_loops_open(struct guest *guest);
 void vcpu_loops_close(struct guest *guest);
+/* What one of them failed with, or 0: a restart that is under way hears of no end. Main. */
+int vcpu_loops_error(struct guest *guest);
 /* That of vcpuN; NULL: it has none. Main. */
 struct loop *vcpu_loop_named(struct guest *guest, const char *name);
 /* As iothread_move_workers(). */
