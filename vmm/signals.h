@@ -12,7 +12,7 @@
  * readable while a signal waits to be taken. 0 or -errno, logged. Main.
  */
 int signals_open(int *fd);
-/* Which one was sent last, and that all there were are taken; 0: none. Main. */
+/* The last one that was sent; those before it, which main had no time for, are taken with it. 0: none. Main. */
 int signals_take(int fd);
 /* What comes later is ignored: the process ends anyway. *fd is -1 then; harmless when it is already. Main. */
 void signals_close(int *fd);
