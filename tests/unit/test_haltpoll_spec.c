@@ -26,6 +26,9 @@ START_TEST(what_it_may_be)
 	ck_assert_int_eq(spec.mode, HALTPOLL_OFF);
 	ck_assert_ptr_null(haltpoll_parse("4s", &spec));
 	ck_assert_uint_eq(spec.ceiling_ns, 4000000000);
+	ck_assert_str_eq(haltpoll_parse("of", NULL), "no such mode; did you mean off?");
+	ck_assert_str_eq(haltpoll_parse("DEFAULT", NULL), "no such mode; did you mean default?");
+	ck_assert_msg(strstr(haltpoll_parse("on", NULL), "as in 50us") != NULL, "%s", haltpoll_parse("on", NULL));
 	/* As the kernel's parameter is written: no ns, and far too many seconds. */
 	for (const char *const *bad = (const char *const[]){"", "on", "200000", "4001ms", "4000000001ns", "4294967295ns", "-1us",
 		     "1.5us", "off ", NULL};

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* --halt-poll as text; see haltpoll.h. Pure functions, but for the texts of refusals. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arch/arch.h"
 #include "vmm/config.h"
 #include "vmm/haltpoll/haltpoll.h"
+#include "vmm/options/options.h"
 #include "vmm/options/values.h"
 
 #define HALTPOLL_MAX_AUTO 1000000
@@ -30,6 +32,29 @@ const char *haltpoll_mode_name(enum haltpoll_mode mode)
 	return names[mode];
 }
 
+/* What is neither a mode nor a duration. */
+static const char *no_mode(const char *text)
+{
+	static const struct {
+		const char *mode, *hint;
+	} typed[] = {
+		{"default", "no such mode; did you mean default?"},
+		{"off", "no such mode; did you mean off?"},
+		{"auto", "no such mode; did you mean auto?"},
+		{"vmm", "no such mode; did you mean vmm?"},
+	};
+	char small[16] = "";
+	const char *near;
+
+	for (size_t i = 0; i < sizeof(small) - 1 && text[i]; i++)
+		small[i] = tolower((unsigned char)text[i]);
+	near = isdigit((unsigned char)*text) ? NULL : options_nearest(small, &typed[0].mode, 4, sizeof(typed[0]));
+	for (size_t i = 0; near && i < 4; i++)
+		if (near == typed[i].mode)
+			return typed[i].hint;
+	return "must be default, off, auto, vmm or a duration, whole digits and ns, us, ms or s, as in 50us";
+}
+
 const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
 {
 	struct haltpoll_spec spec = {.mode = HALTPOLL_FIXED};
@@ -45,8 +70,7 @@ const char *haltpoll_parse(const char *text, struct haltpoll_spec *out)
 	else if (strspn(text, "0123456789") == strlen(text) && strcmp(text, "0") != 0)
 		return "a time needs its unit, as in 50us; the kernel's own parameter is in ns"; /* seconds are never meant */
 	else if (value_duration(text, &spec.ceiling_ns))
-		return "must be default, off, auto, vmm or a duration, whole digits and ns, us, ms or s, as in "
-		       "50us";
+		return no_mode(text);
 	if (spec.mode == HALTPOLL_VMM && strcmp(arch_name(), "x86") != 0)
 		return "does not exist on arm64: KVM handles WFI itself";
 	if (spec.ceiling_ns > HALTPOLL_MAX_NS)
