@@ -174,6 +174,20 @@ static json_int_t number(const json_t *json, const char *key)
 }
 
 /* The counters are those of the halts, and off is off from the next halt on. */
+/* A halt in the midst of the change has the old max, and divides by what it reads beside it. */
+START_TEST(off_leaves_nothing_to_divide_by)
+{
+	static const struct poll_rules none;
+	struct poll_live live = {0};
+
+	poll_live_set(&live, &rules);
+	poll_live_set(&live, &none);
+	ck_assert_uint_eq(live.max_ns, 0);
+	ck_assert_uint_eq(live.grow, rules.grow);
+	ck_assert_uint_eq(live.shrink, rules.shrink);
+}
+END_TEST
+
 START_TEST(counters)
 {
 	static const struct poll_rules none;
@@ -225,4 +239,5 @@ START_TEST(counters)
 END_TEST
 
 UNIT_MAIN("halt_window", grows_until_it_hits, not_above_max, shrinks_when_it_is_in_vain, knows_the_timer, rare_interrupts,
-	long_ones_are_not_polled, others_want_the_cpu, other_rules, counters)
+	long_ones_are_not_polled, others_want_the_cpu, other_rules, off_leaves_nothing_to_divide_by,
+	counters)

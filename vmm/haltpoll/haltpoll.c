@@ -80,7 +80,7 @@ static const uint64_t *wanted(const struct haltpoll *hp, const struct haltpoll_s
 /* vCPUs that halt in this process read what they are to do with each halt: KVM has no part in it. */
 static int change_here(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
-	static const struct poll_rules none = {.grow = 1, .shrink = 1}; /* a halt may divide by them yet */
+	static const struct poll_rules none;
 
 	if (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO) {
 		snprintf(why, n, "vCPUs of --irqchip user do not halt in KVM: vmm is the mode that polls there");

@@ -8,9 +8,11 @@
 
 void poll_live_set(struct poll_live *live, const struct poll_rules *rules)
 {
-	atomic_store_explicit(&live->grow_start_ns, rules->grow_start_ns, memory_order_relaxed);
-	atomic_store_explicit(&live->grow, rules->grow, memory_order_relaxed);
-	atomic_store_explicit(&live->shrink, rules->shrink, memory_order_relaxed);
+	if (rules->max_ns) { /* off leaves the others: a halt that read the old max divides by them */
+		atomic_store_explicit(&live->grow_start_ns, rules->grow_start_ns, memory_order_relaxed);
+		atomic_store_explicit(&live->grow, rules->grow, memory_order_relaxed);
+		atomic_store_explicit(&live->shrink, rules->shrink, memory_order_relaxed);
+	}
 	atomic_store_explicit(&live->max_ns, rules->max_ns, memory_order_release);
 }
 
