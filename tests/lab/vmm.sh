@@ -4,8 +4,8 @@
 # vmm.sh: other groups' tests again, of guests whose vCPUs halt and poll in pinvm (--halt-poll vmm): disk.basic is
 # vmm.disk_basic here. And what only this mode has.
 
-tests='timers window'
-quick='timers'
+tests='timers window served served_split served_net'
+quick='timers served'
 others='chip.smp chip.hotplug chip.restart disk.basic disk.fio_uring disk.fio_plain disk.fio_polled disk.discard
 	disk.sigkill_once net.traffic net.ping_pci net.ping_mmio net.pairs_pci net.packets_mmio tap.link_quick mmio.short
 	driver.reload_quick driver.rng life.poweroff life.reset life.reset_triple life.panic life.button life.restart_smp
@@ -73,6 +73,36 @@ case_timers()
 	fact_is timers enough
 	report_is '[.halt_poll.vmm.vcpus[] | select(.halts > 0 and .waits > 0)] | length' 8
 	echo "note: $(polled)"
+}
+
+# Disks that vCPUs serve: what is read and written is right, and no other thread had a hand in it.
+served()	# OPTIONS...
+{
+	sum=$(make_disk "$work/disk" 8)
+	dd if=/dev/zero of="$work/disk2" bs=1M count=8 2>/dev/null
+	guest_does <<-'END'
+		fact sum "$(sum_of /dev/vda)"
+		dd if=/dev/vda of=/dev/vdb bs=64k conv=fsync,notrunc 2>/dev/null
+		echo 3 >/proc/sys/vm/drop_caches
+		fact sum2 "$(sum_of /dev/vdb)"
+		off
+	END
+	boot 0 -c 2 -d "$work/disk,iothread=vcpu0" -d "$work/disk2,queues=2,iothread=vcpu1" "$@"
+	fact_is sum "$sum"
+	fact_is sum2 "$sum"
+	cmp "$work/disk" "$work/disk2" || fail "what the guest wrote is not on the host"
+	report_is '[.devices[].queues[].iothread] | unique | join(" ")' 'vcpu0 vcpu1'
+}
+
+case_served() { served --halt-poll vmm; }
+case_served_split() { served; }
+
+# And a net: TCP both ways.
+case_served_net()
+{
+	. tests/lab/net.sh
+	tcp ,iothread=vcpu0 24
+	report_is '[.devices[0].queues[:2][].iothread] | unique | join(" ")' vcpu0
 }
 
 # The same guest and load, off, with a window, and off again: polls are counted in the middle alone.
