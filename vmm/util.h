@@ -21,6 +21,11 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+static inline struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = ns / 1000000000u, .tv_nsec = ns % 1000000000u};
+}
+
 /* In a loop that waits awake: the sibling thread of the core may have its resources. */
 static inline void relax_cpu(void)
 {

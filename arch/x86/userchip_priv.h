@@ -100,9 +100,4 @@ static inline uint64_t host_tsc(void)
 	return low | (uint64_t)high << 32;
 }
 
-static inline struct timespec timespec_of(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = ns / 1000000000u, .tv_nsec = ns % 1000000000u};
-}
-
 #endif

@@ -33,7 +33,7 @@ void errand_init(struct errand *e, int (*fn)(struct errand *e))
 
 static int wait_until(sem_t *back, uint64_t ns)
 {
-	const struct timespec at = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+	const struct timespec at = timespec_of(ns);
 
 	while (sem_clockwait(back, CLOCK_MONOTONIC, &at))
 		if (errno != EINTR)

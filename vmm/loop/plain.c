@@ -19,6 +19,7 @@
 
 #include "vmm/pi_mutex.h"
 #include "vmm/thread.h"
+#include "vmm/util.h"
 
 #define EVENTS_PER_STEP 64
 #define LOOKS_PER_ASK	16
@@ -246,7 +247,7 @@ static bool plain_disarm(struct loop *loop, unsigned slot, int fd)
 
 static int plain_wait(struct loop *loop, int64_t ns)
 {
-	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+	const struct timespec ts = timespec_of(ns);
 	struct plain *p = loop->state;
 
 	give(p);

@@ -10,15 +10,14 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/log.h"
 #include "vmm/loop/engine.h"
+#include "vmm/util.h"
 
 #define SERVE_ROUNDS 16	    /* then the thread has its turn, whoever else wants to be served */
 #define BREATH_NS    50000  /* ... for so long */
-#define NS_PER_S     1000000000u
 
 /* ---- timers: they go off during the call, too ---- */
 
@@ -36,7 +35,7 @@ static void on_breath(struct loop_timer *timer)
 static int set_clock(struct loop *loop)
 {
 	uint64_t due = loop->timers ? loop->timers->private.deadline : UINT64_MAX;
-	struct itimerspec at = {.it_value = {.tv_sec = due / NS_PER_S, .tv_nsec = due % NS_PER_S}};
+	const struct itimerspec at = {.it_value = timespec_of(due)};
 
 	if (due >= loop->clock_at)
 		return 0;

@@ -303,7 +303,7 @@ static void look_for_end(struct fill *f, bool wait)
 	struct pollfd fd[] = {{.fd = f->ended_fd, .events = POLLIN},
 		{.fd = stop ? -1 : f->limits->stop_fd, .events = POLLIN}};
 	uint64_t ns = wait ? patience(f, now_ns()) : 0;
-	struct timespec ts = {.tv_sec = ns / SECOND, .tv_nsec = ns % SECOND};
+	struct timespec ts = timespec_of(ns);
 	int n = ppoll(fd, 2, ns == UINT64_MAX ? NULL : &ts, NULL);
 	uint64_t now = now_ns();
 

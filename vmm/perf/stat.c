@@ -98,8 +98,7 @@ static int wait_until(const struct run *r, uint64_t deadline, bool *ended)
 
 		if (now >= deadline)
 			return 0;
-		left.tv_sec = (deadline - now) / SECOND;
-		left.tv_nsec = (deadline - now) % SECOND;
+		left = timespec_of(deadline - now);
 		n = ppoll(pfd, 2, &left, NULL);
 		if (n < 0 && errno != EINTR)
 			return log_errno(-errno, "perf: poll");

@@ -185,10 +185,8 @@ enum terminal_event terminal_wait(struct terminal *t, uint64_t until_ns)
 	struct timespec left = {0};
 	uint64_t now = now_ns();
 
-	if (now < until_ns) {
-		left.tv_sec = (until_ns - now) / 1000000000;
-		left.tv_nsec = (until_ns - now) % 1000000000;
-	}
+	if (now < until_ns)
+		left = timespec_of(until_ns - now);
 	ppoll(pfd, sizeof(pfd) / sizeof(pfd[0]), &left, NULL);
 	if (pfd[1].revents & (POLLERR | POLLHUP))
 		return TERMINAL_END; /* nobody reads any more */
