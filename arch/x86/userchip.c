@@ -200,8 +200,8 @@ int userchip_check(const struct vm *vm)
 
 /*
  * The x2APIC's MSRs are invalid to a KVM without local APIC, and so come here; a filter could not send them. IA32_APIC_BASE
- * and IA32_TSC_DEADLINE it would take itself, so they are filtered; so
- * are writes that move the TSC, which a deadline is compared with (userchip_clock.c).
+ * and IA32_TSC_DEADLINE it would take itself, so they are filtered; so are writes that move the TSC, which a deadline is
+ * compared with (userchip_clock.c), and those of MSR_KVM_POLL_CONTROL.
  */
 static int take_msrs(const struct vm *vm)
 {

@@ -69,7 +69,6 @@ struct loop {
 	struct loop_ev clock; /* serve.c: a timerfd */
 	uint64_t clock_at;    /* when it goes off; UINT64_MAX: not */
 	struct loop_timer breath;
-	uint64_t breath_until; /* as loop_now() */
 	int ran; /* callbacks of this step */
 	struct loop_slot slot[LOOP_WATCHES];
 	unsigned nslots; /* slots at and above were never used */

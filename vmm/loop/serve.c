@@ -107,10 +107,16 @@ static int take_a_breath(struct loop *loop, uint8_t *flag)
 {
 	int ret = go_without(loop, flag);
 
-	loop->breath_until = loop_now(loop) + BREATH_NS;
 	loop_timer_set(loop, &loop->breath, BREATH_NS);
 	loop->clock_at = UINT64_MAX; /* it may have gone off, which is among what there is */
 	return ret < 0 ? ret : set_clock(loop);
+}
+
+static bool is_breathing(const struct loop *loop)
+{
+	const struct loop_timer *breath = &loop->breath;
+
+	return breath->private.prev && loop_now(loop) < breath->private.deadline;
 }
 
 int loop_serve(struct loop *loop, uint8_t *flag)
@@ -119,9 +125,8 @@ int loop_serve(struct loop *loop, uint8_t *flag)
 
 	if (loop->guarded && !loop->engine->came(loop))
 		return 0;
-	if (loop->breath_until && loop_now(loop) < loop->breath_until) /* a flood ends the call before the clock does */
+	if (is_breathing(loop)) /* a flood ends the call before the clock does */
 		return go_without(loop, flag);
-	loop->breath_until = 0;
 	for (unsigned i = 0; i < SERVE_ROUNDS; i++) {
 		take_over(loop);
 		ret = loop_step(loop, true);

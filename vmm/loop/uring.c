@@ -39,9 +39,9 @@ struct uring {
 	_Atomic uint8_t rest[7]; /* of a count of 1: zeros when the guard has ended */
 };
 
-/* Newest kernels first: 6.1, 6.0, 5.19. Without these flags completions interrupt the thread. */
 #define RINGS 4
 
+/* Newest kernels first: 6.1, 6.0, 5.19. Without these flags completions interrupt the thread. */
 static const unsigned setup_flags[RINGS] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
