@@ -93,3 +93,25 @@ int hostfile_line(const char *root, const char *path, const char *key, char *out
 	fclose(f);
 	return err;
 }
+
+const char *hostfile_value(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, len) && line[len + strspn(line + len, " ")] == ':')
+			return line + len + strspn(line + len, " :\t");
+	}
+	return NULL;
+}
+
+bool hostfile_number(const char *text, const char *key, uint64_t *out)
+{
+	const char *value = hostfile_value(text, key);
+
+	if (!value || *value < '0' || *value > '9')
+		return false;
+	*out = strtoull(value, NULL, 10);
+	return true;
+}

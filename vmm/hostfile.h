@@ -7,6 +7,7 @@
 #define PINVM_HOSTFILE_H
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,9 @@ int hostfile_uint(const char *root, const char *path, uint64_t *out);
 int hostfile_list(const char *root, const char *path, cpu_set_t *out);
 /* What follows `key` in the first line that starts with it, without leading blanks. 0, -errno, -ENODATA: no such line. */
 int hostfile_line(const char *root, const char *path, const char *key, char *out, size_t n);
+/* In a text that was read: what follows the first "KEY   :   " at a line's beginning, as in /proc/PID/status; NULL: none. */
+const char *hostfile_value(const char *text, const char *key);
+/* ... where it is a number. False: there is none, and *out is not touched. */
+bool hostfile_number(const char *text, const char *key, uint64_t *out);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/hostfile.h"
 #include "vmm/util.h"
 
 #define FILE_MAX 8192 /* sched and status have some 3 KiB */
@@ -82,25 +83,12 @@ static void read_schedstat(json_t *task, const char *text)
 	set(task, "run_delay_ns", delay);
 }
 
-/* "KEY   :   VALUE" at the beginning of a line. */
-static const char *value_of(const char *text, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, key, len) && line[len + strspn(line + len, " ")] == ':')
-			return line + len + strspn(line + len, " :\t");
-	}
-	return NULL;
-}
-
 static void read_key(json_t *task, const char *text, const char *key, const char *name)
 {
-	const char *value = value_of(text, key);
+	uint64_t value;
 
-	if (value && *value >= '0' && *value <= '9')
-		set(task, name, strtoull(value, NULL, 10));
+	if (hostfile_number(text, key, &value))
+		set(task, name, value);
 }
 
 json_t *task_read(const char *proc, pid_t pid, pid_t tid)
@@ -134,7 +122,7 @@ static pid_t inside(const char *proc, pid_t pid, pid_t tid)
 
 	if (!read_file(proc, pid, tid, "status", text))
 		return 0;
-	for (value = value_of(text, "NSpid"); value && *value >= '0' && *value <= '9'; value = end) {
+	for (value = hostfile_value(text, "NSpid"); value && *value >= '0' && *value <= '9'; value = end) {
 		last = strtol(value, &end, 10);
 		end += strspn(end, " \t");
 	}
