@@ -215,17 +215,16 @@ int control_ctl(int argc, char **argv)
 
 static int is_socket(const struct dirent *entry)
 {
-	size_t len = strlen(entry->d_name), suffix = strlen(NAMES_SUFFIX);
-
-	return *entry->d_name != '.' && len > suffix && !strcmp(entry->d_name + len - suffix, NAMES_SUFFIX);
+	return names_length(entry->d_name) > 0;
 }
 
 /* What the guest says of itself; one that does not answer has its name and that. NULL: there is none. */
 static json_t *guest_status(const char *dir, const char *file)
 {
 	struct ask ask = {.name = file, .limit_ns = LIST_NS, .stop_fd = -1};
-	int len = strlen(file) - strlen(NAMES_SUFFIX), err;
+	size_t len = names_length(file);
 	json_t *result;
+	int err;
 
 	snprintf(ask.path, sizeof(ask.path), "%s/%s", dir, file);
 	err = ask_for(&ask, "status", &result);
@@ -235,7 +234,7 @@ static json_t *guest_status(const char *dir, const char *file)
 	}
 	if (err && err != -ENOENT && err != -ECONNREFUSED)
 		result =
-			json_pack("{s:s%, s:n, s:s}", "name", file, (size_t)len, "pid", "state", "no answer");
+			json_pack("{s:s%, s:n, s:s}", "name", file, len, "pid", "state", "no answer");
 	return result;
 }
 

@@ -185,6 +185,13 @@ int names_claim(struct names_claim *claim, const char *name, const char *path)
 	return err;
 }
 
+size_t names_length(const char *file)
+{
+	size_t len = strlen(file), suffix = strlen(NAMES_SUFFIX);
+
+	return *file != '.' && len > suffix && !strcmp(file + len - suffix, NAMES_SUFFIX) ? len - suffix : 0;
+}
+
 /* A guest without a name is called after its process. What lives is not asked: that would wake it. */
 static bool is_named_after_living(const char *name, size_t len)
 {
@@ -202,12 +209,9 @@ static void sweep(DIR *listed, const char *dir, const char *own)
 	unsigned asked = 0;
 
 	while (asked < SWEEP_MAX && (entry = readdir(listed))) {
-		size_t len = strlen(entry->d_name), suffix = strlen(NAMES_SUFFIX);
+		size_t len = names_length(entry->d_name);
 
-		if (*entry->d_name == '.' || len <= suffix || strcmp(entry->d_name + len - suffix, NAMES_SUFFIX) != 0)
-			continue;
-		len -= suffix;
-		if ((strlen(own) == len && !strncmp(own, entry->d_name, len)) || is_named_after_living(entry->d_name, len))
+		if (!len || (strlen(own) == len && !strncmp(own, entry->d_name, len)) || is_named_after_living(entry->d_name, len))
 			continue;
 		snprintf(at, sizeof(at), "%s/%s", dir, entry->d_name);
 		listener_reclaim(at, false); /* where a link leads, another mount namespace may know */

@@ -15,6 +15,9 @@
 
 #define NAMES_SUFFIX ".sock"
 
+/* How long the guest's name is of which a file of the directory is the socket, as its name goes; 0: it is none. */
+size_t names_length(const char *file);
+
 /* A guest's name, and the socket it is controlled by. */
 struct names_claim {
 	int fd;			      /* listens; -1: nothing is claimed */
