@@ -53,21 +53,13 @@ static inline void count_ev(struct loop_ev *ev, uint32_t events)
 static inline int run_both(
 	const char *name, const TTest *const *both, size_t nboth, const TTest *const *once, size_t nonce)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = tcase_create(name);
-	SRunner *sr = srunner_create(s);
-	int failed;
+	TCase *tc = unit_case(name);
 
-	tcase_set_timeout(tc, 60);
 	for (size_t i = 0; i < nonce; i++)
 		tcase_add_test(tc, once[i]);
 	for (size_t i = 0; i < nboth; i++)
 		tcase_add_loop_test(tc, both[i], 0, 2);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_case(name, tc);
 }
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

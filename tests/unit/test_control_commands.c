@@ -553,23 +553,7 @@ START_TEST(slow_and_rude_clients)
 }
 END_TEST
 
-int main(void)
-{
-	static const TTest *const *const once[] = {&arguments_of_every_command, &values, &limits_of_a_device, &polling_of_an_iothread,
-		&polling_of_a_stuck_iothread, &place_of_a_thread, &paused,
-		&stopping, &parallel_clients, &slow_and_rude_clients};
-	Suite *s = suite_create("control commands");
-	TCase *tc = tcase_create("control commands");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
-		tcase_add_test(tc, *once[i]);
-	tcase_add_loop_test(tc, ending, 0, 3);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("control commands", {arguments_of_every_command, 1}, {values, 1},
+	{limits_of_a_device, 1}, {polling_of_an_iothread, 1}, {polling_of_a_stuck_iothread, 1},
+	{place_of_a_thread, 1}, {paused, 1}, {stopping, 1}, {parallel_clients, 1},
+	{slow_and_rude_clients, 1}, {ending, 3})

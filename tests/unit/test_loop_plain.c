@@ -146,20 +146,5 @@ START_TEST(no_data_at_hand_is_not_the_end_of_the_file)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("loop_plain");
-	TCase *tc = tcase_create("loop_plain");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_set_timeout(tc, 20);
-	tcase_add_test(tc, a_batch_comes_back_at_once);
-	tcase_add_loop_test(tc, nothing_waits_for_what_takes_long, 0, 3);
-	tcase_add_test(tc, no_data_at_hand_is_not_the_end_of_the_file);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("loop_plain", {a_batch_comes_back_at_once, 1},
+	{nothing_waits_for_what_takes_long, 3}, {no_data_at_hand_is_not_the_end_of_the_file, 1})

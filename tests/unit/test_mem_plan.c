@@ -351,32 +351,11 @@ START_TEST(spellings)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("mem_plan");
-	TCase *tc = tcase_create("mem_plan");
-	SRunner *sr;
-	int failed;
-
-	tcase_add_test(tc, what_fits_is_planned);
-	tcase_add_loop_test(tc, what_does_not_fit_is_refused, 0, sizeof(refused) / sizeof(refused[0]));
-	tcase_add_test(tc, the_cpuset_has_a_say);
-	tcase_add_test(tc, the_hugetlb_cgroup_has_a_say);
-	tcase_add_test(tc, late_failures_are_refused);
-	tcase_add_test(tc, interleaved_pages_are_needed_on_each_node);
-	tcase_add_test(tc, ordinary_memory_is_asked_for_too);
-	tcase_add_test(tc, the_memory_cgroup_has_a_say);
-	tcase_add_test(tc, pages_of_a_node_are_reserved_there);
-	tcase_add_test(tc, a_cpuset_narrows_the_pools);
-	tcase_add_test(tc, shared_memory_is_not_charged_late);
-	tcase_add_test(tc, transparent_huge_pages_must_be_on);
-	tcase_add_test(tc, locking_needs_the_limit);
-	tcase_add_test(tc, guest_nodes_take_from_their_own);
-	tcase_add_test(tc, spellings);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("mem_plan", {what_fits_is_planned, 1},
+	{what_does_not_fit_is_refused, sizeof(refused) / sizeof(refused[0])},
+	{the_cpuset_has_a_say, 1}, {the_hugetlb_cgroup_has_a_say, 1},
+	{late_failures_are_refused, 1}, {interleaved_pages_are_needed_on_each_node, 1},
+	{ordinary_memory_is_asked_for_too, 1}, {the_memory_cgroup_has_a_say, 1},
+	{pages_of_a_node_are_reserved_there, 1}, {a_cpuset_narrows_the_pools, 1},
+	{shared_memory_is_not_charged_late, 1}, {transparent_huge_pages_must_be_on, 1},
+	{locking_needs_the_limit, 1}, {guest_nodes_take_from_their_own, 1}, {spellings, 1})

@@ -349,24 +349,8 @@ START_TEST(who_is_not_pinned_has_all_cpus_there_are)
 }
 END_TEST
 
-int main(void)
-{
-	static const TTest *const *const once[] = {&reads_pins, &reads_policies_and_writes_them_back,
-		&narrow_rules_win_and_then_the_last, &each_spreads, &refuses_what_can_not_be,
-		&a_cpu_outside_the_allowed_set_is_refused, &shared_cpus_are_a_warning_unless_strict,
-		&a_thread_stands_where_planned_before_it_runs, &nice_means_nothing_under_idle,
-		&what_the_kernel_refuses_ends_the_thread};
-	Suite *s = suite_create("place");
-	TCase *tc = tcase_create("place");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	for (size_t i = 0; i < COUNT(once); i++)
-		tcase_add_test(tc, *once[i]);
-	tcase_add_loop_test(tc, who_is_not_pinned_has_all_cpus_there_are, 0, 2);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("place", {reads_pins, 1}, {reads_policies_and_writes_them_back, 1},
+	{narrow_rules_win_and_then_the_last, 1}, {each_spreads, 1}, {refuses_what_can_not_be, 1},
+	{a_cpu_outside_the_allowed_set_is_refused, 1}, {shared_cpus_are_a_warning_unless_strict, 1},
+	{a_thread_stands_where_planned_before_it_runs, 1}, {nice_means_nothing_under_idle, 1},
+	{what_the_kernel_refuses_ends_the_thread, 1}, {who_is_not_pinned_has_all_cpus_there_are, 2})

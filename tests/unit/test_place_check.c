@@ -391,25 +391,11 @@ START_TEST(says_why_a_cpu_can_not_be_had)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *s = suite_create("place_check");
-	TCase *tc = tcase_create("place_check");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_add_loop_test(tc, doubts_are_refusals_only_when_strict, 0, sizeof(doubts) / sizeof(doubts[0]));
-	tcase_add_loop_test(tc, real_time_vcpus_that_never_give_way_are_refused_unless_forced, 0,
-		sizeof(hangs) / sizeof(hangs[0]));
-	tcase_add_loop_test(tc, a_real_time_policy_may_be_inherited, 0, 2);
-	tcase_add_loop_test(tc, cores_of_the_guest_are_cores_of_the_host, 0, sizeof(cores) / sizeof(cores[0]));
-	tcase_add_loop_test(tc, halts_that_stay_in_the_guest_share_no_cpu, 0, sizeof(kept) / sizeof(kept[0]));
-	tcase_add_test(tc, many_vcpus_on_a_cpu_are_one_warning);
-	tcase_add_test(tc, siblings_are_read_once);
-	tcase_add_loop_test(tc, says_why_a_cpu_can_not_be_had, 0, 2);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("place_check",
+	{doubts_are_refusals_only_when_strict, sizeof(doubts) / sizeof(doubts[0])},
+	{real_time_vcpus_that_never_give_way_are_refused_unless_forced, sizeof(hangs) / sizeof(hangs[0])},
+	{a_real_time_policy_may_be_inherited, 2},
+	{cores_of_the_guest_are_cores_of_the_host, sizeof(cores) / sizeof(cores[0])},
+	{halts_that_stay_in_the_guest_share_no_cpu, sizeof(kept) / sizeof(kept[0])},
+	{many_vcpus_on_a_cpu_are_one_warning, 1}, {siblings_are_read_once, 1},
+	{says_why_a_cpu_can_not_be_had, 2})

@@ -604,27 +604,8 @@ START_TEST(real_workers)
 }
 END_TEST
 
-int main(void)
-{
-	static const TTest *const *const once[] = {&threads_are_moved_and_read_back, &the_same_rule_again, &each_gets_one_of_a_list,
-		&what_can_not_be_is_refused_and_nothing_moves, &off_line, &half_way, &the_kernel_s_workers_go_along, &real_workers};
-	Suite *s = suite_create("place_live");
-	TCase *tc = tcase_create("place_live");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
-		tcase_add_test(tc, *once[i]);
-	tcase_add_loop_test(tc, doubts, 0, 2);
-	tcase_add_loop_test(tc, hangs, 0, 2);
-	tcase_add_loop_test(tc, a_ring_that_does_not_answer, 0, 3);
-	tcase_add_loop_test(tc, without_rights, 0, 4);
-	tcase_add_test(tc, nice_is_nothing_under_idle);
-	tcase_add_test(tc, one_way_door);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("place_live", {threads_are_moved_and_read_back, 1}, {the_same_rule_again, 1},
+	{each_gets_one_of_a_list, 1}, {what_can_not_be_is_refused_and_nothing_moves, 1},
+	{off_line, 1}, {half_way, 1}, {the_kernel_s_workers_go_along, 1}, {real_workers, 1},
+	{doubts, 2}, {hangs, 2}, {a_ring_that_does_not_answer, 3}, {without_rights, 4},
+	{nice_is_nothing_under_idle, 1}, {one_way_door, 1})

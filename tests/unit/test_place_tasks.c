@@ -426,28 +426,12 @@ START_TEST(a_thread_that_can_not_settle_does_not_run)
 }
 END_TEST
 
-int main(void)
-{
-	static const TTest *const *const once[] = {&planned_threads_are_found_where_they_are,
-		&a_task_nobody_planned_is_an_error_and_gets_a_row, &more_strangers_than_rows_are_counted_all_the_same,
-		&an_embedder_s_own_threads_are_its_business, &a_thread_that_was_moved_away_is_an_error,
-		&more_cpus_are_no_error_for_who_is_not_pinned, &what_kvm_makes_goes_to_the_emulator,
-		&the_plain_engine_s_worker_is_placed, &a_thread_that_can_not_settle_does_not_run};
-	Suite *s = suite_create("place_tasks");
-	TCase *tc = tcase_create("place_tasks");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
-		tcase_add_test(tc, *once[i]);
-	tcase_add_loop_test(tc, workers_of_io_uring_belong_to_their_iothread, 0, 2);
-	tcase_add_loop_test(tc, what_kvm_makes_is_ordinary, 0, 5);
-	tcase_add_loop_test(tc, what_kvm_makes_may_stay_humble, 0, 2);
-	tcase_add_loop_test(tc, children_of_vcpus_are_ordinary, 0, 2);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_TIMES("place_tasks", {planned_threads_are_found_where_they_are, 1},
+	{a_task_nobody_planned_is_an_error_and_gets_a_row, 1},
+	{more_strangers_than_rows_are_counted_all_the_same, 1},
+	{an_embedder_s_own_threads_are_its_business, 1},
+	{a_thread_that_was_moved_away_is_an_error, 1},
+	{more_cpus_are_no_error_for_who_is_not_pinned, 1}, {what_kvm_makes_goes_to_the_emulator, 1},
+	{the_plain_engine_s_worker_is_placed, 1}, {a_thread_that_can_not_settle_does_not_run, 1},
+	{workers_of_io_uring_belong_to_their_iothread, 2}, {what_kvm_makes_is_ordinary, 5},
+	{what_kvm_makes_may_stay_humble, 2}, {children_of_vcpus_are_ordinary, 2})

@@ -9,7 +9,53 @@
 
 #include "vmm/memory/mem.h"
 
-/* UNIT_MAIN("bus", test_a, test_b): a program that runs these tests, each in a process of its own. */
+/* Run the tests of tc, each in a process of its own; tc comes from unit_case(). */
+static inline TCase *unit_case(const char *name)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_set_timeout(tc, 60);
+	return tc;
+}
+
+static inline int unit_run_case(const char *name, TCase *tc)
+{
+	Suite *s = suite_create(name);
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int unit_run(const char *name, const TTest *const *tests, size_t n)
+{
+	TCase *tc = unit_case(name);
+
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(tc, tests[i]);
+	return unit_run_case(name, tc);
+}
+
+/* A test that is run with _i = 0, 1, ... times - 1. */
+struct unit_test {
+	const TTest *test;
+	int times;
+};
+
+static inline int unit_run_times(const char *name, const struct unit_test *tests, size_t n)
+{
+	TCase *tc = unit_case(name);
+
+	for (size_t i = 0; i < n; i++)
+		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].times);
+	return unit_run_case(name, tc);
+}
+
+/* UNIT_MAIN("bus", test_a, test_b): a program that runs these tests once. */
 #define UNIT_MAIN(name, ...)                                                                                           \
 	int main(void)                                                                                                 \
 	{                                                                                                              \
@@ -17,23 +63,13 @@
 		return unit_run(name, tests, sizeof(tests) / sizeof(tests[0]));                                        \
 	}
 
-static inline int unit_run(const char *name, const TTest *const *tests, size_t n)
-{
-	Suite *s = suite_create(name);
-	TCase *tc = tcase_create(name);
-	SRunner *sr;
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+/* UNIT_MAIN_TIMES("bus", {test_a, 1}, {test_b, 3}) */
+#define UNIT_MAIN_TIMES(name, ...)                                                                                     \
+	int main(void)                                                                                                 \
+	{                                                                                                              \
+		const struct unit_test tests[] = {__VA_ARGS__};                                                        \
+		return unit_run_times(name, tests, sizeof(tests) / sizeof(tests[0]));                                  \
+	}
 
 /* Add RAM [gpa, gpa + size) to mem, with an inaccessible page behind it so that an overrun faults. Whole pages. */
 static inline uint8_t *unit_ram(struct guest_mem *mem, uint64_t gpa, uint64_t size)

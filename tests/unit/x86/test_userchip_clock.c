@@ -265,26 +265,8 @@ START_TEST(another_speed_is_refused)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *suite = suite_create("userchip_clock");
-	TCase *tc = tcase_create("userchip_clock");
-	SRunner *runner;
-	int failed;
-
-	/* 0: as before Linux 5.16, 1: with KVM_VCPU_TSC_OFFSET */
-	tcase_add_loop_test(tc, learns_once, 0, 2);
-	tcase_add_loop_test(tc, takes_what_the_guest_writes, 0, 2);
-	tcase_add_loop_test(tc, moves_by_the_adjustment, 0, 2);
-	tcase_add_loop_test(tc, a_guest_without_the_adjustment_moves_nothing, 0, 2);
-	tcase_add_loop_test(tc, believes_a_clock_that_stays, 0, 2);
-	tcase_add_loop_test(tc, an_armed_deadline_goes_by_the_new_clock, 0, 2);
-	tcase_add_loop_test(tc, a_host_that_slept_is_asked_again, 0, 2);
-	tcase_add_test(tc, another_speed_is_refused);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
-}
+/* 0: as before Linux 5.16, 1: with KVM_VCPU_TSC_OFFSET */
+UNIT_MAIN_TIMES("userchip_clock", {learns_once, 2}, {takes_what_the_guest_writes, 2},
+	{moves_by_the_adjustment, 2}, {a_guest_without_the_adjustment_moves_nothing, 2},
+	{believes_a_clock_that_stays, 2}, {an_armed_deadline_goes_by_the_new_clock, 2},
+	{a_host_that_slept_is_asked_again, 2}, {another_speed_is_refused, 1})
