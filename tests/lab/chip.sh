@@ -87,25 +87,8 @@ case_hotplug()
 	fact_is online 0-3
 }
 
-chip_disk()	# OPTIONS...
-{
-	sum=$(make_disk "$work/disk" 8)
-	guest_does <<-'END'
-		fact sum "$(sum_of /dev/vda)"
-		dd if=/dev/vda of=/dev/vdb bs=64k conv=fsync,notrunc 2>/dev/null
-		echo 3 >/proc/sys/vm/drop_caches
-		fact sum2 "$(sum_of /dev/vdb)"
-		off
-	END
-	dd if=/dev/zero of="$work/disk2" bs=1M count=8 2>/dev/null
-	boot 0 -c 4 --irqchip user -d "$work/disk,queues=4" -d "$work/disk2,queues=4" "$@"
-	fact_is sum "$sum"
-	fact_is sum2 "$sum"
-	cmp "$work/disk" "$work/disk2" || fail "what the guest wrote is not on the host"
-}
-
-case_disk() { chip_disk; }
-case_mmio() { chip_disk --transport mmio; }
+case_disk() { copies ,queues=4 ,queues=4 -c 4 --irqchip user; }
+case_mmio() { copies ,queues=4 ,queues=4 -c 4 --irqchip user --transport mmio; }
 
 case_restart()
 {

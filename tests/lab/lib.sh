@@ -65,6 +65,42 @@ sum_of()	# FILE
 	sha256sum <"$1" | cut -d ' ' -f 1
 }
 
+# A disk of random data and an empty one, both in $work, and the lines of a guest that copies the first to the second.
+two_disks()	# MIB
+{
+	sum=$(make_disk "$work/disk" "$1")
+	dd if=/dev/zero of="$work/disk2" bs=1M count="$1" 2>/dev/null
+}
+
+copying()
+{
+	cat <<-'END'
+		fact sum "$(sum_of /dev/vda)"
+		dd if=/dev/vda of=/dev/vdb bs=64k conv=fsync,notrunc 2>/dev/null
+		echo 3 >/proc/sys/vm/drop_caches
+		fact sum2 "$(sum_of /dev/vdb)"
+	END
+}
+
+# What such a guest read is what the host has, and what it wrote as well.
+copied()
+{
+	fact_is sum "$sum"
+	fact_is sum2 "$sum"
+	cmp "$work/disk" "$work/disk2" || fail "what the guest wrote is not on the host"
+}
+
+# All of it, with more words for each of the disks.
+copies()	# WORDS WORDS2 OPTIONS...
+{
+	two_disks 8
+	{ copying; echo off; } | guest_does
+	first=$work/disk$1 second=$work/disk2$2
+	shift 2
+	boot 0 -d "$first" -d "$second" "$@"
+	copied
+}
+
 # Starts a guest that talks to $work/serial; $pid is pinvm itself.
 start()	# OPTIONS...
 {
