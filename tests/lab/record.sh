@@ -37,21 +37,11 @@ load_iperf()	# OPTIONS...
 	load_net "$@"
 }
 
-# 4 KiB at a time, one after the other, past all caches.
+# 4 KiB at a time, one after the other, of a file without holes.
 load_fio()	# OPTIONS...
 {
 	head -c 64M /dev/zero >"$work/disk"
-	direct=
-	! dd if="$work/disk" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || direct=,direct
-	base=$fio_cpio
-	guest_does <<-'END'
-		fact load fio
-		fio --name=load --filename=/dev/vda --ioengine=libaio --direct=1 --bs=4k --rw=randread --iodepth=1 --size=64m \
-			--time_based --runtime=100000 --output=/result
-		fact fio ended
-		sleep 100000
-	END
-	working -c 1 -m 512M -d "$work/disk$direct" "$@"
+	fio_load fio '--bs=4k --rw=randread --iodepth=1' "$@"
 }
 
 # gcc, over and over, two at a time; what it makes goes to a file system and from there to the disk.

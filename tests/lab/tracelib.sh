@@ -55,21 +55,29 @@ load_busy()	# OPTIONS...
 	working -c 2 "$@"
 }
 
-# 8 KiB at a time, reads and writes, past the guest's cache; past the host's where its file system can.
-load_blk()	# OPTIONS...
+# fio on a disk of 64 MiB, past the guest's cache; past the host's where its file system can.
+fio_load()	# NAME FIO-OPTIONS OPTIONS...
 {
-	truncate -s 64M "$work/disk"
+	name=$1 job=$2
+	shift 2
+	[ -f "$work/disk" ] || truncate -s 64M "$work/disk"
 	direct=
 	! dd if="$work/disk" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || direct=,direct
 	base=$fio_cpio
-	guest_does <<-'END'
-		fact load blk
-		fio --name=load --filename=/dev/vda --ioengine=libaio --direct=1 --bs=8k --rw=randrw --iodepth=4 --size=64m \
+	guest_does <<-END
+		fact load $name
+		fio --name=load --filename=/dev/vda --ioengine=libaio --direct=1 $job --size=64m \
 			--time_based --runtime=100000 --output=/result
 		fact fio ended
 		sleep 100000
 	END
 	working -c 1 -m 512M -d "$work/disk$direct" "$@"
+}
+
+# 8 KiB at a time, reads and writes.
+load_blk()	# OPTIONS...
+{
+	fio_load blk '--bs=8k --rw=randrw --iodepth=4' "$@"
 }
 
 # TCP both ways by a tap, to an iperf3 of the host's.
