@@ -9,7 +9,6 @@
  * `run` sends BYTES (1), waits until as many came back, and begins again. It prints how often a second.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <time.h>
@@ -20,16 +19,6 @@
 #define ROOM 65536
 
 static char room[ROOM];
-
-static struct sockaddr_in address(const char *host, const char *port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
-
-	errno = EINVAL;
-	if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
-		die("%s", host);
-	return a;
-}
 
 static void at_once(int fd)
 {

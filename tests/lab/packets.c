@@ -16,7 +16,6 @@
  * was bad, lost or twice. `flood` just sends, without asking whether anybody is there.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -297,16 +296,6 @@ static int go(struct end *e)
 	work(e);
 	free(e->have);
 	return conclude(e);
-}
-
-static struct sockaddr_in address(const char *host, const char *port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
-
-	errno = EINVAL;
-	if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
-		die("%s", host);
-	return a;
 }
 
 static int serve(const char *port)

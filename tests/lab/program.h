@@ -3,6 +3,7 @@
 #ifndef PINVM_LAB_PROGRAM_H
 #define PINVM_LAB_PROGRAM_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -22,6 +23,17 @@ static void die(const char *fmt, ...)
 	fprintf(stderr, ": %s\n", strerror(err));
 	va_end(ap);
 	exit(2);
+}
+
+/* A numeric IPv4 address and its port. */
+static inline struct sockaddr_in address(const char *host, const char *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
+
+	errno = EINVAL;
+	if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
+		die("%s", host);
+	return a;
 }
 
 /* A number whose every bit depends on every bit of x. */

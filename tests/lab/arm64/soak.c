@@ -12,7 +12,6 @@
  * counts; status 0: all of it came back as it should. 3: a request never came back, and the line says whose.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -292,16 +291,6 @@ static void disk(char **arg, int n)
 	if (job.sectors <= SPAN_MAX)
 		die("%s is too small", arg[0]);
 	work_off("disk", &job, work_on_disk);
-}
-
-static struct sockaddr_in address(const char *host, const char *port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
-
-	errno = EINVAL;
-	if (inet_pton(AF_INET, host, &a.sin_addr) != 1)
-		die("%s", host);
-	return a;
 }
 
 static void net(char **arg, int n)
