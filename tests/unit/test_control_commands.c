@@ -164,6 +164,7 @@ START_TEST(values)
 		{"pin", "\"rules\": \"vcpu0=0\"", "pin vcpu0=0: this guest has no such thread", 4},
 		{"pin", "\"rules\": \"emulator=1023\"", "pin emulator=1023: CPU 1023", 4},
 		{"pin", "\"rules\": \"emulator=0-\"", "pin emulator=0-: "},
+		{"pin", "\"rules\": \"vcpu0=0 emulator=0-\"", "pin vcpu0=0: this guest has no such thread"},
 		{"sched", "\"rules\": \"emulator=nosuch\"", "sched emulator=nosuch: the policy is one of"},
 		{"sched", "\"rules\": \"vcpu=fifo:1\"", "no such thread", 4},
 		{"sched", "", "sched: give a role and a policy"},

@@ -73,22 +73,6 @@ static json_t *change_json(struct guest *guest, const struct place_change *chang
 	return json_pack("{s:o, s:i, s:o}", "threads", threads, "misplaced", guest->place.misplaced, "warnings", list);
 }
 
-/* No rules, or one that cannot be read: the request is wrong, and not only what it asks for. */
-static bool is_malformed(const char *rules, bool pin)
-{
-	struct place_rule rule;
-	char one[1024];
-	unsigned n = 0;
-
-	for (size_t len; *(rules += strspn(rules, " ")); rules += len, n++) {
-		len = strcspn(rules, " ");
-		snprintf(one, sizeof(one), "%.*s", (int)len, rules);
-		if (len >= sizeof(one) || (pin ? place_parse_pin(one, &rule) : place_parse_sched(one, &rule)))
-			return true;
-	}
-	return !n;
-}
-
 static int place(struct control_call *call, bool pin)
 {
 	struct guest *guest = call->guest;
@@ -105,7 +89,7 @@ static int place(struct control_call *call, bool pin)
 	log_catch(NULL);
 	if (err) {
 		snprintf(call->why, sizeof(call->why), "%s", said.error + (strncmp(said.error, "--", 2) ? 0 : 2));
-		if (is_malformed(rules, pin))
+		if (change.malformed)
 			return -EINVAL;
 		return err == -EINVAL ? -EPERM : err;
 	}

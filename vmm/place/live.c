@@ -29,6 +29,7 @@ struct live {
 	bool pin;
 	struct place_move *move; /* those that were begun */
 	unsigned n;
+	bool malformed; /* see place_change */
 	char why[960];
 };
 
@@ -75,32 +76,44 @@ static void drop_texts(struct place *place)
 	}
 }
 
-/* The rules, cut apart, each kept for as long as a row refers to it. Returns how many, or -errno, logged. */
-static int keep_rules(struct place *place, const char *rules, char **rule, bool pin)
+/* Keep one for as long as a row refers to it. NULL: no memory. */
+static char *keep_text(struct place *place, const char *text, size_t len)
 {
-	const char *const name = pin ? "--pin" : "--sched";
+	struct place_text *t = malloc(sizeof(*t) + len + 1);
+
+	if (!t)
+		return NULL;
+	memcpy(t->text, text, len);
+	t->text[len] = '\0';
+	t->next = place->texts;
+	place->texts = t;
+	return t->text;
+}
+
+/* The rules, cut apart and kept: how many, or -errno, logged. What one lacks that cannot be read, place_rules() says. */
+static int keep_rules(struct live *l, const char *rules, char **rule)
+{
+	const char *const name = l->pin ? "--pin" : "--sched";
+	struct place_rule parsed;
 	int n = 0;
 
 	for (size_t len; *(rules += strspn(rules, " ")); rules += len) {
-		struct place_text *t;
 
 		len = strcspn(rules, " ");
 		if (n == RULES) {
 			log_err("%s: more than %d assignments at once", name, RULES);
 			return -EINVAL;
 		}
-		t = malloc(sizeof(*t) + len + 1);
-		if (!t)
+		rule[n] = keep_text(l->place, rules, len);
+		if (!rule[n])
 			return log_errno(-ENOMEM, "%s", name);
-		memcpy(t->text, rules, len);
-		t->text[len] = '\0';
-		t->next = place->texts;
-		place->texts = t;
-		rule[n++] = t->text;
+		l->malformed |= place_parse(l->pin, rule[n++], &parsed) != NULL;
 	}
-	if (!n)
-		log_err("%s: give a role and %s", name, pin ? "CPUs, as in vcpu0=3" : "a policy, as in vcpu=fifo:1");
-	return n ? n : -EINVAL;
+	if (n)
+		return n;
+	l->malformed = true;
+	log_err("%s: give a role and %s", name, l->pin ? "CPUs, as in vcpu0=3" : "a policy, as in vcpu=fifo:1");
+	return -EINVAL;
 }
 
 /* ---- the new plan ---- */
@@ -147,7 +160,7 @@ static int plan(struct live *l, const char *rules)
 
 	place_read(l->place);
 	forget_lost(l->place);
-	n = keep_rules(l->place, rules, rule, l->pin);
+	n = keep_rules(l, rules, rule);
 	if (n < 0)
 		return n;
 	l->trial = *l->place;
@@ -429,7 +442,7 @@ int place_again(struct place *place, const struct place_env *env, bool pin, cons
 	struct live l = {.place = place, .env = env, .pin = pin};
 	int err = plan(&l, rules);
 
-	*change = (struct place_change){.n = 0};
+	*change = (struct place_change){.malformed = l.malformed};
 	if (!err) {
 		err = apply(&l);
 		if (!err)
@@ -441,7 +454,8 @@ int place_again(struct place *place, const struct place_env *env, bool pin, cons
 	}
 	if (!err) {
 		commit(&l);
-		*change = (struct place_change){.move = l.move, .n = l.n};
+		change->move = l.move;
+		change->n = l.n;
 		l.move = NULL;
 	}
 	free(l.move);

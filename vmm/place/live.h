@@ -28,12 +28,14 @@ struct place_move {
 struct place_change {
 	struct place_move *move;
 	unsigned n;
+	bool malformed; /* no rules, or one that cannot be read: what was asked is wrong, and not only that it is refused */
 };
 
 /*
  * Apply rules (separated by blanks) of --pin, or else of --sched, to every thread that each of them names, whatever was said
  * of it before. Workers go with their iothread, KVM's helpers with the emulator. 0, and change->move is the caller's to
- * free; or -errno after one logged line, and then every thread is where it was, or the line says which one is not.
+ * free; or -errno after one logged line, and then every thread is where it was, or the line says which one is not, and
+ * change->malformed says whether the rules are to blame.
  */
 int place_again(struct place *place, const struct place_env *env, bool pin, const char *rules, struct place_change *change);
 

@@ -77,7 +77,7 @@ static int apply_rule(struct place *place, bool pin, const char *text, bool narr
 	const char *option = pin ? "--pin" : "--sched";
 	bool hit = false;
 	struct place_rule rule;
-	const char *why = pin ? place_parse_pin(text, &rule) : place_parse_sched(text, &rule);
+	const char *why = place_parse(pin, text, &rule);
 	int err = 0;
 
 	if (why) {

@@ -43,6 +43,10 @@ struct place_rule {
 /* Text to rule. NULL, or why not, in words that follow "--pin TEXT: ". Pure. */
 const char *place_parse_pin(const char *text, struct place_rule *rule);
 const char *place_parse_sched(const char *text, struct place_rule *rule);
+static inline const char *place_parse(bool pin, const char *text, struct place_rule *rule)
+{
+	return pin ? place_parse_pin(text, rule) : place_parse_sched(text, rule);
+}
 
 /* One thread: what is wanted and why, and (after place_apply()) what the kernel says. */
 struct placement {
