@@ -9,8 +9,10 @@
 #include "tests/unit/unit.h"
 #include "vmm/config.h"
 #include "vmm/guest.h"
+#include "vmm/haltpoll/kernel.h"
 #include "vmm/haltpoll/priv.h"
 #include "vmm/options/options.h"
+#include "vmm/options/values.h"
 
 START_TEST(what_it_may_be)
 {
@@ -83,6 +85,31 @@ static const char *vmm_spec(const char *text, struct haltpoll_spec *spec)
 	config_free(&cfg);
 	return why;
 }
+
+/* A ceiling below what KVM's polls begin with: refused with the value that would do, and that does. */
+START_TEST(auto_that_could_not_poll)
+{
+	struct haltpoll_spec spec;
+	uint64_t shortest = 0;
+	char text[24], words[64];
+	const char *why;
+
+	ck_assert_ptr_null(vmm_spec("auto,max=4s", &spec));
+	if (kernel_haltpoll("_grow_start", &shortest) || shortest <= 1000) {
+		puts("skip: this host's KVM does not tell of a shortest poll above 1us");
+		return;
+	}
+	why = vmm_spec("auto,max=1us", &spec);
+	ck_assert_ptr_nonnull(why);
+	value_format_duration(shortest, text, sizeof(text));
+	snprintf(words, sizeof(words), "give %s or more, or off", text);
+	ck_assert_msg(strstr(why, words) != NULL, "%s", why);
+	ck_assert_msg(strstr(why, "max=1us is less than") == why, "%s", why);
+	snprintf(words, sizeof(words), "auto,max=%s", text);
+	ck_assert_ptr_null(vmm_spec(words, &spec));
+	ck_assert_uint_eq(spec.limits.max_ns, shortest);
+}
+END_TEST
 
 START_TEST(in_pinvm)
 {
@@ -187,4 +214,4 @@ START_TEST(trace_at_start_only)
 }
 END_TEST
 
-UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser, in_pinvm, vcpus_that_halt_here, trace_without_reader, trace_at_start_only)
+UNIT_MAIN("haltpoll_spec", what_it_may_be, one_parser, auto_that_could_not_poll, in_pinvm, vcpus_that_halt_here, trace_without_reader, trace_at_start_only)
