@@ -24,6 +24,12 @@
 
 static __thread struct kvm_run *my_run;
 
+void vcpu_count_exit(struct vcpu *vcpu, uint32_t reason)
+{
+	count_add(&vcpu->user_exits, 1);
+	count_add(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1], 1);
+}
+
 static void on_kick(int sig)
 {
 	if (my_run)
@@ -67,7 +73,7 @@ int vcpu_prime(struct vcpu *vcpu)
 	vcpu->run->immediate_exit = 1;
 	err = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 	vcpu->run->immediate_exit = 0;
-	count_add(&vcpu->user_exits, 1);
+	vcpu_count_exit(vcpu, KVM_EXIT_INTR);
 	return err && err != EINTR ? log_errno(-err, "vCPU %u: first KVM_RUN", vcpu->index) : 0;
 }
 
@@ -146,9 +152,7 @@ static void handle_exit(struct vcpu *vcpu)
 /* KVM_RUN came back with an exit to handle. */
 static void exited(struct vcpu *vcpu)
 {
-	uint32_t reason = vcpu->run->exit_reason;
-
-	count_add(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1], 1);
+	vcpu_count_exit(vcpu, vcpu->run->exit_reason);
 	profile_exit(vcpu->profile, vcpu->run);
 	handle_exit(vcpu);
 }
@@ -164,11 +168,10 @@ static void complete_exit(struct vcpu *vcpu)
 	vcpu->run->immediate_exit = 1;
 	/* An access in several fragments exits once for each. */
 	while (!guest_is_crashed(vcpu->guest)) {
-		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
-
-		count_add(&vcpu->user_exits, 1);
-		if (ret)
+		if (ioctl(vcpu->fd, KVM_RUN, 0)) {
+			vcpu_count_exit(vcpu, KVM_EXIT_INTR);
 			break;
+		}
 		exited(vcpu);
 	}
 	vcpu->run->immediate_exit = 0;
@@ -180,6 +183,17 @@ static void answer(struct vcpu *vcpu)
 	if (!atomic_exchange_explicit(&vcpu->polls_asked, false, memory_order_acquire))
 		return;
 	atomic_store_explicit(&vcpu->guest_polls, arch_vcpu_guest_polls(vcpu), memory_order_relaxed);
+}
+
+/*
+ * KVM_RUN came back with nothing to handle: by a kick or a timer's signal, by what came for queues that this thread serves, or
+ * because the guest started this CPU.
+ */
+static void interrupted(struct vcpu *vcpu)
+{
+	vcpu_count_exit(vcpu, KVM_EXIT_INTR);
+	profile_interrupted(vcpu->profile);
+	answer(vcpu);
 }
 
 static void run_guest(struct vcpu *vcpu)
@@ -203,10 +217,9 @@ static void run_guest(struct vcpu *vcpu)
 		profile_leave(vcpu->profile);
 		if (vcpu->hooks)
 			vcpu->hooks->left(vcpu);
-		count_add(&vcpu->user_exits, 1);
 		incomplete = false;
 		if (err == EINTR || err == EAGAIN) {
-			answer(vcpu);
+			interrupted(vcpu);
 			continue;
 		}
 		if (err) {

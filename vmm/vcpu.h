@@ -55,7 +55,7 @@ struct vcpu {
 	_Atomic int guest_polls;  /* polls by itself before it halts; as arch_vcpu_guest_polls() */
 	/* On cache lines of the vCPU's own, to the end of the struct. */
 	_Alignas(64) _Atomic uint64_t user_exits;  /* returns from KVM_RUN, EINTR included */
-	_Atomic uint64_t exits[VCPU_EXIT_REASONS]; /* by KVM_EXIT_*; the last entry counts the ones above it */
+	_Atomic uint64_t exits[VCPU_EXIT_REASONS]; /* the same by KVM_EXIT_*, INTR: interrupted; the last counts those above it */
 };
 
 /* Create the vCPU's descriptor (main; again for a restart after vcpu_close()). 0 or -errno, logged. */
@@ -84,6 +84,9 @@ void vcpu_was_paused(struct vcpu *vcpu);
 
 /* vcpu_exit.c: KVM's name of an exit reason in lower case (io, mmio, ...), NULL: not known here. Any thread. */
 const char *vcpu_exit_name(unsigned reason);
+
+/* Count a return from KVM_RUN; KVM_EXIT_INTR: one without an exit to handle. The vCPU's thread. */
+void vcpu_count_exit(struct vcpu *vcpu, uint32_t reason);
 
 /* Is it to run the guest? The vCPU's thread. */
 bool vcpu_is_wanted(struct vcpu *vcpu);

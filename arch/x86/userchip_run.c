@@ -13,6 +13,7 @@
 #include "arch/x86/userchip_priv.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/profile/profile.h"
 #include "vmm/util.h"
 
 #define MAX_FRAGMENTS  16 /* of an access that KVM takes apart */
@@ -65,9 +66,11 @@ static void reset_cpu(struct userchip_vcpu *uv)
 	struct vcpu *vcpu = uv->vcpu;
 
 	vcpu->run->immediate_exit = 1; /* stays: the thread then looks again whether it is wanted */
-	for (unsigned i = 0; i < MAX_FRAGMENTS && ioctl(vcpu->fd, KVM_RUN, 0) == 0; i++)
-		count_add(&vcpu->user_exits, 1);
-	count_add(&vcpu->user_exits, 1);
+	for (unsigned i = 0; i < MAX_FRAGMENTS && ioctl(vcpu->fd, KVM_RUN, 0) == 0; i++) {
+		vcpu_count_exit(vcpu, vcpu->run->exit_reason);
+		profile_exit(vcpu->profile, vcpu->run);
+	}
+	vcpu_count_exit(vcpu, KVM_EXIT_INTR);
 	uv->halted = uv->faulted = false;
 	uv->sregs.apic_base = lapic_base(uv->lapic);
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &uv->sregs) < 0 || ioctl(vcpu->fd, KVM_SET_REGS, &uv->regs) < 0 ||

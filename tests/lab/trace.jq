@@ -12,7 +12,7 @@ def total(kind): traced([.accesses[] | select(.kind == kind) | .count] | add // 
 	lost: traced(.lost + .malformed + .crowded),
 	kvm_userspace_exit: traced(.events["kvm:kvm_userspace_exit"]),
 	user_exits: grown(.user_exits),
-	by_reason: ([reasons[] as $r | {($r): grown(.exits_by_kvm_reason[$r] // 0)}] | add // {} | with_entries(select(.value > 0))),
+	by_reason: ([reasons[] | select(. != "intr") as $r | {($r): grown(.exits_by_kvm_reason[$r] // 0)}] | add // {} | with_entries(select(.value > 0))),
 	traced_by_reason: ([$t.vcpus[].trace.user_exits[] | select(.number >= 0)] | group_by(.name) | map({(.[0].name): (map(.exits) | add)}) | add // {}),
 	kvm_exit: traced(.events["kvm:kvm_exit"]),
 	kvm_entry: traced(.events["kvm:kvm_entry"]),

@@ -269,9 +269,10 @@ START_TEST(time_is_split)
 		pio(true, 1, 0x3f8);
 		wait_ns(5000); /* a handler */
 	}
-	/* A kick: there is nothing to handle. */
+	/* Interrupted: there is nothing to handle, but perhaps to serve. */
 	profile_enter(profile);
 	profile_leave(profile);
+	profile_interrupted(profile);
 	wait_ns(1000);
 	profile_enter(profile);
 	profile_leave(profile);
@@ -281,12 +282,14 @@ START_TEST(time_is_split)
 	all = now_ns() - before;
 	ck_assert_uint_ge(profile->times->inside_ns, 3 * 3000);
 	ck_assert_uint_ge(profile->times->handler_ns[KVM_EXIT_IO], 3 * 5000);
+	ck_assert_uint_ge(profile->times->handler_ns[KVM_EXIT_INTR], 1000);
 	ck_assert_uint_ge(profile->times->vmm_ns, profile->times->handler_ns[KVM_EXIT_IO] +
 							  profile->times->handler_ns[PROFILE_REASONS - 1] +
-							  1000);
+							  profile->times->handler_ns[KVM_EXIT_INTR]);
 	ck_assert_uint_le(profile->times->inside_ns + profile->times->vmm_ns, all);
 	ck_assert_uint_eq(in_buckets(KVM_EXIT_IO, 0), 3);
 	ck_assert_uint_eq(in_buckets(KVM_EXIT_IO, 12), 3);
+	ck_assert_uint_eq(in_buckets(KVM_EXIT_INTR, 0), 1);
 	ck_assert_uint_eq(in_buckets(PROFILE_REASONS - 1, 0), 1);
 	profiles_destroy(&profiles);
 }

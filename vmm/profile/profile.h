@@ -10,6 +10,7 @@
 #define PINVM_PROFILE_H
 
 #include <jansson.h>
+#include <linux/kvm.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -75,6 +76,13 @@ void profile_settle(struct profile *profile, const struct bus *bus, bool times);
 
 /* The vCPU's thread: a return from KVM_RUN that is to be handled. */
 void profile_exit(struct profile *profile, const struct kvm_run *run);
+
+/* The vCPU's thread: a return without one, of which only the time until the next is of interest. */
+static inline void profile_interrupted(struct profile *profile)
+{
+	if (profile->times)
+		profile->times->reason = KVM_EXIT_INTR;
+}
 
 /* Slot i (below PROFILE_SLOTS). False: it is free. Any thread. */
 bool profile_read(const struct profile *profile, unsigned i, struct profile_access *access);

@@ -97,7 +97,7 @@ const struct metric metric_table[] = {
 
 	{OF_VCPU, COUNTER, "user_exits", NULL, "Returns from KVM_RUN, interrupted ones included.",
 		"user_exits"},
-	{OF_VCPU, COUNTER, "user_exits_by_reason", NULL, "Returns from KVM_RUN by KVM's reason.",
+	{OF_VCPU, COUNTER, "user_exits_by_reason", NULL, "Returns from KVM_RUN by KVM's reason (intr: interrupted, as by what came for queues it serves).",
 		"exits_by_kvm_reason", .label = "reason"},
 	{OF_VCPU, COUNTER, "user_exits_by_target", NULL,
 		"Returns from KVM_RUN by what the guest reached for.", "profile.targets", .label = "target"},
