@@ -16,6 +16,7 @@
 #include "vmm/haltpoll/kernel.h"
 #include "vmm/haltpoll/priv.h"
 #include "vmm/log.h"
+#include "vmm/options/values.h"
 
 static int open_trace(struct haltpoll *hp, const char *path)
 {
@@ -32,15 +33,36 @@ static int open_trace(struct haltpoll *hp, const char *path)
 	return err;
 }
 
+int haltpoll_check_host(const struct haltpoll_spec *spec, char *why, size_t n)
+{
+	char start[24], max[24];
+	uint64_t shortest;
+
+	if (spec->mode != HALTPOLL_AUTO || kernel_haltpoll("_grow_start", &shortest) || spec->limits.max_ns >= shortest)
+		return 0;
+	value_format_duration(shortest, start, sizeof(start));
+	value_format_duration(spec->limits.max_ns, max, sizeof(max));
+	snprintf(why, n, "max=%s is less than the %s that KVM's polls begin with here (halt_poll_ns_grow_start): give %s or more, or off",
+		max, start, start);
+	return -EINVAL;
+}
+
 int haltpoll_create(struct haltpoll **out, struct guest *guest)
 {
 	struct haltpoll *hp = calloc(1, sizeof(*hp));
+	char why[192];
+	int err;
 
 	*out = hp;
 	if (!hp)
 		return -ENOMEM;
 	hp->guest = guest;
 	haltpoll_spec(&guest->cfg->halt_poll, &hp->spec); /* config_check() found nothing wrong */
+	err = haltpoll_check_host(&hp->spec, why, sizeof(why));
+	if (err) {
+		log_err("--halt-poll auto: %s", why);
+		return err;
+	}
 	return hp->spec.trace ? open_trace(hp, hp->spec.trace) : 0;
 }
 
@@ -174,13 +196,14 @@ void haltpoll_look(struct haltpoll *hp)
 int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
 	struct haltpoll_auto *ctl = NULL;
-	int err = 0;
+	int err;
 
 	if (spec->trace) {
 		snprintf(why, n, "halt-poll: trace= is opened before privileges are dropped: give it at the start");
 		return -EINVAL;
 	}
-	if (spec->mode == HALTPOLL_AUTO)
+	err = haltpoll_check_host(spec, why, n);
+	if (!err && spec->mode == HALTPOLL_AUTO)
 		err = haltpoll_auto_start(&ctl, hp, &spec->limits, why, n);
 	if (!err)
 		err = change(hp, spec, why, n);

@@ -42,6 +42,9 @@ struct haltpoll_spec {
 const char *haltpoll_parse(const char *text, struct haltpoll_spec *spec);
 /* The whole option, its plain value being NULL where nothing was said. NULL, or why it is refused. */
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec);
+/* Would this host's KVM poll so? A ceiling below its shortest window is as good as none. 0, or -EINVAL with the reason in
+ * `why`. Any time. */
+int haltpoll_check_host(const struct haltpoll_spec *spec, char *why, size_t n);
 const char *haltpoll_mode_name(enum haltpoll_mode mode);
 
 /* From guest->cfg; before the VM exists, and with the privileges it takes to open a trace. 0 or -errno,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* --halt-poll as text; see haltpoll.h. Pure functions, but for the texts of refusals, and what KVM polls at least. */
+/* --halt-poll as text; see haltpoll.h. Pure functions, but for the texts of refusals. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,6 @@
 #include "arch/arch.h"
 #include "vmm/config.h"
 #include "vmm/haltpoll/haltpoll.h"
-#include "vmm/haltpoll/kernel.h"
 #include "vmm/options/options.h"
 #include "vmm/options/values.h"
 
@@ -114,25 +113,6 @@ static const char *vmm_rules(const struct haltpoll_config *cfg, struct poll_rule
 	return why;
 }
 
-/* NULL, or why not: as above. A ceiling below the shortest window of this host's KVM is as good as none. */
-static const char *auto_limits(const struct haltpoll_config *cfg, struct halt_limits *limits)
-{
-	static char why[192];
-	uint64_t shortest;
-	char start[24], max[24];
-
-	limits->max_ns = cfg->max_ns ? cfg->max_ns : HALTPOLL_MAX_AUTO;
-	limits->budget = cfg->budget ? cfg->budget : 100;
-	limits->weight = cfg->weight ? cfg->weight : HALTPOLL_WEIGHT;
-	if (!cfg->max_ns || kernel_haltpoll("_grow_start", &shortest) || cfg->max_ns >= shortest)
-		return NULL;
-	value_format_duration(shortest, start, sizeof(start));
-	value_format_duration(cfg->max_ns, max, sizeof(max));
-	snprintf(why, sizeof(why), "max=%s is less than the %s that KVM's polls begin with here (halt_poll_ns_grow_start): give %s or "
-		"more, or off", max, start, start);
-	return why;
-}
-
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec)
 {
 	const char *why;
@@ -145,6 +125,9 @@ const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spe
 		return why;
 	if (spec->mode == HALTPOLL_VMM)
 		return vmm_rules(cfg, &spec->rules);
+	spec->limits.max_ns = cfg->max_ns ? cfg->max_ns : HALTPOLL_MAX_AUTO;
+	spec->limits.budget = cfg->budget ? cfg->budget : 100;
+	spec->limits.weight = cfg->weight ? cfg->weight : HALTPOLL_WEIGHT;
 	spec->trace = cfg->trace;
-	return spec->mode == HALTPOLL_AUTO ? auto_limits(cfg, &spec->limits) : NULL;
+	return NULL;
 }
