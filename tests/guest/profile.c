@@ -4,7 +4,7 @@
  * that nobody has, the IOAPIC, configuration space, a register of the first virtio-rng, and kicks, which are
  * none; MSRs that KVM does not know, which are exits only with --profile unknown=on; HLT, which is one of
  * KVM's own. CPU 1 has a port of its own. many=N: N different addresses besides. call: hypercalls that KVM
- * does not know. disk: known batches of requests. tests/guest/run holds the numbers against the report.
+ * does not know. disk: known batches of requests. tests/guest/cases/profile.sh holds the numbers against the report.
  */
 #include "tests/guest/lib/pci.h"
 #include "tests/guest/lib/virtio.h"
