@@ -1,11 +1,9 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # boot.sh: the ways into a guest: bzImage, PVH, Multiboot.
 
-# shellcheck disable=SC2034
 tests='bzimage pvh multiboot initrd'
-# shellcheck disable=SC2034
 quick='pvh multiboot' # every other test boots a bzImage
 
 hello()

@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # cgroup.sh: a guest in a cgroup v2 of its own: weight and max as the kernel
 # has them, changed while it runs, and everything undone, after SIGKILL too.
 
-# shellcheck disable=SC2034
 tests='made live share killed existing memory cpuset user refused none'
-# shellcheck disable=SC2034
 quick='live killed'
 
 # $group: a cgroup whose children have the controllers CONTROLLER...

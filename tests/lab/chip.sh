@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # chip.sh: the stock cloud kernel over local APICs in pinvm (--irqchip user): it starts its CPUs, is interrupted by timers,
 # devices and other CPUs, takes CPUs away and gives them back, and powers off.
 
-# shellcheck disable=SC2034
 tests='one smp hotplug disk mmio restart'
-# shellcheck disable=SC2034
 quick='smp'
 
 # What each kind of interrupt counted, and what the kernel complains of.

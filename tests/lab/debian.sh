@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # debian.sh: a real Debian file system on the first partition of a disk, up to
 # its login prompt and down again. tests/lab/mkdebian makes the disk.
 
-# shellcheck disable=SC2034
 tests='login'
-# shellcheck disable=SC2034
 quick=''
 
 # The drivers of the root disk are modules, as in Debian's own initrd.
@@ -42,6 +40,7 @@ case_login()
 	echo root >&5
 	wait_for '# $'
 	# The echo of what is typed must not look like the answer.
+	# shellcheck disable=SC2016 # for the guest's shell
 	echo 'uname -a; findmnt -no SOURCE /; echo "sys""temd says $(systemctl is-system-running --wait)"' >&5
 	wait_for "Linux .* $(tools/kernel cloud version)"
 	wait_for '^/dev/vda1'

@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # disk.sh: stock virtio_blk over pinvm's disks: what the guest reads is what
 # the host has, and what it was told is safe is safe.
 
-# shellcheck disable=SC2034
 tests='basic ro direct engines fio_uring fio_plain fio_polled discard files sigkill powercut many'
-# shellcheck disable=SC2034
 quick='basic ro fio_quick sigkill_once'
 
 direct_works()	# FILE

@@ -1,15 +1,12 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # driver.sh: stock drivers come and go while their devices work. The guest may
 # see I/O errors; afterwards the device must be as good as new.
 
-# shellcheck disable=SC2034
 tests='reload rebind rebind_pci rng'
-# shellcheck disable=SC2034
 quick='reload_quick'
 
-# shellcheck disable=SC2034 # of rebindlib.sh
 at1=/sys/bus/pci/devices/0000:00:01.0 at2=/sys/bus/pci/devices/0000:00:02.0 disk_options=''
 # shellcheck source=tests/lab/rebindlib.sh
 . tests/lab/rebindlib.sh

@@ -1,11 +1,9 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # exits.sh: what the CPU switches change in the exits that the kernel's tracepoints count; see cpu-exits.sh.
 
-# shellcheck disable=SC2034
 tests='hlt eoi ipi'
-# shellcheck disable=SC2034
 quick=''
 
 count_exits()	# CASE

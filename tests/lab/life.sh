@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # life.sh: how a guest ends, and what pinvm's exit status says of it.
 
-# shellcheck disable=SC2034
 tests='poweroff reset reset_acpi reset_triple restart restart_smp panic panic_reset
 	button deaf twice timeout'
-# shellcheck disable=SC2034
 quick='restart_twice panic button'
 
 case_poweroff()

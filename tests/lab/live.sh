@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # live.sh: threads of a stock guest at work go to other CPUs and policies,
 # and are there as the host's own tools say; limits of its disk change.
 
-# shellcheck disable=SC2034
 tests='repin far realtime realtime_given limits'
-# shellcheck disable=SC2034
 quick='realtime'
 
 two_cpus()

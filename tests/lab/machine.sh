@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # machine.sh: the stock cloud kernel sees the CPUs, clocks and memory that were
 # asked for, and has nothing to complain about.
 
-# shellcheck disable=SC2034
 tests='one two eight topology hole memfd masks exits'
-# shellcheck disable=SC2034
 quick='topology'
 
 look()

@@ -1,11 +1,9 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # memory.sh: where the guest's memory is, and what the guest sees of it.
 
-# shellcheck disable=SC2034
 tests='guest_nodes guest_nodes_hole'
-# shellcheck disable=SC2034
 quick='guest_nodes'
 
 # What the guest's kernel made of SRAT and SLIT.

@@ -1,15 +1,12 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # mmio.sh: stock guests whose devices are behind virtio-mmio, found by ACPI,
 # and that have no PCI.
 
-# shellcheck disable=SC2034
 tests='disk many log rebind rebind_virtio reload restart'
-# shellcheck disable=SC2034
 quick='short'
 
-# shellcheck disable=SC2034 # of rebindlib.sh
 at1=/sys/bus/platform/devices/LNRO0005:00 at2=/sys/bus/platform/devices/LNRO0005:01 disk_options='--transport mmio'
 # shellcheck source=tests/lab/rebindlib.sh
 . tests/lab/rebindlib.sh

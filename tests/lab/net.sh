@@ -11,7 +11,7 @@ tests=
 by_each ping tcp tcp_plain udp udp_plain jumbo pairs packets rate
 tests="$tests polled"
 quick='ping_pci traffic'
-also= options=
+also='' options=''
 
 net_ping()
 {

@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # pages.sh: guest RAM comes from the pages and nodes that were asked for, the
 # kernel says so too, it is refused where it can not, and it is given back.
 
-# shellcheck disable=SC2034
 tests='truth huge_2m huge_1g mount thp spread preferred near choice two_nodes no_fault locked refused refused_user given_back'
-# shellcheck disable=SC2034
 quick='huge_2m refused'
 
 nodes=/sys/devices/system/node

@@ -1,12 +1,10 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # place.sh: every thread of a guest runs where and how it was told to, as the
 # host's own tools say, with no privilege left.
 
-# shellcheck disable=SC2034
 tests='threads cpuset deadline privileges user'
-# shellcheck disable=SC2034
 quick='threads'
 
 waiting_guest()

@@ -1,11 +1,9 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: Apache-2.0
 #
 # serial.sh: talking with a guest over each back end of the serial port.
 
-# shellcheck disable=SC2034
 tests='socket reconnect pty stdio_quit flood'
-# shellcheck disable=SC2034
 quick='pty stdio_quit'
 
 parrot()
