@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "vmm/control/request.h"
-#include "vmm/options/parse.h"
+#include "vmm/options/table.h"
 
 #define LIVE_KEYS 32
 

@@ -2,7 +2,6 @@
 /* Options of the commands that are not `run`; see command.h. */
 #include "vmm/options/command.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -18,17 +17,6 @@ struct walk {
 	bool help;
 };
 
-/* Typed by somebody: short, and without what would break the line or the terminal. */
-static const char *shown(const char *text, char out[64])
-{
-	size_t len = strnlen(text, 61), i;
-
-	for (i = 0; i < len && i < 60; i++)
-		out[i] = iscntrl((unsigned char)text[i]) ? '?' : text[i];
-	snprintf(out + i, 64 - i, "%s", len > 60 ? "..." : "");
-	return out;
-}
-
 static int unknown(const struct walk *w, const char *arg)
 {
 	const struct command_options *t = w->table;
@@ -38,9 +26,9 @@ static int unknown(const struct walk *w, const char *arg)
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
 	near = options_nearest(name + strspn(name, "-"), &t->option[0].key.name, t->n, sizeof(t->option[0]));
 	if (near)
-		log_err("%s: %s: unknown option; did you mean --%s?", t->command, shown(name, text), near);
+		log_err("%s: %s: unknown option; did you mean --%s?", t->command, options_shown(name, text, sizeof(text)), near);
 	else
-		log_err("%s: %s: unknown option; `pinvm help %.*s` lists them", t->command, shown(name, text),
+		log_err("%s: %s: unknown option; `pinvm help %.*s` lists them", t->command, options_shown(name, text, sizeof(text)),
 			(int)strcspn(t->command, " "), t->command);
 	return -EINVAL;
 }
@@ -66,7 +54,7 @@ static int take(struct walk *w, const struct command_option *o, const char *valu
 	w->seen |= bit;
 	err = opt_key_set(&o->key, w->base, value ? value : "on", why, sizeof(why));
 	if (err == -EINVAL)
-		log_err("%s: --%s %s: %s", w->table->command, o->key.name, shown(value ? value : "", text),
+		log_err("%s: --%s %s: %s", w->table->command, o->key.name, options_shown(value ? value : "", text, sizeof(text)),
 			why);
 	else if (err)
 		log_errno(err, "%s: --%s", w->table->command, o->key.name);

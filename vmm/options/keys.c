@@ -11,6 +11,14 @@
 #include "vmm/options/values.h"
 #include "vmm/util.h"
 
+const struct opt_row *opt_find(const char *name)
+{
+	for (unsigned i = 0; i < opt_rows; i++)
+		if (!strcmp(opt_table[i].name, name))
+			return &opt_table[i];
+	return NULL;
+}
+
 bool opt_here(const struct opt_row *row)
 {
 	return !row->arch || !strcmp(row->arch, arch_name());

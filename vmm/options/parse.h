@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the command line (options.c), the configuration file (options/file.c) and what both collect. Main.
- */
+/* Between the command line (options.c), the configuration file (file.c), and what stores what both collect (apply.c). Main. */
 #ifndef PINVM_OPTIONS_PARSE_H
 #define PINVM_OPTIONS_PARSE_H
 
@@ -28,7 +27,10 @@ int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *v
 	bool from_file);
 void opt_list_free(struct opt_list *list);
 
-const struct opt_row *opt_find(const char *name);
+/* Store all of it; the command line wins over a file. 0, -ENOMEM or -EINVAL, logged; cfg is the caller's in any case. */
+int opt_apply_all(const struct opt_list *list, struct guest_config *cfg);
+/* What an option without its value lacks. */
+const char *opt_wanted(const struct opt_row *row, char *out, size_t n);
 
 /* Add the lines of the [run] section of `path`. 0, or -errno after one logged line. */
 int opt_read_file(const char *path, struct opt_list *list);

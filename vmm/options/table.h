@@ -78,6 +78,9 @@ struct opt_row {
 extern const struct opt_row opt_table[];
 extern const unsigned opt_rows;
 
+/* NULL: there is none of that name. */
+const struct opt_row *opt_find(const char *name);
+
 /* Is the row's option, or choice i of a key, there on this architecture? */
 bool opt_here(const struct opt_row *row);
 bool opt_key_here(const struct opt_key *key);
