@@ -5,7 +5,7 @@
 # has them, changed while it runs, and everything undone, after SIGKILL too.
 
 tests='made live share killed existing memory cpuset user refused none'
-quick='live killed'
+quick='live'
 
 # $group: a cgroup whose children have the controllers CONTROLLER...
 group_with()	# CONTROLLER...

@@ -5,7 +5,7 @@
 # see I/O errors; afterwards the device must be as good as new.
 
 tests='reload rebind rebind_pci rng'
-quick='reload_quick'
+quick=''
 
 at1=/sys/bus/pci/devices/0000:00:01.0 at2=/sys/bus/pci/devices/0000:00:02.0 disk_options=''
 # shellcheck source=tests/lab/rebindlib.sh

@@ -5,7 +5,7 @@
 
 tests='poweroff reset reset_acpi reset_triple restart restart_smp panic panic_reset
 	button deaf twice timeout'
-quick='restart_twice panic button'
+quick='panic'
 
 case_poweroff()
 {
@@ -74,7 +74,6 @@ restart()
 }
 
 case_restart() { restart 10; }
-case_restart_twice() { restart 2; }
 
 case_restart_smp()
 {

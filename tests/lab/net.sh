@@ -10,7 +10,7 @@
 tests=
 by_each ping tcp tcp_plain udp udp_plain jumbo pairs packets rate
 tests="$tests polled"
-quick='ping_pci traffic'
+quick='traffic'
 also='' options=''
 
 net_ping()

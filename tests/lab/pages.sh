@@ -5,7 +5,7 @@
 # kernel says so too, it is refused where it can not, and it is given back.
 
 tests='truth huge_2m huge_1g mount thp spread preferred near choice two_nodes no_fault locked refused refused_user given_back'
-quick='huge_2m refused'
+quick='huge_2m'
 
 nodes=/sys/devices/system/node
 

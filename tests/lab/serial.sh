@@ -4,7 +4,7 @@
 # serial.sh: talking with a guest over each back end of the serial port.
 
 tests='socket reconnect pty stdio_quit flood'
-quick='pty stdio_quit'
+quick='stdio_quit'
 
 parrot()
 {

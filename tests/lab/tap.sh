@@ -10,7 +10,7 @@
 tests=
 by_each link gone rebind flood fd
 tests="$tests rebind_bus_pci rebind_bus_mmio made owned busy rootless readme"
-quick='link_quick'
+quick=''
 
 # A guest that says what its link does: `falls` and `comes`, and each time a ping over what came back.
 link_guest()	# TIMES
