@@ -268,6 +268,16 @@ START_TEST(bash_completes)
 	completes("pinvm run --on-reset ", "exit restart");
 	completes("pinvm run --on-reset=r", "restart");
 	completes("pinvm run --irqchip ", "split user");
+	completes("pinvm run --halt-poll ", "default off auto vmm");
+	completes("pinvm run --halt-poll auto,", "auto,max= auto,budget= auto,weight= auto,trace= auto,grow= auto,grow-start= auto,shrink=");
+	completes("pinvm run --halt-poll vmm,max=1ms,gr", "1ms,grow= 1ms,grow-start=");
+	completes("pinvm run --pin v", "vcpu=");
+	completes("pinvm run --sched ", "vcpu= iothread= emulator=");
+	completes("pinvm run -m 1G,hu", "1G,hugepages= 1G,hugepages=off 1G,hugepages=thp 1G,hugepages=2M 1G,hugepages=1G");
+	completes("pinvm run --cgroup /x,max=o", "off");
+	completes("pinvm run --control of", "off");
+	completes("pinvm run --iothread ", ""); /* the name stands first */
+	completes("pinvm run --kvm pv-u", "pv-unhalt=on pv-unhalt=off");
 	completes("pinvm run --exits h", "hlt=on hlt=off");
 	completes("pinvm run --exits hlt=on,p", "on,pause=on on,pause=off");
 	completes("pinvm run -d x.img,que", "x.img,queues= x.img,queue-size=");
@@ -279,6 +289,10 @@ START_TEST(bash_completes)
 	completes("/no/such/pinvm ctl ", "");
 	completes("pinvm ctl vm re", "resume");
 	completes("pinvm ctl vm resume re", "");
+	completes("pinvm ctl vm halt-poll a", "auto");
+	completes("pinvm ctl vm halt-poll auto,w", "auto,weight=");
+	completes("pinvm ctl vm iothread main poll-", "poll-max= poll-weight=");
+	completes("pinvm ctl vm pin ", "vcpu= iothread= emulator=");
 	completes("/no/such/pinvm look ", "--all --event");
 	completes("pinvm look vm p", "pause");
 	completes("pinvm look vm pause --e", "--event");

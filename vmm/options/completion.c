@@ -6,33 +6,68 @@
 #include "vmm/options/options.h"
 #include "vmm/options/table.h"
 
-/* The words that may stand for a value: the choices, or on and off. */
-static void words(FILE *out, const struct opt_key *key, const char *prefix)
+/* Typed as it stands in the table, no name for what is typed: auto, 2M; neither FILE nor 50%. */
+static bool is_literal(const char *word, size_t n)
 {
-	const char *sep = "";
+	size_t digits = strspn(word, "0123456789");
 
-	if (key->type == OPT_CHOICE)
-		for (unsigned i = 0; key->names[i]; i++, sep = " ")
-			if (opt_choice_here(key, i))
-				fprintf(out, "%s%s%.*s", sep, prefix,
-					(int)strcspn(key->names[i], "=") + !!strchr(key->names[i], '='),
-					key->names[i]);
-	if ((key->type == OPT_BOOL || key->type == OPT_TRI) && key->meta)
-		fprintf(out, "%son %soff", prefix, prefix);
+	if (digits)
+		return n == digits + 1 && strchr("KMGT", word[digits]);
+	return n && strspn(word, "abcdefghijklmnopqrstuvwxyz_") >= n;
 }
 
+/* Of the table's texts for a value, those that are literal: "off|thp|2M|/DIR". */
+static void literals(FILE *out, const char *texts, const char *prefix)
+{
+	for (size_t n; *texts; texts += n + (texts[n] == '|')) {
+		n = strcspn(texts, "|");
+		if (is_literal(texts, n))
+			fprintf(out, "%s%.*s ", prefix, (int)n, texts);
+	}
+}
+
+static void names(FILE *out, const struct opt_key *key, const char *prefix)
+{
+	for (unsigned i = 0; key->names[i]; i++) {
+		size_t n = strcspn(key->names[i], "=");
+
+		if (opt_choice_here(key, i) && is_literal(key->names[i], n))
+			fprintf(out, "%s%.*s ", prefix, (int)(n + (key->names[i][n] == '=')), key->names[i]);
+	}
+}
+
+/* The words that may stand for a value, as far as the table knows them: choices, or on and off. */
+static void words(FILE *out, const struct opt_key *key, const char *prefix)
+{
+	if (key->names)
+		names(out, key, prefix);
+	else if ((key->type == OPT_BOOL || key->type == OPT_TRI) && key->meta)
+		fprintf(out, "%son %soff ", prefix, prefix);
+	else if (key->meta && strchr(key->meta, '|'))
+		literals(out, key->meta, prefix);
+}
+
+/* Its words, and where others may stand there too the bare name. */
 static void completion_key(FILE *out, const struct opt_key *key)
 {
+	bool closed = key->type == OPT_CHOICE || key->type == OPT_BOOL || key->type == OPT_TRI;
 	char prefix[64];
 
 	if (key->type == OPT_FEATURES)
 		return;
 	snprintf(prefix, sizeof(prefix), "%s=", key->name);
-	if (key->meta && (key->type == OPT_CHOICE || key->type == OPT_BOOL || key->type == OPT_TRI))
-		words(out, key, prefix);
-	else
-		fprintf(out, "%s%s", key->name, key->meta ? "=" : "");
-	fputc(' ', out);
+	if (!key->meta)
+		fprintf(out, "%s ", key->name);
+	else if (!closed)
+		fprintf(out, "%s ", prefix);
+	words(out, key, prefix);
+}
+
+static void completion_keys(FILE *out, const struct opt_row *row)
+{
+	for (unsigned i = 0; i < row->nkeys; i++)
+		if (opt_key_here(&row->keys[i]))
+			completion_key(out, &row->keys[i]);
 }
 
 static void completion_row(FILE *out, const struct opt_row *row)
@@ -47,10 +82,10 @@ static void completion_row(FILE *out, const struct opt_row *row)
 		fprintf(out, "|-%c", row->letter);
 	fprintf(out, ") file=%d words=\"", file);
 	words(out, &row->value, "");
+	if (row->value.type == OPT_NONE) /* elsewhere the value stands before them */
+		completion_keys(out, row);
 	fputs("\" keys=\"", out);
-	for (unsigned i = 0; i < row->nkeys; i++)
-		if (opt_key_here(&row->keys[i]))
-			completion_key(out, &row->keys[i]);
+	completion_keys(out, row);
 	fputs("\" ;;\n", out);
 }
 
@@ -96,8 +131,18 @@ void options_completion(FILE *out, const struct command *commands, size_t n)
 			completion_row(out, &opt_table[i]);
 	fputs("\t*) return 1 ;;\n\tesac\n}\n", out);
 	completion_commands(out, commands, n);
-	fputs("_pinvm()\n{\n"
-	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev head guest flags\n"
+	fputs("# Of the words what goes on behind the last comma of cur.\n"
+	      "_pinvm_offer()\n{\n"
+	      "\tlocal head=\n"
+	      "\t[[ $cur == *,* ]] && head=${cur%,*},\n"
+	      "\tCOMPREPLY+=($(compgen -P \"$head\" -W \"$1\" -- \"${cur##*,}\"))\n"
+	      "\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
+	      "\t# readline replaces only what follows the last =\n"
+	      "\t[[ $cur == *=* && $COMP_WORDBREAKS == *=* ]] && "
+	      "COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
+	      "}\n"
+	      "_pinvm()\n{\n"
+	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev guest flags\n"
 	      "\tlocal -a typed\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tread -ra typed <<<\"$line\"\n"
@@ -113,16 +158,19 @@ void options_completion(FILE *out, const struct command *commands, size_t n)
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tif _pinvm_command \"${typed[1]}\"; then\n"
-	      "\t\tif ((guest && ${#typed[@]} == 3)); then\n"
+	      "\t\tif [[ ${typed[1]} == ctl ]] && ((${#typed[@]} > 4)); then\n"
+	      "\t\t\t# the values of the option of that name\n"
+	      "\t\t\t_pinvm_value \"--${typed[3]}\" || words= keys=\n"
+	      "\t\t\t_pinvm_offer \"$words $keys $flags\"\n"
+	      "\t\t\treturn\n"
+	      "\t\telif ((guest && ${#typed[@]} == 3)); then\n"
 	      "\t\t\twords=$(\"${typed[0]}\" list 2>/dev/null | sed '1d; s/ .*//')\n"
 	      "\t\telif ((${#typed[@]} != guest + 3)); then\n"
 	      "\t\t\twords=\n"
 	      "\t\tfi\n"
 	      "\t\tif [[ $keys && $prev == -* && $cur != -* ]]; then\n"
-	      "\t\t\thead=\n"
-	      "\t\t\t[[ $cur == *,* ]] && head=${cur%,*},\n"
-	      "\t\t\tCOMPREPLY=($(compgen -P \"$head\" -W \"$keys\" -- \"${cur##*,}\") $(compgen -f -- "
-	      "\"$cur\"))\n"
+	      "\t\t\t_pinvm_offer \"$keys\"\n"
+	      "\t\t\tCOMPREPLY+=($(compgen -f -- \"$cur\"))\n"
 	      "\t\telse\n"
 	      "\t\t\tCOMPREPLY=($(compgen -W \"$words $flags\" -- \"$cur\"))\n"
 	      "\t\tfi\n"
@@ -133,21 +181,12 @@ void options_completion(FILE *out, const struct command *commands, size_t n)
 	      "\t\tprev=${cur%%=*} cur=${cur#*=}\n"
 	      "\tfi\n"
 	      "\tif _pinvm_value \"$prev\"; then\n"
-	      "\t\thead=\n"
 	      "\t\tif [[ $cur == *,* ]]; then\n"
-	      "\t\t\thead=${cur%,*}, words=$keys file=0\n"
-	      "\t\telif [[ ! $words ]] && ((!file)); then\n"
 	      "\t\t\twords=$keys\n"
-	      "\t\tfi\n"
-	      "\t\tif ((file)); then\n"
+	      "\t\telif ((file)); then\n"
 	      "\t\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
-	      "\t\telse\n"
-	      "\t\t\tCOMPREPLY=($(compgen -P \"$head\" -W \"$words\" -- \"${cur##*,}\"))\n"
 	      "\t\tfi\n"
-	      "\t\t[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
-	      "\t\t# readline replaces only what follows the last =\n"
-	      "\t\t[[ $cur == *=* && $COMP_WORDBREAKS == *=* ]] && "
-	      "COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
+	      "\t\t_pinvm_offer \"$words\"\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tif [[ $cur == -* ]]; then\n"

@@ -75,6 +75,7 @@ static const struct opt_only halt_poll_only[] = {
 	{"vmm", "x86", "each vCPU's thread polls by itself; makes --irqchip user the default", NO_WFI},
 	{NULL},
 };
+static const char *const role_names[] = {"vcpu=", "iothread=", "emulator=", NULL};
 static const char *const transport_names[] = {"pci", "mmio", NULL};
 static const char *const on_reset_names[] = {"exit", "restart", NULL};
 static const char *const serial_names[] = {"stdio", "off", "pty", "file=PATH", "socket=PATH", NULL};
@@ -373,7 +374,8 @@ const struct opt_row opt_table[] = {
 		.size = sizeof(char *),
 		.value = {NULL, "ROLE=CPULIST",
 			"CPUs of vcpu, vcpuN, iothread[:NAME], emulator; vcpu=LIST/each spreads",
-			.type = OPT_STRING, .at = AT(G, pins, char **), .min = 1, .max = 1023, .check = check_pin}},
+			.type = OPT_STRING, .at = AT(G, pins, char **), .min = 1, .max = 1023, .check = check_pin,
+			.names = role_names}},
 	{.name = "sched",
 		.flags = OPT_REPEAT,
 		.count_at = AT(G, nscheds, unsigned),
@@ -381,7 +383,7 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "ROLE=POLICY",
 			"other:NICE, batch:NICE, idle, fifo:PRIO, rr:PRIO, deadline=[R,D,P]",
 			.type = OPT_STRING, .at = AT(G, scheds, char **), .min = 1, .max = 255,
-			.check = check_sched}},
+			.check = check_sched, .names = role_names}},
 	{.name = "cgroup",
 		.value = {NULL, "PATH", "cgroup v2 the guest runs in, below its root; made and removed if there is none",
 			STRING(G, cgroup.path, 1, PATH_MAX - 1), .check = cgroup_check_path},

@@ -49,7 +49,7 @@ struct opt_key {
 	bool live;  /* `pinvm ctl` changes it while the guest runs: limits, iothread */
 	bool rides; /* it says more of the key before it: nothing without that, and off with it */
 	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
-	const char *const *names;    /* NULL at the end; of OPT_STRING, where there is `only`: what `meta` would say */
+	const char *const *names;    /* NULL at the end; of OPT_STRING: for the completion, and with `only` what `meta` would say */
 	const struct opt_only *only; /* of these names, up to one without name; NULL: all are everywhere */
 	const char *arch, *why;	     /* as of a row: which architecture has it, and why others lack it */
 };
