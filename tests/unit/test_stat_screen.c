@@ -144,25 +144,30 @@ static void shows(const char *text, const char *line)
 	ck_abort_msg("no line %s", line);
 }
 
-START_TEST(screen)
+/* Lines that the screen has, at the rates between two reports; and after '!' what it has nowhere. */
+#define SCREEN_SAYS(was, is, ...) screen_says(was, is, (const char *const[]){__VA_ARGS__, NULL})
+static void screen_says(const char *was, const char *is, const char *const *lines)
 {
-	json_t *doc = rated(before, now);
+	json_t *doc = rated(was, is);
 	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
 
-	shows(text, "vm: paused, pid 7, up 12 s, restarts: 3, tasks misplaced: 1; the last 2.00 s:");
-	shows(text, "0 - 3 fifo:1 - - - - - - - - -");
-	shows(text, "0 1.5k 1us pinvm io: serial 1.4k, debug 50");
-	shows(text, "0 100 - KVM halt_exits");
-	shows(text, "0 10 - pinvm mmio: rng 10");
-	ck_assert_ptr_null(strstr(text, "io_exits"));
-	ck_assert_ptr_null(strstr(text, "hlt"));
-	shows(text, "disk0 0 40 4K 0 - - 8 8ns 8ns 4 - io:main");
-	shows(text, "rng 0 1 - - - - - - - - - -");
-	shows(text, "0x100000000 1G 1 hugetlb 2M - - - 0 512M, 1 512M");
-	shows(text, "mapped by KVM: 1M in pages of 4K, 8M in pages of 2M");
-	shows(text, "emulator - any - - - - - - 7");
+	for (; *lines; lines++) {
+		if (**lines == '!')
+			ck_assert_ptr_null(strstr(text, *lines + 1));
+		else
+			shows(text, *lines);
+	}
 	free(text);
 	json_decref(doc);
+}
+
+START_TEST(screen)
+{
+	SCREEN_SAYS(before, now, "vm: paused, pid 7, up 12 s, restarts: 3, tasks misplaced: 1; the last 2.00 s:",
+		"0 - 3 fifo:1 - - - - - - - - -", "0 1.5k 1us pinvm io: serial 1.4k, debug 50", "0 100 - KVM halt_exits",
+		"0 10 - pinvm mmio: rng 10", "!io_exits", "!hlt", "disk0 0 40 4K 0 - - 8 8ns 8ns 4 - io:main",
+		"rng 0 1 - - - - - - - - - -", "0x100000000 1G 1 hugetlb 2M - - - 0 512M, 1 512M",
+		"mapped by KVM: 1M in pages of 4K, 8M in pages of 2M", "emulator - any - - - - - - 7");
 }
 END_TEST
 
@@ -208,101 +213,75 @@ START_TEST(kvm_polls)
 				       "'halt_successful_poll': 5, 'halt_poll_success_hist': [0, 5, 0], 'halt_poll_success_ns': 7, "
 				       "'halt_poll_fail_hist': [0, 0, 0], 'halt_poll_fail_ns': 0}}, {'index': 1, 'kvm_stats': "
 				       "{'halt_attempted_poll': 0, 'halt_successful_poll': 0}}]}";
-	json_t *doc = rated(was, "{'duration_s': 3, 'halt_poll': {'mode': 'fixed', 'ceiling_ns': 50000}, 'vcpus': [{'index': 0, "
-				 "'kvm_stats': {'halt_attempted_poll': 305, 'halt_successful_poll': 205, "
-				 "'halt_poll_success_hist': [0, 5, 200], 'halt_poll_success_ns': 100000007, "
-				 "'halt_poll_fail_hist': [0, 0, 100], 'halt_poll_fail_ns': 300000000}}, {'index': 1, 'kvm_stats': "
-				 "{'halt_attempted_poll': 100, 'halt_successful_poll': 100}}]}");
-	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
 
-	shows(text, "halt polling: fixed, at most 50us\n");
-	shows(text, "200 halts/s polled, 75 % ended so, 20 % of a CPU\n");
-	free(text);
-	json_decref(doc);
-	doc = rated("{'duration_s': 1, 'vcpus': [{'index': 0, 'kvm_stats': {'halt_attempted_poll': 0, 'halt_successful_poll': 0}}]}",
+	SCREEN_SAYS(was,
+		"{'duration_s': 3, 'halt_poll': {'mode': 'fixed', 'ceiling_ns': 50000}, 'vcpus': [{'index': 0, "
+		"'kvm_stats': {'halt_attempted_poll': 305, 'halt_successful_poll': 205, "
+		"'halt_poll_success_hist': [0, 5, 200], 'halt_poll_success_ns': 100000007, "
+		"'halt_poll_fail_hist': [0, 0, 100], 'halt_poll_fail_ns': 300000000}}, {'index': 1, 'kvm_stats': "
+		"{'halt_attempted_poll': 100, 'halt_successful_poll': 100}}]}",
+		"halt polling: fixed, at most 50us\n", "200 halts/s polled, 75 % ended so, 20 % of a CPU\n");
+	SCREEN_SAYS("{'duration_s': 1, 'vcpus': [{'index': 0, 'kvm_stats': {'halt_attempted_poll': 0, 'halt_successful_poll': 0}}]}",
 		"{'duration_s': 2, 'halt_poll': {'mode': 'default', 'ceiling_ns': 200000}, 'vcpus': [{'index': 0, 'kvm_stats': "
-		"{'halt_attempted_poll': 40, 'halt_successful_poll': 10}}]}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "40 halts/s polled, 25 % ended so\n");
-	free(text);
-	json_decref(doc);
-	doc = rated(was, "{'duration_s': 3, 'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'kvm_stats': "
-			 "{'halt_attempted_poll': 5, 'halt_successful_poll': 5}}]}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	ck_assert_ptr_null(strstr(text, "halts/s"));
-	free(text);
-	json_decref(doc);
+		"{'halt_attempted_poll': 40, 'halt_successful_poll': 10}}]}",
+		"40 halts/s polled, 25 % ended so\n");
+	SCREEN_SAYS(was,
+		"{'duration_s': 3, 'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'kvm_stats': "
+		"{'halt_attempted_poll': 5, 'halt_successful_poll': 5}}]}",
+		"!halts/s");
+}
+END_TEST
+
+/* Of vCPUs that halt in pinvm. */
+START_TEST(vmm_polls)
+{
+	SCREEN_SAYS("{'duration_s': 1, 'vcpus': [{'index': 0, 'halt_poll': {'polls': 0, 'hits': 0, 'polled_ns': 0}}, {'index': 1, "
+		    "'halt_poll': {'polls': 10, 'hits': 5, 'polled_ns': 7}}]}",
+		"{'duration_s': 3, 'halt_poll': {'mode': 'vmm', 'ceiling_ns': 200000}, 'vcpus': [{'index': 0, 'halt_poll': "
+		"{'window_ns': 40000, 'polls': 300, 'hits': 200, 'polled_ns': 200000000}}, {'index': 1, 'halt_poll': {'window_ns': 0, "
+		"'polls': 110, 'hits': 105, 'polled_ns': 200000007}}]}",
+		"halt polling: vmm, at most 200us\n",
+		"200 halts/s polled, 75 % ended so, 20 % of a CPU; windows now 0ns to 40us\n");
+	SCREEN_SAYS(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'halt_poll': null}]}", "!halts/s");
+}
+END_TEST
+
+START_TEST(iothread_polls)
+{
+	SCREEN_SAYS("{'time': 1, 'duration_s': 1, 'threads': [{'name': 'io:main', 'poll': {'max_ns': 0, 'polls': 10, 'hits': 0, "
+		    "'polled_ns': 0}}, {'name': 'io:a', 'poll': {'polls': 7}}]}",
+		"{'time': 3, 'duration_s': 3, 'threads': [{'name': 'io:main', 'poll': {'max_ns': 50000, 'weight': 4, 'polls': 50, "
+		"'hits': 10, 'polled_ns': 500000000}}, {'name': 'io:a', 'poll': {'max_ns': 0, 'polls': 7}}, {'name': 'io:b', 'poll': null}]}",
+		"io:main polls for at most 50us before it sleeps, weight 4: 20/s, 25 % found something, 25 % of a CPU\n", "!io:a polls");
 }
 END_TEST
 
 START_TEST(settings)
 {
-	json_t *doc = rated("{'duration_s': 1, 'cgroup': {'usage_usec': 0, 'throttled_usec': 0}}",
-		"{'duration_s': 2, 'halt_poll': {'mode': 'auto', 'ceiling_ns': 50000, 'decisions': 7, "
-		"'guest_polls': true,"
-		"'auto': {'stopped': 'why\\u009b', 'recent': [{'why': 'old'}, {'window_ns': 1000000000, "
-		"'halts': 400, "
-		"'expected_ns': 9000, 'realised_ns': 12000, 'without_ns': 30000, 'polled': 0.031, 'why': "
-		"'cheaper'}]}},"
-		"'cgroup': {'path': '/x', 'weight': 200, 'max': '150%', 'usage_usec': 500000, "
-		"'throttled_usec': 250000}}");
-	char *text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-
-	shows(text,
-		"halt polling: auto, at most 50us, decisions: 7; the guest polls by itself; stopped: why?");
-	shows(text, "400 halts in 1s, 3.1 % of it polled; a halt cost 12us, expected now 9us, without polls "
-		    "30us: cheaper");
-	shows(text, "cgroup /x, weight 200, max 150%: 50 % of a CPU used, 25 % throttled");
-	free(text);
-	json_decref(doc);
-	doc = rated(NULL, "{'halt_poll': {'mode': 'default', 'ceiling_ns': null, 'auto': {'recent': []}}, "
-			  "'cgroup': null}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "halt polling: default, at most -");
-	ck_assert_ptr_null(strstr(text, "cgroup"));
-	free(text);
-	json_decref(doc);
-	doc = rated(NULL, "{'halt_poll': {'mode': 'auto', 'ceiling_ns': 0, 'decisions': 3}}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "halt polling: auto, off at the moment, decisions: 3\n");
-	free(text);
-	json_decref(doc);
-	doc = rated("{'time': 1, 'duration_s': 1, 'threads': [{'name': 'io:main', 'poll': {'max_ns': 0, 'polls': 10, 'hits': 0, "
-		    "'polled_ns': 0}}, {'name': 'io:a', 'poll': {'polls': 7}}]}",
-		"{'time': 3, 'duration_s': 3, 'threads': [{'name': 'io:main', 'poll': {'max_ns': 50000, 'weight': 4, 'polls': 50, "
-		"'hits': 10, 'polled_ns': 500000000}}, {'name': 'io:a', 'poll': {'max_ns': 0, 'polls': 7}}, {'name': 'io:b', 'poll': null}]}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "io:main polls for at most 50us before it sleeps, weight 4: 20/s, 25 % found something, 25 % of a CPU\n");
-	ck_assert_ptr_null(strstr(text, "io:a polls"));
-	free(text);
-	json_decref(doc);
-	doc = rated(NULL, "{'vcpus': [{'index': 5, 'task': {'involuntary_switches': 77, 'migrations': 66, 'since_placement': "
-			  "{'involuntary_switches': 4, 'migrations': 0}}}]}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "5 - any - - - - - - - - 4 0");
-	free(text);
-	json_decref(doc);
-	doc = rated("{'duration_s': 1, 'vcpus': [{'index': 0, 'halt_poll': {'polls': 0, 'hits': 0, 'polled_ns': 0}}, {'index': 1, "
-		    "'halt_poll': {'polls': 10, 'hits': 5, 'polled_ns': 7}}]}",
-		"{'duration_s': 3, 'halt_poll': {'mode': 'vmm', 'ceiling_ns': 200000}, 'vcpus': [{'index': 0, 'halt_poll': "
-		"{'window_ns': 40000, 'polls': 300, 'hits': 200, 'polled_ns': 200000000}}, {'index': 1, 'halt_poll': {'window_ns': 0, "
-		"'polls': 110, 'hits': 105, 'polled_ns': 200000007}}]}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "halt polling: vmm, at most 200us\n");
-	shows(text, "200 halts/s polled, 75 % ended so, 20 % of a CPU; windows now 0ns to 40us\n");
-	free(text);
-	json_decref(doc);
-	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}, 'vcpus': [{'index': 0, 'halt_poll': null}]}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	ck_assert_ptr_null(strstr(text, "halts/s"));
-	free(text);
-	json_decref(doc);
-	doc = rated(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}}");
-	text = WRITTEN(screen_write(doc, out, GRID_WIDE));
-	shows(text, "halt polling: off\n");
-	free(text);
-	json_decref(doc);
+	SCREEN_SAYS("{'duration_s': 1, 'cgroup': {'usage_usec': 0, 'throttled_usec': 0}}",
+		"{'duration_s': 2, 'halt_poll': {'mode': 'auto', 'ceiling_ns': 50000, 'decisions': 7, 'guest_polls': true,"
+		"'auto': {'stopped': 'why\\u009b', 'recent': [{'why': 'old'}, {'window_ns': 1000000000, 'halts': 400, "
+		"'expected_ns': 9000, 'realised_ns': 12000, 'without_ns': 30000, 'polled': 0.031, 'why': 'cheaper'}]}},"
+		"'cgroup': {'path': '/x', 'weight': 200, 'max': '150%', 'usage_usec': 500000, 'throttled_usec': 250000}}",
+		"halt polling: auto, at most 50us, decisions: 7; the guest polls by itself; stopped: why?",
+		"400 halts in 1s, 3.1 % of it polled; a halt cost 12us, expected now 9us, without polls 30us: cheaper",
+		"cgroup /x, weight 200, max 150%: 50 % of a CPU used, 25 % throttled");
+	SCREEN_SAYS(NULL, "{'halt_poll': {'mode': 'default', 'ceiling_ns': null, 'auto': {'recent': []}}, 'cgroup': null}",
+		"halt polling: default, at most -", "!cgroup");
+	SCREEN_SAYS(NULL, "{'halt_poll': {'mode': 'auto', 'ceiling_ns': 0, 'decisions': 3}}",
+		"halt polling: auto, off at the moment, decisions: 3\n");
+	SCREEN_SAYS(NULL, "{'halt_poll': {'mode': 'off', 'ceiling_ns': 0}}", "halt polling: off\n");
 }
 END_TEST
 
-UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, kvm_polls, settings)
+START_TEST(since_placement)
+{
+	SCREEN_SAYS(NULL,
+		"{'vcpus': [{'index': 5, 'task': {'involuntary_switches': 77, 'migrations': 66, 'since_placement': "
+		"{'involuntary_switches': 4, 'migrations': 0}}}]}",
+		"5 - any - - - - - - - - 4 0");
+}
+END_TEST
+
+UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, kvm_polls, vmm_polls, iothread_polls,
+	settings, since_placement)
