@@ -99,6 +99,14 @@ static int parse_v(struct guest_config *cfg, char **args)
 		ck_assert_ptr_null(cfg_.name);                                              \
 	} while (0)
 
+/* The same in every run; where it stands is said when a test fails. */
+static uint64_t seed = 0x9e3779b97f4a7c15;
+
+static inline uint64_t dice(void)
+{
+	return unit_dice(&seed);
+}
+
 #define for_each_row(row) for (const struct opt_row *row = opt_table; row < opt_table + opt_rows; row++)
 
 #endif

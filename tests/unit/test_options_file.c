@@ -120,16 +120,6 @@ START_TEST(wrong_files)
 }
 END_TEST
 
-static uint64_t seed = 0x2545f4914f6cdd1d;
-
-static uint64_t dice(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
-
 START_TEST(random_files)
 {
 	static const char *const pieces[] = {"[run]\n", "[run]\n", "\n", "kernel", "append", "disk", "rng",

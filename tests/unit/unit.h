@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every unit test program shares: one main, and a piece of mock guest RAM. */
+/* What every unit test program shares: one main, dice, and a piece of mock guest RAM. */
 #ifndef PINVM_TESTS_UNIT_H
 #define PINVM_TESTS_UNIT_H
 
@@ -70,6 +70,15 @@ static inline int unit_run_times(const char *name, const struct unit_test *tests
 		const struct unit_test tests[] = {__VA_ARGS__};                                                        \
 		return unit_run_times(name, tests, sizeof(tests) / sizeof(tests[0]));                                  \
 	}
+
+/* xorshift: anything, but the same again when a failure is looked at. *state is not 0. */
+static inline uint64_t unit_dice(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
 
 /* Add RAM [gpa, gpa + size) to mem, with an inaccessible page behind it so that an overrun faults. Whole pages. */
 static inline uint8_t *unit_ram(struct guest_mem *mem, uint64_t gpa, uint64_t size)
