@@ -138,9 +138,7 @@ static void *hammer(void *arg)
 	uint64_t s = *(uint64_t *)arg;
 
 	for (int i = 0; i < 60000; i++) {
-		s ^= s << 13;
-		s ^= s >> 7;
-		s ^= s << 17;
+		unit_dice(&s);
 		switch (s % 8) {
 		case 0:
 			negotiate(V1);

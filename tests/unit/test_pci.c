@@ -513,8 +513,7 @@ START_TEST(a_window_finds_its_place)
 }
 END_TEST
 
-/* Configuration space of both toys and their windows, all widths; xorshift, so a failure can be seen again.
- */
+/* Configuration space of both toys and their windows, all widths. */
 static void *hammer(void *arg)
 {
 	uint64_t s = *(uint64_t *)arg;
@@ -523,9 +522,7 @@ static void *hammer(void *arg)
 		uint64_t addr;
 		unsigned len;
 
-		s ^= s << 13;
-		s ^= s >> 7;
-		s ^= s << 17;
+		unit_dice(&s);
 		len = 1 + (s >> 8) % 8;
 		switch (s % 8) {
 		case 0:

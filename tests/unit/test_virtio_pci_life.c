@@ -61,9 +61,7 @@ static void *hammer(void *arg)
 		uint64_t addr;
 		unsigned len;
 
-		s ^= s << 13;
-		s ^= s >> 7;
-		s ^= s << 17;
+		unit_dice(&s);
 		len = 1 + (s >> 8) % 8;
 		switch (s % 16) {
 		case 0:
