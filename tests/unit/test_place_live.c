@@ -3,7 +3,9 @@
  * Another place for threads that run: applied, read back, and taken back as a whole where one of them does not come to
  * stand. The guest's threads are threads that wait; the kernel's are played by others of the same name.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 
 #include "tests/unit/fake_root.h"
 #include "tests/unit/unit.h"
+#include "vmm/hostfile.h"
 #include "vmm/log.h"
 #include "vmm/loop/errand.h"
 #include "vmm/place/live.h"
@@ -64,10 +67,13 @@ static void actor_start(struct actor *a, const char *name)
 		;
 }
 
+/* A thread that was joined is the kernel's a moment longer. */
 static void actor_end(struct actor *a)
 {
 	sem_post(&a->end);
 	pthread_join(a->id, NULL);
+	while (!tgkill(getpid(), a->tid, 0))
+		sched_yield();
 }
 
 static int tell_ring(void *arg, unsigned iothread, const cpu_set_t *cpus)
@@ -558,54 +564,122 @@ static void sync_and_wait(void)
 			;
 }
 
-/* Workers that io_uring made itself, before the move and after it. */
-START_TEST(real_workers)
+static struct thread ring_thread = {.name = "io:main", .settle = own, .fn = run};
+
+/* An iothread with a ring of its own in place of the one that waits. */
+static bool begin_ring(void)
 {
 	char path[] = "/tmp/pinvm-live-XXXXXX";
-	struct thread thread = {.name = "io:main", .settle = own, .fn = run};
-	struct placement *worker;
 
 	if (!begin(false, false))
-		return;
+		return false;
 	sync_fd = mkstemp(path);
 	unlink(path);
 	log_catch(&said);
 	if (loop_create(&loop, "io:main", IO_URING, 8)) {
 		printf("skip: %s\n", said.error);
 		end();
-		return;
+		return false;
 	}
 	log_catch(NULL);
 	sem_init(&synced, 0, 0);
 	errand_init(&errand, move_workers);
 	env.workers = tell_loop;
-	thread.arg = loop;
-	thread.place = place_find(&place, PLACE_IOTHREAD, 0);
-	ck_assert_int_eq(thread_start(&thread), 0);
+	ring_thread.arg = loop;
+	ring_thread.place = place_find(&place, PLACE_IOTHREAD, 0);
+	ck_assert_int_eq(thread_start(&ring_thread), 0);
 	actor_end(&io);
+	return true;
+}
+
+static void end_ring(void)
+{
+	loop_stop(loop);
+	thread_join(&ring_thread);
+	loop_destroy(loop);
+	actor_start(&io, "io:main");
+	end();
+}
+
+static bool workers_move(const char *rules)
+{
+	if (!again(true, rules))
+		return true;
+	ck_assert_msg(strstr(said.error, "this kernel does not move them"), "%s", said.error);
+	puts("skip: this kernel does not move io_uring's workers");
+	return false;
+}
+
+/* Workers that io_uring made itself, before the move and after it. */
+START_TEST(real_workers)
+{
+	struct placement *worker;
+
+	if (!begin_ring())
+		return;
 	worker = place_find(&place, PLACE_WORKER, 0);
 	for (int i = 0; i < 10; i++) {
 		sync_and_wait();
-		if (again(true, i % 2 ? "iothread=A" : "iothread=B")) {
-			ck_assert_msg(strstr(said.error, "this kernel does not move them"), "%s", said.error);
-			puts("skip: this kernel does not move io_uring's workers");
+		if (!workers_move(i % 2 ? "iothread=A" : "iothread=B"))
 			break;
-		}
 		sync_and_wait();
 		ck_assert_uint_eq(place_read(&place), 0);
 		ck_assert_uint_ge(worker->tasks, 1);
 		ck_assert(CPU_COUNT(&worker->actual_cpus) == 1 && CPU_ISSET(i % 2 ? lo : hi, &worker->actual_cpus));
 	}
-	loop_stop(loop);
-	thread_join(&thread);
-	loop_destroy(loop);
-	actor_start(&io, "io:main");
-	end();
+	end_ring();
+}
+END_TEST
+
+/* As the kernel makes them: their own names come when they first run, which is late on a busy host. */
+static unsigned unname_workers(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	char path[64], name[32];
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir))) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", entry->d_name);
+		if (hostfile_text("", path, name, sizeof(name)) || strncmp(name, "iou-wrk-", 8) != 0)
+			continue;
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0 && write(fd, "io:main", 7) == 7)
+			n++;
+		close(fd);
+	}
+	closedir(dir);
+	return n;
+}
+
+START_TEST(workers_without_a_name_yet)
+{
+	struct placement *worker;
+	unsigned unnamed = 0;
+
+	if (!begin_ring())
+		return;
+	worker = place_find(&place, PLACE_WORKER, 0);
+	while (!unnamed) {
+		sync_and_wait();
+		unnamed = unname_workers();
+	}
+	ck_assert_uint_eq(place_read(&place), 0);
+	ck_assert_uint_eq(place.n, place.planned);
+	ck_assert_uint_ge(worker->tasks, 1);
+	if (workers_move("iothread=B")) {
+		ck_assert_uint_eq(place_read(&place), 0);
+		ck_assert(CPU_COUNT(&worker->actual_cpus) == 1 && CPU_ISSET(hi, &worker->actual_cpus));
+	}
+	end_ring();
 }
 END_TEST
 
 UNIT_MAIN_TIMES("place_live", {threads_are_moved_and_read_back, 1}, {the_same_rule_again, 1},
 	{each_gets_one_of_a_list, 1}, {what_can_not_be_is_refused_and_nothing_moves, 1},
-	{off_line, 1}, {half_way, 1}, {the_kernel_s_workers_go_along, 1}, {real_workers, 1},
+	{off_line, 1}, {half_way, 1}, {the_kernel_s_workers_go_along, 1}, {real_workers, 1}, {workers_without_a_name_yet, 1},
 	{doubts, 2}, {hangs, 2}, {a_ring_that_does_not_answer, 3}, {without_rights, 4},
 	{nice_is_nothing_under_idle, 1}, {one_way_door, 1})

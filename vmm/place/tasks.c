@@ -22,6 +22,7 @@
 #define TASKS	   "/proc/self/task"
 #define IOU_WORKER "iou-wrk-"
 #define KVM_HELPER "kvm-"
+#define IO_WORKER  0x10 /* PF_IO_WORKER of linux/sched.h, in the flags of stat */
 
 struct task {
 	pid_t tid;
@@ -103,6 +104,31 @@ static bool is_foreign(const struct place *place, pid_t tid)
 	return false;
 }
 
+static bool has_prefix(const struct task *task, const char *prefix)
+{
+	return !strncmp(task->name, prefix, strlen(prefix));
+}
+
+/* proc(5): the flags are the seventh behind the name, which may have parentheses of its own. */
+static bool flagged_as_worker(pid_t tid)
+{
+	char path[64], text[512], *behind;
+	unsigned flags;
+
+	snprintf(path, sizeof(path), TASKS "/%d/stat", tid);
+	behind = hostfile_text("", path, text, sizeof(text)) ? NULL : strrchr(text, ')');
+	return behind && sscanf(behind, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & IO_WORKER;
+}
+
+/*
+ * A worker of io_uring names itself when it first runs; until then, on a busy host for long, it has the name of the thread
+ * whose ring it serves.
+ */
+static bool is_worker(const struct task *task)
+{
+	return has_prefix(task, IOU_WORKER) || (!has_prefix(task, KVM_HELPER) && flagged_as_worker(task->tid));
+}
+
 /* False: it ended since its id was read. */
 static bool read_name(struct task *task)
 {
@@ -134,13 +160,19 @@ static struct placement *row_of(struct place *place, pid_t tid)
 	return NULL;
 }
 
+static bool is_owner(const struct placement *row, const struct task *task)
+{
+	if (has_prefix(task, IOU_WORKER))
+		return row->tid == (pid_t)strtol(task->name + strlen(IOU_WORKER), NULL, 10);
+	return !strcmp(row->name, task->name);
+}
+
 /*
  * The name ends with the id of the thread whose ring it serves, as the first PID namespace counts: in a container it is
  * no id we know, and then any iothread's row will do that the worker's CPUs fit into.
  */
 static struct placement *row_of_worker(struct place *place, const struct task *task)
 {
-	pid_t owner = (pid_t)strtol(task->name + strlen(IOU_WORKER), NULL, 10);
 	struct placement *fits = NULL, *some = NULL;
 
 	for (unsigned i = 0; i < place->planned; i++) {
@@ -148,7 +180,7 @@ static struct placement *row_of_worker(struct place *place, const struct task *t
 
 		if (!row->by_kernel)
 			continue;
-		if (place_owner(place, row)->tid == owner)
+		if (is_owner(place_owner(place, row), task))
 			return row;
 		some = row;
 		if (stands_right(place, row, &task->cpus))
@@ -233,7 +265,7 @@ static int settle_task(void *arg, pid_t tid)
 
 	if (row_of(place, tid) || is_foreign(place, tid) || !read_name(&task))
 		return 0;
-	return strncmp(task.name, KVM_HELPER, strlen(KVM_HELPER)) ? 0 : move_helper(place, &task);
+	return has_prefix(&task, KVM_HELPER) ? move_helper(place, &task) : 0;
 }
 
 int place_helpers(struct place *place)
@@ -287,9 +319,9 @@ static unsigned look_at(const struct look *look, struct task *task)
 	bool on_cpus;
 	struct placement *row = row_of(look->place, task->tid);
 
-	if (!row && !strncmp(task->name, IOU_WORKER, strlen(IOU_WORKER)))
+	if (!row && is_worker(task))
 		row = row_of_worker(look->place, task);
-	else if (!row && !strncmp(task->name, KVM_HELPER, strlen(KVM_HELPER)))
+	else if (!row && has_prefix(task, KVM_HELPER))
 		row = add_found(look->place, PLACE_HELPER, task);
 	if (!row)
 		return found_stray(look, task);
@@ -372,7 +404,7 @@ static int move_task(void *arg, pid_t tid)
 	struct task task = {.tid = tid};
 	int err = 0;
 
-	if (is_foreign(m->place, tid) || !read_name(&task) || strncmp(task.name, IOU_WORKER, strlen(IOU_WORKER)) != 0 ||
+	if (row_of(m->place, tid) || is_foreign(m->place, tid) || !read_name(&task) || !is_worker(&task) ||
 		place_ask(tid, &task.cpus, &task.sched) || row_of_worker(m->place, &task) != m->row)
 		return 0;
 	if (m->cpus && !CPU_EQUAL(&task.cpus, m->cpus)) {
