@@ -92,22 +92,23 @@ static void look_at_task(struct watcher *w, pid_t tid)
 		CPU_OR(&w->seen, &w->seen, &set);
 }
 
-/* Wait for the line to be drawn twice (the second time, the threads are at work), look at them, and have them stopped. */
+/* Wait for a line that says that something was done: then the threads are at work. Look at them, and have them stopped. */
 static void *watch(void *arg)
 {
 	struct watcher *w = arg;
 	struct dirent *entry;
 	char text[256];
+	double done = 0;
 	DIR *dir;
 
-	for (int drawn = 0; drawn < 2;) {
+	while (done <= 0) {
 		ssize_t n = read(w->progress_fd, text, sizeof(text) - 1);
 
 		if (n <= 0)
 			return NULL;
 		text[n] = '\0';
-		for (const char *p = text; (p = strstr(p, "memory: ")); p++)
-			drawn++;
+		for (const char *p = text; done <= 0 && (p = strstr(p, "memory: ")); p++)
+			sscanf(p, "memory: %lf", &done);
 	}
 	dir = opendir("/proc/self/task");
 	while (dir && (entry = readdir(dir)))
@@ -124,7 +125,8 @@ START_TEST(threads_are_where_they_should_be_and_stop_when_told)
 	struct fill_area *area = long_run();
 	struct sched_param fifo = {.sched_priority = 1};
 	struct watcher w = {0};
-	char root_cpus[16], tail[512];
+	static char tail[65536]; /* of a pipe that is full */
+	char root_cpus[16];
 	int fd[2], cpu = 0;
 	cpu_set_t mine;
 	pthread_t id;

@@ -391,6 +391,7 @@ struct hook {
 	struct loop *loop;
 	struct hook *victim;
 	int asked, polled, busy;
+	int kicks; /* an eventfd, as the loop is about to sleep; 0: none */
 };
 
 static bool on_idle(struct loop_idle *idle, bool sleeping)
@@ -404,13 +405,16 @@ static bool on_idle(struct loop_idle *idle, bool sleeping)
 	h->asked++;
 	if (h->victim)
 		loop_idle_del(h->loop, &h->victim->idle);
+	if (h->kicks)
+		kick(h->kicks);
 	return h->busy-- > 0;
 }
 
 START_TEST(idle_hooks_come_before_sleep)
 {
 	struct hook a = {.idle.fn = on_idle}, b = {.idle.fn = on_idle, .busy = 3}, c = {.idle.fn = on_idle};
-	struct marked m = {.timer.fn = on_timer};
+	struct counted kicked = {.ev.fn = count_ev};
+	int fd = eventfd(0, EFD_NONBLOCK);
 	struct loop *loop = make(_i, 8);
 
 	if (!loop)
@@ -427,10 +431,12 @@ START_TEST(idle_hooks_come_before_sleep)
 		ck_assert_int_eq(a.asked, i);
 		ck_assert_int_eq(b.asked, i);
 	}
-	/* a takes b away while they are asked: c still is, and then the loop sleeps until the timer. */
+	/* a takes b away while they are asked: c still is, and then the loop sleeps until c's kick. */
 	a.victim = &b;
-	loop_timer_set(loop, &m.timer, 1000000);
+	c.kicks = fd;
+	ck_assert_int_eq(loop_watch(loop, &kicked.ev, fd, EPOLLIN), 0);
 	ck_assert_int_eq(loop_step(loop, false), 1);
+	ck_assert_int_eq(kicked.hits, 1);
 	ck_assert_int_eq(a.asked, 4);
 	ck_assert_int_eq(b.asked, 3);
 	ck_assert_int_eq(c.asked, 4);
@@ -439,6 +445,7 @@ START_TEST(idle_hooks_come_before_sleep)
 	loop_idle_del(loop, &a.idle);
 	loop_idle_del(loop, &c.idle);
 	loop_destroy(loop);
+	close(fd);
 }
 END_TEST
 
