@@ -145,7 +145,10 @@ uint64_t lapic_timer_ns(struct lapic *lapic);
 uint64_t lapic_timer_tsc(struct lapic *lapic);
 /* Was it programmed, or has it fired, since this was last asked? If not, what the two above said still holds. */
 bool lapic_timer_moved(struct lapic *lapic);
-/* The guest's TSC has been set: what is armed is due by the new one (after lapic_timer_run() by the old one). */
+/*
+ * Who arms something for the timer is to ask again: the guest's TSC has been set, and it is due by the new one (after
+ * lapic_timer_run() by the old one), or nothing is armed any more.
+ */
 void lapic_timer_reclock(struct lapic *lapic);
 
 #endif

@@ -66,6 +66,8 @@ struct userchip {
 /* userchip_run.c */
 extern const struct vcpu_hooks userchip_hooks;
 struct userchip_vcpu *userchip_self(void);    /* of the thread that asks; NULL: it is no vCPU's */
+/* No signal for the timer until guest mode is entered again. The vCPU's thread. */
+void userchip_disarm(struct userchip_vcpu *uv);
 
 /* userchip_clock.c: the vCPU's thread, or main while it does not run */
 #define MSR_TSC	       0x10

@@ -47,6 +47,16 @@ static void arm(struct userchip_vcpu *uv)
 		uv->armed = due;
 }
 
+void userchip_disarm(struct userchip_vcpu *uv)
+{
+	struct itimerspec never = {0};
+
+	if (uv->armed == LAPIC_NEVER || timer_settime(uv->timer, 0, &never, NULL))
+		return;
+	uv->armed = LAPIC_NEVER;
+	lapic_timer_reclock(uv->lapic);
+}
+
 /* ---- INIT, SIPI, NMI ---- */
 
 static void stuck(struct userchip_vcpu *uv, const char *what)

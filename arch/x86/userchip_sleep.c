@@ -98,6 +98,8 @@ static bool spin(struct userchip_vcpu *uv)
 	uint64_t cut = (uint64_t)CUT_NS * uv->tsc_khz / 1000000, polled = 0;
 	bool ends = false;
 
+	if (until == uv->halt.due && begun < until)
+		userchip_disarm(uv); /* it is watched here */
 	while (now < until && !ends && !uv->halt.cut) {
 		ends = atomic_load_explicit(&uv->state, memory_order_relaxed) != AWAKE || !vcpu_is_wanted(uv->vcpu) ||
 		       (uv->vcpu->loop && vcpu_loop_look(uv->vcpu));

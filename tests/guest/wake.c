@@ -3,6 +3,7 @@
  * Wake-ups: CPU 0 halts n=N times, and is woken gap=TICKS of the TSC later, each time by what source= says:
  *   timer   the TSC deadline; late by: from the deadline to the handler
  *   ipi     CPU 1, which spins for the gap; late by: from before it writes its ICR to the handler
+ *   first   CPU 1 as above, while the deadline is 50 gaps away; CPU 0 then spins until that has come, too
  *   device  a read of one sector, asked for by CPU 0 after it has spun for the gap; from there to the handler
  * Then it says how late they were, in ticks of the TSC; with samples, each of them. warm=N: as many before,
  * which are not counted. wait: it says "ready" before those that are and "done" behind them, and goes on when
@@ -13,6 +14,7 @@
 #define WAKE   0x51
 #define SERIAL 0x42
 #define START  0x52
+#define RING   0x53
 #define MOST   100000
 
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01
@@ -29,7 +31,7 @@ struct clock {
 };
 
 static volatile uint64_t since; /* when the wake-up that is awaited was asked for, or is to be */
-static volatile uint32_t awaited, woken, bytes, started;
+static volatile uint32_t awaited, woken, bytes, started, rung;
 static uint64_t gap;
 static uint32_t n, warm;
 static uint64_t *late;
@@ -44,6 +46,11 @@ static void on_wake(struct frame *f)
 	if (woken >= warm)
 		late[woken - warm] = now > since ? now - since : 0;
 	woken++;
+}
+
+static void on_ring(struct frame *f)
+{
+	rung++;
 }
 
 static void on_start(struct frame *f)
@@ -120,6 +127,18 @@ static void by_ipi(void)
 	awaited++;
 	while (woken != awaited)
 		wait_irq();
+}
+
+static void by_who_comes_first(void)
+{
+	uint32_t before = rung;
+
+	check(lapic_deadline(RING, rdtsc() + 50 * gap));
+	by_ipi();
+	irqs_on();
+	while (rung == before)
+		pause_cpu();
+	irqs_off();
 }
 
 static void by_device(void)
@@ -213,10 +232,11 @@ int main(void)
 	late = take_memory(n * sizeof(*late), 8);
 	irq_on(WAKE, on_wake);
 	irq_on(START, on_start);
+	irq_on(RING, on_ring);
 	lapic_init();
 	serial_init();
-	if (arg_is("source", "ipi")) {
-		wake = by_ipi;
+	if (arg_is("source", "ipi") || arg_is("source", "first")) {
+		wake = arg_is("source", "ipi") ? by_ipi : by_who_comes_first;
 		check(cpu_start(1, sender));
 	} else if (arg_is("source", "device")) {
 		wake = by_device;

@@ -155,24 +155,50 @@ case_halt_poll_vmm_switches()
 	ended
 }
 
-# Who brings something to a vCPU that polls pays no system call for it: of CPU 1's IPIs to CPU 0 only those that were no hits
-# cost one, and so do the few that start CPU 1.
-case_halt_poll_vmm_calls()
+# What of the guest's wake-ups strace sees: SYSCALLS SOURCE N CPUS GAP
+traced_wakes()
 {
 	command -v strace >/dev/null || skip "strace is missing; tools/setup installs it"
-	n=300
-	$bounded strace -f -qq -e trace=futex,tgkill -o "$tmp/trace" "$pinvm" run "$guests/wake.elf" -p "source=ipi n=$n gap=50000" \
-		-m 16 -c 2 --debug-exit --timeout "${limit:-240}" --report "$tmp/report" --halt-poll vmm,max=4s,grow-start=4s,shrink=1 \
+	$bounded strace -f -qq -e trace="$1" -o "$tmp/trace" "$pinvm" run "$guests/wake.elf" -p "source=$2 n=$3 gap=$5" \
+		-m 16 -c "$4" --debug-exit --timeout "${limit:-240}" --report "$tmp/report" --halt-poll vmm,max=4s,grow-start=4s,shrink=1 \
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	[ "$rc" -ne 1 ] || grep -q SUCCESS "$tmp/out" || skip "strace can not run here"
 	success
 	hits=$(report '.vcpus[0].halt_poll.hits')
+}
+
+# Who brings something to a vCPU that polls pays no system call for it: of CPU 1's IPIs to CPU 0 only those that were no hits
+# cost one, and so do the few that start CPU 1.
+case_halt_poll_vmm_calls()
+{
+	n=300
+	traced_wakes futex,tgkill ipi $n 2 50000
 	tid=$(report '.vcpus[1].tid')
 	calls=$(grep -c "^$tid .*\(FUTEX_WAKE_BITSET\|tgkill(\)" "$tmp/trace")
 	echo "$n wake-ups, $hits hits, $calls calls" >&2
 	[ "$hits" -gt 32 ] || skip "others had the CPUs: $hits of $n wake-ups came while CPU 0 polled"
 	[ "$calls" -le $((n - hits + 16)) ] || bad "$calls calls for $n wake-ups, of which $hits cost none"
+}
+
+# Nor does the timer send its signal to one that polls until it is due.
+case_halt_poll_vmm_timer_calls()
+{
+	n=300
+	traced_wakes rt_sigreturn timer $n 1 2000000
+	signals=$(grep -c "^$(report '.vcpus[0].tid') .*rt_sigreturn(" "$tmp/trace")
+	echo "$n wake-ups, $hits hits, $signals signals" >&2
+	[ "$hits" -gt 32 ] || skip "others had the CPUs: $hits of $n wake-ups came while CPU 0 polled"
+	[ "$signals" -le $((n - hits + 16)) ] || bad "$signals signals for $n wake-ups, of which $hits cost none"
+}
+
+# Something else ends the poll, and the guest does not halt again: the timer it waits for comes all the same.
+case_halt_poll_vmm_timer_later()
+{
+	guest wake 'source=first n=300 gap=50000' -c 2 --halt-poll vmm,max=4s,grow-start=4s,shrink=1
+	success
+	says 'wake source=first n=300 '
+	reports '.vcpus[0].halt_poll.polls > 0' true
 }
 
 case_halt_poll_vmm_cpus_8()
