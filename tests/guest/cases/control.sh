@@ -100,7 +100,7 @@ case_control_pin()
 	kill -0 "$pid" || bad "it ended before it was moved"
 	! ctl five pin vcpu0=999 vcpu1=0 || bad "it has no vcpu1"
 	grep -q 'pin vcpu1=0: this guest has no such thread' "$tmp/ctl.err" || bad "it does not say why: $(cat "$tmp/ctl.err")"
-	ctl five sched vcpu=batch:19 || bad "sched: $(cat "$tmp/ctl.err")"
+	ctl five sched vcpu=batch:19 >&2 || bad "sched: $(cat "$tmp/ctl.err")"
 	ctl five report >"$tmp/pin"
 	for what in wanted actual; do
 		[ "$(jq -r ".vcpus[0].placement.${what}_policy" "$tmp/pin")" = batch:19 ] || bad "its $what policy: $(cat "$tmp/pin")"
