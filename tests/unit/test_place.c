@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/place_unit.h"
 #include "vmm/place/priv.h"
 #include "vmm/thread.h"
 
@@ -37,25 +37,6 @@ static int only_cpu(const cpu_set_t *set)
 	ck_assert_int_eq(CPU_COUNT(set), 1);
 	place_format_cpus(set, text, sizeof(text));
 	return atoi(text);
-}
-
-/* Two CPUs this process may use, written to lo and hi; tests that need both skip where there is one. */
-static bool two_cpus(int *lo, int *hi)
-{
-	cpu_set_t set;
-	int found[2], n = 0;
-
-	sched_getaffinity(0, sizeof(set), &set);
-	for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++)
-		if (CPU_ISSET(cpu, &set))
-			found[n++] = cpu;
-	if (n < 2) {
-		puts("skip: one CPU is allowed here, placement needs two to tell apart");
-		return false;
-	}
-	*lo = found[0];
-	*hi = found[1];
-	return true;
 }
 
 START_TEST(reads_pins)
@@ -119,9 +100,8 @@ START_TEST(narrow_rules_win_and_then_the_last)
 	char pin[4][32], sched_all[] = "vcpu=batch", sched_one[] = "vcpu1=rr:2";
 	char *pins[] = {pin[0], pin[1], pin[2], pin[3]}, *scheds[] = {sched_one, sched_all};
 	struct place place;
-	int lo, hi;
 
-	if (!two_cpus(&lo, &hi))
+	if (!two_cpus())
 		return;
 	sprintf(pin[0], "vcpu0=%d", hi);
 	sprintf(pin[1], "vcpu=%d,%d", lo, hi);
@@ -147,9 +127,8 @@ START_TEST(each_spreads)
 {
 	char pin[32], *pins[] = {pin};
 	struct place place;
-	int lo, hi;
 
-	if (!two_cpus(&lo, &hi))
+	if (!two_cpus())
 		return;
 	sprintf(pin, "vcpu=%d,%d/each", lo, hi);
 	configure(2, pins, 1, NULL, 0);
@@ -191,9 +170,8 @@ START_TEST(a_cpu_outside_the_allowed_set_is_refused)
 	char pin[32], *pins[] = {pin};
 	struct place place;
 	cpu_set_t one;
-	int lo, hi;
 
-	if (!two_cpus(&lo, &hi))
+	if (!two_cpus())
 		return;
 	CPU_ZERO(&one);
 	CPU_SET(lo, &one);
@@ -257,9 +235,8 @@ START_TEST(a_thread_stands_where_planned_before_it_runs)
 	char pin[32], batch[32], *pins[] = {pin}, *scheds[] = {batch};
 	struct thread thread = {.name = "vcpu0", .fn = look};
 	struct place place;
-	int lo, hi;
 
-	if (!two_cpus(&lo, &hi))
+	if (!two_cpus())
 		return;
 	sprintf(pin, "vcpu0=%d", hi);
 	sprintf(batch, "vcpu0=batch:%d", getpriority(PRIO_PROCESS, 0)); /* a user may not go below the nice value it has */
@@ -327,9 +304,8 @@ START_TEST(who_is_not_pinned_has_all_cpus_there_are)
 	struct thread thread = {.name = "vcpu0", .fn = look_at_all};
 	struct place place;
 	cpu_set_t one, two;
-	int lo, hi;
 
-	if (!two_cpus(&lo, &hi))
+	if (!two_cpus())
 		return;
 	CPU_ZERO(&one);
 	CPU_SET(lo, &one);

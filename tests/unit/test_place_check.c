@@ -8,45 +8,11 @@
 #include <unistd.h>
 
 #include "tests/unit/fake_root.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/place_unit.h"
 #include "vmm/log.h"
 #include "vmm/place/place.h"
 
-/* The first two CPUs this process may use, which the tests call 0 and 1: their lists are written with these. */
-static int cpu[2];
 static struct guest_config cfg;
-
-/* Leaves this process with two CPUs. False, said: there is one. */
-static bool two_cpus(void)
-{
-	cpu_set_t set, two;
-	int n = 0;
-
-	CPU_ZERO(&two);
-	sched_getaffinity(0, sizeof(set), &set);
-	for (int i = 0; i < CPU_SETSIZE && n < 2; i++)
-		if (CPU_ISSET(i, &set)) {
-			cpu[n++] = i;
-			CPU_SET(i, &two);
-		}
-	if (n < 2) {
-		puts("skip: one CPU is allowed here, placement needs two to tell apart");
-		return false;
-	}
-	ck_assert_int_eq(sched_setaffinity(0, sizeof(two), &two), 0);
-	return true;
-}
-
-/* A and B in a rule stand for the two CPUs. */
-static char *spell(const char *rule, char *out, size_t n)
-{
-	size_t len = 0;
-
-	for (; *rule; rule++)
-		len += snprintf(out + len, n - len, *rule == 'A' || *rule == 'B' ? "%d" : "%c",
-			*rule == 'A' || *rule == 'B' ? cpu[*rule - 'A'] : *rule);
-	return out;
-}
 
 #define RULES 6
 
@@ -86,7 +52,7 @@ static void host(const char *runtime, const char *isolated)
 	char text[64];
 
 	fake_root_open();
-	snprintf(text, sizeof(text), "%d,%d\n", cpu[0], cpu[1]);
+	snprintf(text, sizeof(text), "%d,%d\n", lo, hi);
 	fake_root_put("/sys/devices/system/cpu/online", text);
 	fake_root_put("/sys/devices/system/cpu/isolated", spell(isolated, text, sizeof(text)));
 	fake_root_put("/proc/sys/kernel/sched_rt_runtime_us", runtime);
@@ -124,7 +90,7 @@ START_TEST(doubts_are_refusals_only_when_strict)
 {
 	const char *says = doubts[_i].says;
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	host(doubts[_i].runtime ? doubts[_i].runtime : "950000\n", doubts[_i].isolated ? doubts[_i].isolated : "\n");
 	ck_assert_int_eq(plan(false, doubts[_i].vcpus, doubts[_i].rule), 0);
@@ -179,9 +145,9 @@ START_TEST(real_time_vcpus_that_never_give_way_are_refused_unless_forced)
 {
 	const char *says = hangs[_i].says;
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
-	if (cpu[1] != cpu[0] + 1 && says && strstr(says, "A-B")) {
+	if (hi != lo + 1 && says && strstr(says, "A-B")) {
 		puts("skip: the list of these two CPUs is written in another way");
 		return;
 	}
@@ -196,7 +162,7 @@ START_TEST(a_real_time_policy_may_be_inherited)
 {
 	struct sched_param one = {.sched_priority = 1};
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	host("950000\n", "\n");
 	if (sched_setscheduler(0, SCHED_FIFO | (_i ? SCHED_RESET_ON_FORK : 0), &one) < 0) {
@@ -246,7 +212,7 @@ static const char *spell_pair(const char *says, char *out, size_t n)
 	char pair[32];
 	const char *at = strstr(says, "A,B");
 
-	snprintf(pair, sizeof(pair), cpu[1] == cpu[0] + 1 ? "%d-%d" : "%d,%d", cpu[0], cpu[1]);
+	snprintf(pair, sizeof(pair), hi == lo + 1 ? "%d-%d" : "%d,%d", lo, hi);
 	snprintf(out, n, "%.*s%s%s", at ? (int)(at - says) : (int)strlen(says), says, at ? pair : "", at ? at + 3 : "");
 	return out;
 }
@@ -256,12 +222,12 @@ START_TEST(cores_of_the_guest_are_cores_of_the_host)
 	const char *says = cores[_i].says;
 	char text[128];
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	host("950000\n", "\n");
 	guest_threads = cores[_i].threads;
-	siblings(cpu[0], cores[_i].one_core ? "A,B\n" : "A\n");
-	siblings(cpu[1], cores[_i].one_core ? "A,B\n" : "B\n");
+	siblings(lo, cores[_i].one_core ? "A,B\n" : "A\n");
+	siblings(hi, cores[_i].one_core ? "A,B\n" : "B\n");
 	ck_assert_int_eq(plan(false, cores[_i].vcpus, cores[_i].rule), 0);
 	ck_assert_int_eq(plan(true, cores[_i].vcpus, cores[_i].rule), says ? -EINVAL : 0);
 	ck_assert_msg(strstr(log_first_error(), says ? spell_pair(says, text, sizeof(text)) : ""), "%s", log_first_error());
@@ -309,7 +275,7 @@ START_TEST(halts_that_stay_in_the_guest_share_no_cpu)
 {
 	const char *says = kept[_i].says;
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	host("950000\n", "\n");
 	hlt = TRI_OFF;
@@ -329,17 +295,17 @@ START_TEST(many_vcpus_on_a_cpu_are_one_warning)
 {
 	char says[64];
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	host("950000\n", "\n");
 	ck_assert_uint_eq(warnings(8, (const char *[RULES]){"pvcpu=A"}), 1);
 	ck_assert_uint_eq(warnings(9, (const char *[RULES]){"pvcpu=A", "pvcpu1=B", "pvcpu4=B"}), 2);
 	ck_assert_uint_eq(warnings(9, (const char *[RULES]){"pvcpu=A", "pvcpu1=A,B", "pvcpu4=B"}), 1);
-	siblings(cpu[0], "A,B\n");
-	siblings(cpu[1], "A,B\n");
+	siblings(lo, "A,B\n");
+	siblings(hi, "A,B\n");
 	ck_assert_uint_eq(warnings(8, (const char *[RULES]){"pvcpu=A", "pvcpu1=B"}), 2);
 	ck_assert_int_eq(plan(true, 8, (const char *[RULES]){"pvcpu=A"}), -EINVAL);
-	snprintf(says, sizeof(says), "--pin: vcpu0-7 share CPU %d: each waits while another runs", cpu[0]);
+	snprintf(says, sizeof(says), "--pin: vcpu0-7 share CPU %d: each waits while another runs", lo);
 	ck_assert_msg(strstr(log_first_error(), says), "%s", log_first_error());
 	fake_root_close();
 }
@@ -351,14 +317,14 @@ START_TEST(siblings_are_read_once)
 	char path[PATH_MAX];
 	int fd, opened = 0;
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	host("950000\n", "\n");
-	siblings(cpu[0], "A\n");
-	siblings(cpu[1], "B\n");
+	siblings(lo, "A\n");
+	siblings(hi, "B\n");
 	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
-	snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", fake_root, cpu[0]);
+	snprintf(path, sizeof(path), "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", fake_root, lo);
 	ck_assert_int_ge(inotify_add_watch(fd, path, IN_OPEN | IN_CLOSE), 0);
 	ck_assert_uint_eq(warnings(8, (const char *[RULES]){"pvcpu=A", "pvcpu7=B"}), 1);
 	while (read(fd, &event, sizeof(event)) > 0)
@@ -375,17 +341,17 @@ START_TEST(says_why_a_cpu_can_not_be_had)
 	char says[96], online[32];
 	cpu_set_t one;
 
-	if (!two_cpus())
+	if (!only_two_cpus())
 		return;
 	CPU_ZERO(&one);
-	CPU_SET(cpu[0], &one);
+	CPU_SET(lo, &one);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
 	host("950000\n", "\n");
 	if (_i)
 		fake_root_put("/sys/devices/system/cpu/online", spell("A\n", online, sizeof(online)));
 	ck_assert_int_eq(plan(false, 1, (const char *[RULES]){"pvcpu=B"}), -EINVAL);
 	snprintf(says, sizeof(says), _i ? "CPU %d is not on line here (%d are)" : "CPU %d is outside what this process may use (%d)",
-		cpu[1], cpu[0]);
+		hi, lo);
 	ck_assert_msg(strstr(log_first_error(), says), "%s", log_first_error());
 	fake_root_close();
 }

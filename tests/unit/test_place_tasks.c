@@ -5,22 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/place_unit.h"
 #include "vmm/log.h"
-#include "vmm/loop/loop.h"
-#include "vmm/place/place.h"
 #include "vmm/thread.h"
 
 static struct guest_config cfg;
 static struct place place;
-static int lo, hi; /* CPUs of this process; the same where it has one */
 
 static void plan(char **pins, unsigned npins, enum io_engine engine)
 {
@@ -30,72 +22,6 @@ static void plan(char **pins, unsigned npins, enum io_engine engine)
 	cfg.npins = npins;
 	cfg.io_engine = engine;
 	ck_assert_int_eq(place_plan(&place, &cfg), 0);
-}
-
-static void find_cpus(void)
-{
-	cpu_set_t set;
-
-	sched_getaffinity(0, sizeof(set), &set);
-	lo = hi = -1;
-	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (CPU_ISSET(i, &set)) {
-			lo = lo < 0 ? i : lo;
-			hi = hi <= lo ? i : hi;
-		}
-}
-
-static bool two_cpus(void)
-{
-	find_cpus();
-	if (lo == hi)
-		puts("skip: one CPU is allowed here, placement needs two to tell apart");
-	return lo != hi;
-}
-
-static cpu_set_t only(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return set;
-}
-
-/* A thread that waits, as a task the kernel made would. */
-struct stranger {
-	const char *name;
-	pthread_t id;
-	pid_t tid;
-	sem_t started, end;
-};
-
-static void *wait_for_end(void *arg)
-{
-	struct stranger *s = arg;
-
-	pthread_setname_np(pthread_self(), s->name);
-	s->tid = gettid();
-	sem_post(&s->started);
-	while (sem_wait(&s->end))
-		;
-	return NULL;
-}
-
-static void stranger_start(struct stranger *s, const char *name)
-{
-	s->name = name;
-	sem_init(&s->started, 0, 0);
-	sem_init(&s->end, 0, 0);
-	ck_assert_int_eq(pthread_create(&s->id, NULL, wait_for_end, s), 0);
-	while (sem_wait(&s->started))
-		;
-}
-
-static void stranger_end(struct stranger *s)
-{
-	sem_post(&s->end);
-	pthread_join(s->id, NULL);
 }
 
 START_TEST(planned_threads_are_found_where_they_are)
@@ -111,47 +37,47 @@ END_TEST
 
 START_TEST(a_task_nobody_planned_is_an_error_and_gets_a_row)
 {
-	struct stranger s;
+	struct actor s;
 
 	plan(NULL, 0, IO_PLAIN);
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
-	stranger_start(&s, "nobody");
+	actor_start(&s, "nobody");
 	ck_assert_uint_eq(place_look(&place), 1);
 	ck_assert_uint_eq(place.misplaced, 1);
 	ck_assert_uint_eq(place.n, place.planned + 1);
 	ck_assert_int_eq(place.row[place.planned].role, PLACE_STRAY);
 	ck_assert_str_eq(place.row[place.planned].name, "nobody");
 	ck_assert_msg(strstr(log_first_error(), "nobody planned"), "%s", log_first_error());
-	stranger_end(&s);
+	actor_end(&s);
 	place_free(&place);
 }
 END_TEST
 
 START_TEST(more_strangers_than_rows_are_counted_all_the_same)
 {
-	struct stranger s[20];
+	struct actor s[20];
 
 	plan(NULL, 0, IO_PLAIN);
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
 	for (int i = 0; i < 20; i++)
-		stranger_start(&s[i], "many");
+		actor_start(&s[i], "many");
 	ck_assert_uint_eq(place_look(&place), 20);
 	ck_assert_uint_eq(place.n, place.room);
 	for (int i = 0; i < 20; i++)
-		stranger_end(&s[i]);
+		actor_end(&s[i]);
 	place_free(&place);
 }
 END_TEST
 
 START_TEST(an_embedder_s_own_threads_are_its_business)
 {
-	struct stranger s;
+	struct actor s;
 
-	stranger_start(&s, "embedder");
+	actor_start(&s, "embedder");
 	plan(NULL, 0, IO_PLAIN);
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
 	ck_assert_uint_eq(place_look(&place), 0);
-	stranger_end(&s);
+	actor_end(&s);
 	place_free(&place);
 }
 END_TEST
@@ -179,7 +105,7 @@ END_TEST
 /* A CPU came on line, or the cpuset grew: that is no wrong place for a thread that was never given one. */
 START_TEST(more_cpus_are_no_error_for_who_is_not_pinned)
 {
-	struct stranger s;
+	struct actor s;
 	cpu_set_t set;
 
 	if (!two_cpus())
@@ -190,12 +116,12 @@ START_TEST(more_cpus_are_no_error_for_who_is_not_pinned)
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
 	CPU_SET(hi, &set);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(set), &set), 0);
-	stranger_start(&s, "kvm-helper"); /* stands as the emulator */
+	actor_start(&s, "kvm-helper"); /* stands as the emulator */
 	ck_assert_uint_eq(place_look(&place), 0);
 	ck_assert_str_eq(log_first_error(), "");
 	ck_assert_msg(CPU_EQUAL(&place_find(&place, PLACE_EMULATOR, 0)->actual_cpus, &set),
 		"the report says the truth");
-	stranger_end(&s);
+	actor_end(&s);
 	place_free(&place);
 }
 END_TEST
@@ -205,7 +131,7 @@ START_TEST(workers_of_io_uring_belong_to_their_iothread)
 {
 	char pin[32], name[16], *pins[] = {pin};
 	struct placement *io, *worker;
-	struct stranger s, thread;
+	struct actor s, thread;
 	cpu_set_t set;
 
 	if (!two_cpus())
@@ -217,7 +143,7 @@ START_TEST(workers_of_io_uring_belong_to_their_iothread)
 	worker = place_find(&place, PLACE_WORKER, 0);
 	ck_assert_str_eq(worker->name, "iou-wrk io:main");
 	ck_assert(worker->by_kernel && CPU_EQUAL(&worker->cpus, &io->cpus));
-	stranger_start(&thread, "io:main");
+	actor_start(&thread, "io:main");
 	io->tid = thread.tid;
 	set = only(lo);
 	sched_setaffinity(thread.tid, sizeof(set), &set);
@@ -225,7 +151,7 @@ START_TEST(workers_of_io_uring_belong_to_their_iothread)
 	ck_assert_uint_eq(worker->tasks, 0);
 
 	snprintf(name, sizeof(name), "iou-wrk-%d", _i ? 1 : thread.tid);
-	stranger_start(&s, name);
+	actor_start(&s, name);
 	sched_setaffinity(s.tid, sizeof(set), &set);
 	ck_assert_uint_eq(place_look(&place), 0);
 	ck_assert_uint_eq(worker->tasks, 1);
@@ -234,8 +160,8 @@ START_TEST(workers_of_io_uring_belong_to_their_iothread)
 	sched_setaffinity(s.tid, sizeof(set), &set);
 	ck_assert_uint_eq(place_look(&place), 1);
 	ck_assert_msg(strstr(log_first_error(), "iou-wrk io:main"), "%s", log_first_error());
-	stranger_end(&s);
-	stranger_end(&thread);
+	actor_end(&s);
+	actor_end(&thread);
 	place_free(&place);
 }
 END_TEST
@@ -243,14 +169,14 @@ END_TEST
 START_TEST(what_kvm_makes_goes_to_the_emulator)
 {
 	char pin[32], *pins[] = {pin};
-	struct stranger s;
+	struct actor s;
 	cpu_set_t set;
 
 	if (!two_cpus())
 		return;
 	snprintf(pin, sizeof(pin), "emulator=%d", lo);
 	plan(pins, 1, IO_PLAIN);
-	stranger_start(&s, "kvm-helper");
+	actor_start(&s, "kvm-helper");
 	set = only(hi);
 	sched_setaffinity(s.tid, sizeof(set), &set);
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
@@ -263,7 +189,7 @@ START_TEST(what_kvm_makes_goes_to_the_emulator)
 	sched_getaffinity(s.tid, sizeof(set), &set);
 	ck_assert(CPU_COUNT(&set) == 1 && CPU_ISSET(lo, &set));
 	ck_assert_uint_eq(place_look(&place), 0);
-	stranger_end(&s);
+	actor_end(&s);
 	place_free(&place);
 }
 END_TEST
@@ -276,11 +202,11 @@ START_TEST(what_kvm_makes_is_ordinary)
 	} born[] = {{SCHED_OTHER, 0, 0}, {SCHED_FIFO, 1, 0}, {SCHED_BATCH, 0, 5}, {SCHED_IDLE, 0, 0}, {SCHED_OTHER, 0, 5}};
 	struct sched_param param = {.sched_priority = born[_i].prio};
 	struct placement *row;
-	struct stranger s;
+	struct actor s;
 
 	plan(NULL, 0, IO_PLAIN);
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
-	stranger_start(&s, "kvm-helper");
+	actor_start(&s, "kvm-helper");
 	if (getuid() != 0 || sched_setscheduler(s.tid, born[_i].policy, &param) < 0 ||
 		setpriority(PRIO_PROCESS, s.tid, born[_i].nice) < 0) {
 		puts("skip: this user may not give and take policies");
@@ -293,7 +219,7 @@ START_TEST(what_kvm_makes_is_ordinary)
 	ck_assert_int_eq(row->actual_sched.policy, SCHED_OTHER);
 	ck_assert_int_eq(row->actual_sched.prio, 0);
 	ck_assert_int_eq(sched_getscheduler(s.tid), SCHED_OTHER);
-	stranger_end(&s);
+	actor_end(&s);
 	place_free(&place);
 }
 END_TEST
@@ -303,11 +229,11 @@ START_TEST(what_kvm_makes_may_stay_humble)
 {
 	struct sched_param none = {0};
 	struct rlimit zero = {0};
-	struct stranger s;
+	struct actor s;
 
 	plan(NULL, 0, IO_PLAIN);
 	ck_assert_int_eq(place_apply(place_find(&place, PLACE_EMULATOR, 0)), 0);
-	stranger_start(&s, "kvm-helper");
+	actor_start(&s, "kvm-helper");
 	ck_assert_int_eq(sched_setscheduler(s.tid, _i ? SCHED_BATCH : SCHED_IDLE, &none), 0);
 	ck_assert_int_eq(setpriority(PRIO_PROCESS, s.tid, 19), 0);
 	setrlimit(RLIMIT_NICE, &zero);
@@ -317,7 +243,7 @@ START_TEST(what_kvm_makes_may_stay_humble)
 	ck_assert_uint_eq(place.n, place.planned + 1);
 	ck_assert_int_eq(place.row[place.planned].actual_sched.policy, _i ? SCHED_OTHER : SCHED_IDLE);
 	ck_assert_int_eq(place.row[place.planned].actual_sched.prio, 19);
-	stranger_end(&s);
+	actor_end(&s);
 	place_free(&place);
 }
 END_TEST
@@ -370,16 +296,6 @@ START_TEST(children_of_vcpus_are_ordinary)
 	place_free(&place);
 }
 END_TEST
-
-static int own(void *arg)
-{
-	return loop_own(arg);
-}
-
-static void run(void *arg)
-{
-	loop_run(arg);
-}
 
 /* The plain engine's worker: started by the loop's thread, on CPUs of its own row, read back. */
 START_TEST(the_plain_engine_s_worker_is_placed)
