@@ -174,7 +174,7 @@ $(B)/tests/test_control_commands: all_ldflags += -Wl,--wrap=report_now
 # What needs more of a kernel than an emulator of programs (RUN) has: io_uring, epoll_pwait2, memory policies, terminals.
 unit_kernel := blk_threads console console_clients control_server disk fill fill_end fill_threads guardian loop loop_io loop_plain \
 	mem mem_plan net_threads series tap tap_link tap_view thread tty virtio_pci_rng
-unit_kernel += errand place_live control_commands
+unit_kernel += errand place_live place_live_policy place_live_workers control_commands
 unit_run = $(if $(RUN),$(filter-out $(unit_kernel:%=$(B)/tests/test_%),$(unit_bin)),$(unit_bin))
 
 check-unit: $(unit_bin) ## unit tests only
