@@ -43,7 +43,7 @@ struct bus {
 	bool frozen;
 };
 
-/* Add a range. -EEXIST on overlap (logged with both names), -ENOSPC, -EINVAL for size 0 or wrap. Main only, before bus_freeze(). */
+/* Add a range. -EEXIST on overlap (logged with both names), -ENOSPC, -EINVAL for size 0 or wrap. Main, before bus_freeze(). */
 int bus_add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size, const struct bus_ops *ops, void *dev,
 	const char *name);
 void bus_freeze(struct bus *bus);

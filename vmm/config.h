@@ -169,7 +169,8 @@ void config_free(struct guest_config *cfg);
 
 /*
  * The rules that bind several options together; options_parse_run() ends with it, an embedder calls it itself. Fills in
- * what was left out and follows from the others: the topology (sockets, cores, threads), the size of memory. 0, or -EINVAL after one logged line. Main.
+ * what was left out and follows from the others: the topology (sockets, cores, threads), the size of memory. 0, or -EINVAL
+ * after one logged line. Main.
  */
 int config_check(struct guest_config *cfg);
 

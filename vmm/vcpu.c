@@ -239,7 +239,7 @@ static void run_guest(struct vcpu *vcpu)
 	my_run = NULL;
 }
 
-/* Until `want` may have changed. One that serves queues finishes what it was given meanwhile. Holds the lock, as it did before. */
+/* Until `want` may have changed. One that serves queues finishes what it was given meanwhile. Holds the lock again. */
 static void park(struct vcpu *vcpu)
 {
 	if (!vcpu->loop || !vcpu_loop_works(vcpu)) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a guest answered, for people or as JSON, on stdout; it came over a socket, so nothing in it reaches a terminal that would act on it. */
+/*
+ * What a guest answered, for people or as JSON, on stdout; it came over a socket, so nothing in it reaches a terminal that
+ * would act on it.
+ */
 #ifndef PINVM_CONTROL_SHOW_H
 #define PINVM_CONTROL_SHOW_H
 

@@ -9,7 +9,8 @@
  *   vcpu success_ns=0 fail_ns=0 wait_ns=81 run_ns=7 delay_ns=1 slices=1 success= fail= wait=14:3,20:1
  *   decision ceiling_ns=8192 reason=up halts=4 expected_ns=9120 realised_ns=28000 polled=0.0031
  *
- * A host line begins anew; debt_ns is what was polled above the budget before, and may be left out. Histograms are lists of bucket:count.
+ * A host line begins anew; debt_ns is what was polled above the budget before, and may be left out. Histograms are lists of
+ * bucket:count.
  */
 #ifndef PINVM_HALTPOLL_TRACE_H
 #define PINVM_HALTPOLL_TRACE_H

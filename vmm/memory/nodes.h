@@ -28,7 +28,8 @@ struct guest_nodes {
 
 /*
  * Lay the nodes over the architecture's RAM ranges, in the order of the options. Without --numa: n is 0, and the ranges
- * are all of node 0. A distance given in one direction only holds in both; given in both, they may differ. 0, or -EINVAL after one logged line (that names --numa or --memory).
+ * are all of node 0. A distance given in one direction only holds in both; given in both, they may differ. 0, or -EINVAL
+ * after one logged line (that names --numa or --memory).
  */
 int guest_nodes(struct guest_nodes *nodes, const struct guest_config *cfg);
 

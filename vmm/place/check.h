@@ -31,12 +31,4 @@ static inline int first_cpu(const cpu_set_t *set)
 	return cpu;
 }
 
-static inline bool is_subset(const cpu_set_t *of, const cpu_set_t *set)
-{
-	cpu_set_t both;
-
-	CPU_AND(&both, of, set);
-	return CPU_EQUAL(&both, set);
-}
-
 #endif

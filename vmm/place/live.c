@@ -252,7 +252,10 @@ static int give_sched(struct live *l, const struct placement *row, const struct 
 	int err;
 
 	raise_limits(was, &row->sched);
-	err = row->by_kernel ? place_move_tasks(l->place, &l->place->row[row - l->trial.row], NULL, &row->sched) : place_set_sched(row->tid, row, &row->sched);
+	if (row->by_kernel)
+		err = place_move_tasks(l->place, &l->place->row[row - l->trial.row], NULL, &row->sched);
+	else
+		err = place_set_sched(row->tid, row, &row->sched);
 	return err ? sched_refused(l, row, was, err) : 0;
 }
 

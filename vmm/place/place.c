@@ -376,10 +376,7 @@ static int mismatch(const struct placement *p)
  */
 static int spread(struct placement *p)
 {
-	cpu_set_t both;
-
-	CPU_AND(&both, &p->cpus, &p->actual_cpus);
-	if (CPU_EQUAL(&both, &p->cpus))
+	if (is_subset(&p->actual_cpus, &p->cpus))
 		return 0;
 	sched_setaffinity(0, sizeof(p->cpus), &p->cpus); /* refused: none of them is left */
 	return read_back(p);

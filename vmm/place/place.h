@@ -95,7 +95,10 @@ struct place {
 int place_plan(struct place *place, const struct guest_config *cfg);
 /* The same with `root` before /sys and /proc: "" is this host, tests make their own. */
 int place_plan_at(struct place *place, const struct guest_config *cfg, const char *root);
-/* The plan's doubts about itself, for place_plan_at(); cfg->force turns some refusals into doubts. 0, or -EINVAL after one logged line. */
+/*
+ * The plan's doubts about itself, for place_plan_at(); cfg->force turns some refusals into doubts. 0, or -EINVAL after one
+ * logged line.
+ */
 int place_check(const struct place *place, const struct guest_config *cfg, const char *root);
 void place_free(struct place *place);
 struct placement *place_find(struct place *place, enum place_role role, unsigned index);

@@ -12,11 +12,19 @@ static inline bool place_is_realtime(int policy)
 	return policy == SCHED_FIFO || policy == SCHED_RR;
 }
 
+static inline bool is_subset(const cpu_set_t *of, const cpu_set_t *set)
+{
+	cpu_set_t both;
+
+	CPU_AND(&both, of, set);
+	return CPU_EQUAL(&both, set);
+}
+
 bool place_same_sched(const struct place_sched *a, const struct place_sched *b);
 /* False: a change left a task of this row under a policy that is neither the plan's nor the one it had. */
 bool place_is_back(const struct placement *row, const struct place_sched *is);
 
-/* Give the rows what n rules of --pin, or else of --sched, say, and mark them as touched. 0, or -EINVAL, logged. The texts stay. */
+/* Give the rows what n rules of --pin, or else of --sched, say, and touch them. 0, or -EINVAL, logged. The texts stay. */
 int place_rules(struct place *place, bool pin, char *const *text, unsigned n);
 /* Want for a row what is wanted for another, for the same reasons. */
 void place_want(struct placement *row, const struct placement *as);

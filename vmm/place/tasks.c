@@ -138,14 +138,6 @@ static bool read_name(struct task *task)
 	return !hostfile_text("", path, task->name, sizeof(task->name));
 }
 
-static bool is_subset(const cpu_set_t *of, const cpu_set_t *set)
-{
-	cpu_set_t both;
-
-	CPU_AND(&both, of, set);
-	return CPU_EQUAL(&both, set);
-}
-
 /* Who is not pinned may be wherever this process may now, which can be more than when the plan was made. */
 static bool stands_right(const struct place *place, const struct placement *row, const cpu_set_t *cpus)
 {
