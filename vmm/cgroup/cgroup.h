@@ -15,7 +15,6 @@
 #include "vmm/cgroup/find.h"
 
 struct cgroup;
-struct control_call;
 struct guardian;
 struct guardian_plan;
 
@@ -41,8 +40,6 @@ void cgroup_free(struct cgroup *cgroup);
 int cgroup_set(struct cgroup *cgroup, uint64_t weight, const struct cgroup_max *max, char *why, size_t n);
 /* What the kernel says of it, a new object; JSON null: the guest has none. */
 json_t *cgroup_json(const struct cgroup *cgroup);
-/* `pinvm ctl NAME cgroup`, a row of the table of commands. */
-int cgroup_command(struct control_call *call);
 
 /* For --dry-run: a table of what would be done; nothing where no cgroup is named. 0, or -errno after one
  * logged line. */

@@ -9,7 +9,6 @@
 
 #include "devices/power.h"
 #include "version.h"
-#include "vmm/cgroup/cgroup.h"
 #include "vmm/control/request.h"
 #include "vmm/guest.h"
 #include "vmm/options/values.h"
@@ -147,7 +146,7 @@ const struct control_command control_table[] = {
 	{"cgroup", "the weight and max of --cgroup, other ones where they are given, and the CPU time used",
 		.arg = {{"weight", "its share beside its siblings, 1 to 10000", "N"},
 			{"max", "the CPU time it may have: 50%, 50%/10ms, 50ms/100ms, off", "MAX"}},
-		.run = cgroup_command},
+		.run = control_cgroup},
 };
 
 const unsigned control_commands = COUNT(control_table);

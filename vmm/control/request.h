@@ -53,6 +53,7 @@ int control_pin(struct control_call *call);	  /* place.c */
 int control_sched(struct control_call *call);
 int control_limits(struct control_call *call);	 /* limits.c */
 int control_iothread(struct control_call *call); /* iothread.c */
+int control_cgroup(struct control_call *call);	 /* cgroup.c */
 
 /* Nothing is asked of a guest whose end is decided: 0, or -ESHUTDOWN, in words. */
 int control_living(struct control_call *call);

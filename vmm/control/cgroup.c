@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `pinvm ctl NAME cgroup [weight=N] [max=...]`: what the guest's share is, or another one. Main. */
+/* The control command `cgroup [weight=N] [max=...]`: what the guest's share is, or another one. Main. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -14,7 +14,7 @@ static int wrong(struct control_call *call, const char *what, const char *text, 
 	return -EINVAL;
 }
 
-int cgroup_command(struct control_call *call)
+int control_cgroup(struct control_call *call)
 {
 	struct cgroup *cg = call->guest->cgroup;
 	const char *why = NULL;
