@@ -16,6 +16,7 @@
 #include "vmm/log.h"
 #include "vmm/options/command.h"
 #include "vmm/options/options.h"
+#include "vmm/options/typed.h"
 #include "vmm/outputs.h"
 #include "vmm/perf/perf.h"
 #include "vmm/printed.h"

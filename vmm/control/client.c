@@ -15,6 +15,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/options.h"
+#include "vmm/options/typed.h"
 #include "vmm/options/values.h"
 #include "vmm/util.h"
 

@@ -7,7 +7,7 @@
 #include "arch/arch.h"
 #include "vmm/config.h"
 #include "vmm/haltpoll/haltpoll.h"
-#include "vmm/options/options.h"
+#include "vmm/options/typed.h"
 #include "vmm/options/values.h"
 
 #define HALTPOLL_MAX_AUTO 1000000

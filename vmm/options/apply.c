@@ -13,6 +13,7 @@
 #include "vmm/log.h"
 #include "vmm/options/foreign.h"
 #include "vmm/options/options.h"
+#include "vmm/options/typed.h"
 #include "vmm/options/values.h"
 
 int opt_list_add(struct opt_list *list, const struct opt_row *row, const char *value, const char *where,

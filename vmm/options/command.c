@@ -7,6 +7,7 @@
 
 #include "vmm/log.h"
 #include "vmm/options/options.h"
+#include "vmm/options/typed.h"
 
 struct walk {
 	const struct command_options *table;

@@ -13,8 +13,8 @@
 
 #include "vmm/log.h"
 #include "vmm/options/foreign.h"
-#include "vmm/options/options.h"
 #include "vmm/options/parse.h"
+#include "vmm/options/typed.h"
 
 struct file {
 	FILE *in;

@@ -10,6 +10,7 @@
 #include "vmm/log.h"
 #include "vmm/options/foreign.h"
 #include "vmm/options/parse.h"
+#include "vmm/options/typed.h"
 
 static const struct opt_row *find_letter(char letter)
 {

@@ -40,10 +40,4 @@ void options_completion(FILE *out, const struct command *commands, size_t n);
  */
 void options_print(FILE *out, const struct guest_config *cfg);
 
-/* The name among `n` (one each `stride` bytes, a char * at its start) that was probably meant, or NULL. */
-const char *options_nearest(const char *typed, const void *names, size_t n, size_t stride);
-#define OPTIONS_SHOWN 84 /* room that is enough */
-/* What was typed, as a message may repeat it: short, and without what would break the line or the terminal. n > 4. Gives `out`. */
-const char *options_shown(const char *typed, char *out, size_t n);
-
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What somebody typed: how messages repeat it, and what was probably meant. Pure functions, any thread. */
+/* See typed.h. Pure functions, any thread. */
+#include "vmm/options/typed.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "vmm/options/options.h"
 
 /* Edits (one character inserted, dropped or replaced) that turn a into b. */
 static unsigned distance(const char *a, const char *b)

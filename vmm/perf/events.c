@@ -10,6 +10,7 @@
 
 #include "vmm/log.h"
 #include "vmm/options/options.h"
+#include "vmm/options/typed.h"
 #include "vmm/perf/pmu.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -9,7 +9,6 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/command.h"
-#include "vmm/options/options.h"
 #include "vmm/printed.h"
 #include "vmm/stat/document.h"
 #include "vmm/stat/export.h"
