@@ -85,6 +85,16 @@ static void advance(struct disk_req *req, uint64_t done)
 	}
 }
 
+/* A part is done. */
+static void go_on(struct disk_req *req)
+{
+	req->private.tries = 0;
+	if (req->private.len)
+		start(req);
+	else
+		finish(req, 0);
+}
+
 static void rw_done(struct loop_io *io, int res)
 {
 	struct disk_req *req = container_of(io, struct disk_req, private.io);
@@ -109,11 +119,7 @@ static void rw_done(struct loop_io *io, int res)
 	if (req->private.bounce && req->private.op == DISK_READ)
 		copy_front(req, req->private.bounce, (size_t)res, true);
 	advance(req, (uint64_t)res);
-	req->private.tries = 0;
-	if (req->private.len)
-		start(req);
-	else
-		finish(req, 0);
+	go_on(req);
 }
 
 static void start_rw(struct disk_req *req)
@@ -241,11 +247,7 @@ static void write_zeros_on(struct disk_req *req, int res)
 	}
 	req->private.off += (uint64_t)res;
 	req->private.len -= (uint64_t)res;
-	req->private.tries = 0;
-	if (req->private.len)
-		start(req);
-	else
-		finish(req, 0);
+	go_on(req);
 }
 
 static void way_refused(struct disk_req *req)
