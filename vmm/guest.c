@@ -152,6 +152,8 @@ static int build(struct guest *guest)
 	if (err)
 		return err;
 	err = arch_vm_check(&guest->vm, guest->cfg);
+	if (!err)
+		err = haltpoll_check(&guest->vm);
 	if (err)
 		return err;
 	err = control_open(&guest->control, guest);

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
-#include "vmm/cgroup/cgroup.h"
 #include "vmm/control/control.h"
+#include "vmm/dry_run.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/options/command.h"
@@ -130,34 +130,6 @@ static int run_guest(const struct guest_config *cfg, struct report *report)
 	return status;
 }
 
-/* The plan: every option, where each thread would run, and what each piece of memory would be. */
-static int dry_run(const struct guest_config *cfg)
-{
-	struct place place;
-	struct mem_plan memory;
-	char line[1024];
-
-	options_print(stdout, cfg);
-	if (place_plan(&place, cfg))
-		return END_SETUP;
-	place_head(line, sizeof(line), false);
-	printf("\n%s\n", line);
-	for (unsigned i = 0; i < place.n; i++) {
-		place_line(&place.row[i], false, line, sizeof(line));
-		puts(line);
-	}
-	place_free(&place);
-	if (mem_plan(&memory, cfg, ""))
-		return END_SETUP;
-	mem_plan_head(line, sizeof(line), false);
-	printf("\n%s\n", line);
-	for (unsigned i = 0; i < memory.n; i++) {
-		mem_plan_line(&memory, i, false, line, sizeof(line));
-		puts(line);
-	}
-	return cgroup_print_plan(stdout, cfg) ? END_SETUP : 0;
-}
-
 static int run_config(const struct guest_config *cfg)
 {
 	struct report *report;
@@ -166,7 +138,7 @@ static int run_config(const struct guest_config *cfg)
 	if (outputs_check(cfg) || (cfg->log && log_open(cfg->log)))
 		return END_SETUP;
 	if (cfg->dry_run)
-		return dry_run(cfg);
+		return dry_run(cfg) ? END_SETUP : 0;
 	return report_open(&report, cfg) ? END_SETUP : run_guest(cfg, report);
 }
 

@@ -111,6 +111,14 @@ static int check_irqchip(const struct vm *vm, const struct guest_config *cfg)
 	return -ENOTSUP;
 }
 
+static int check_profile(const struct vm *vm, const struct guest_config *cfg)
+{
+	if (!cfg->profile_unknown || vm_cap(vm, KVM_CAP_X86_USER_SPACE_MSR))
+		return 0;
+	log_err("--profile unknown=on: this kernel lacks KVM_CAP_X86_USER_SPACE_MSR; Linux 5.10 or later has it");
+	return -ENOTSUP;
+}
+
 int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 {
 	int err = check_memory(cfg);
@@ -122,6 +130,8 @@ int arch_vm_check(struct vm *vm, const struct guest_config *cfg)
 	if (err)
 		return err;
 	err = check_irqchip(vm, cfg);
+	if (!err)
+		err = check_profile(vm, cfg);
 	if (err)
 		return err;
 	vm->arch = calloc(1, sizeof(*vm->arch));
@@ -165,7 +175,7 @@ static int show_unknown(struct vm *vm)
 		why |= KVM_MSR_EXIT_REASON_FILTER;
 	err = enable(vm, KVM_CAP_X86_USER_SPACE_MSR, why);
 	if (err)
-		return log_errno(err, "--profile unknown=on: KVM_CAP_X86_USER_SPACE_MSR (Linux 5.10 or later has it)");
+		return log_errno(err, "--profile unknown=on: KVM_CAP_X86_USER_SPACE_MSR");
 	/* Before Linux 5.14 there is no such call. */
 	if (vm_cap(vm, KVM_CAP_EXIT_HYPERCALL) & 1 << KVM_HC_MAP_GPA_RANGE)
 		enable(vm, KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE);

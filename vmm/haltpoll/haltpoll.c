@@ -33,7 +33,8 @@ static int open_trace(struct haltpoll *hp, const char *path)
 	return err;
 }
 
-int haltpoll_check_host(const struct haltpoll_spec *spec, char *why, size_t n)
+/* A ceiling below KVM's shortest window is as good as none. */
+static int check_shortest(const struct haltpoll_spec *spec, char *why, size_t n)
 {
 	char start[24], max[24];
 	uint64_t shortest;
@@ -47,22 +48,44 @@ int haltpoll_check_host(const struct haltpoll_spec *spec, char *why, size_t n)
 	return -EINVAL;
 }
 
+static int check_cap(const struct vm *vm, char *why, size_t n)
+{
+	if (vm_cap(vm, KVM_CAP_HALT_POLL))
+		return 0;
+	snprintf(why, n, "this kernel lacks KVM_CAP_HALT_POLL; Linux 5.10 or later has it");
+	return -ENOTSUP;
+}
+
+int haltpoll_check(const struct vm *vm)
+{
+	struct haltpoll_spec spec;
+	char why[192];
+	int err;
+
+	if (vm->cfg->irqchip == IRQCHIP_USER) /* vCPUs that halt in this process need nothing of KVM's */
+		return 0;
+	haltpoll_spec(&vm->cfg->halt_poll, &spec); /* config_check() found nothing wrong */
+	err = check_shortest(&spec, why, sizeof(why));
+	if (!err && spec.mode != HALTPOLL_DEFAULT)
+		err = check_cap(vm, why, sizeof(why));
+	if (!err && spec.mode == HALTPOLL_AUTO && !vm_cap(vm, KVM_CAP_BINARY_STATS_FD)) {
+		snprintf(why, sizeof(why), "needs KVM's statistics: this kernel lacks KVM_CAP_BINARY_STATS_FD; Linux 5.14 or later has it");
+		err = -ENOTSUP;
+	}
+	if (err)
+		log_err("--halt-poll %s: %s", vm->cfg->halt_poll.mode, why);
+	return err;
+}
+
 int haltpoll_create(struct haltpoll **out, struct guest *guest)
 {
 	struct haltpoll *hp = calloc(1, sizeof(*hp));
-	char why[192];
-	int err;
 
 	*out = hp;
 	if (!hp)
 		return -ENOMEM;
 	hp->guest = guest;
 	haltpoll_spec(&guest->cfg->halt_poll, &hp->spec); /* config_check() found nothing wrong */
-	err = haltpoll_check_host(&hp->spec, why, sizeof(why));
-	if (err) {
-		log_err("--halt-poll auto: %s", why);
-		return err;
-	}
 	return hp->spec.trace ? open_trace(hp, hp->spec.trace) : 0;
 }
 
@@ -132,10 +155,9 @@ static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *w
 	}
 	if (!wanted(hp, spec, &ns))
 		return 0;
-	if (!vm_cap(&hp->guest->vm, KVM_CAP_HALT_POLL)) {
-		snprintf(why, n, "this kernel lacks KVM_CAP_HALT_POLL; Linux 5.10 or later has it");
-		return -ENOTSUP;
-	}
+	err = check_cap(&hp->guest->vm, why, n);
+	if (err)
+		return err;
 	err = haltpoll_give(hp, ns);
 	if (err)
 		snprintf(why, n, "KVM_CAP_HALT_POLL: %s", strerror(-err));
@@ -202,7 +224,7 @@ int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *wh
 		snprintf(why, n, "halt-poll: trace= is opened before privileges are dropped: give it at the start");
 		return -EINVAL;
 	}
-	err = haltpoll_check_host(spec, why, n);
+	err = check_shortest(spec, why, n);
 	if (!err && spec->mode == HALTPOLL_AUTO)
 		err = haltpoll_auto_start(&ctl, hp, &spec->limits, why, n);
 	if (!err)

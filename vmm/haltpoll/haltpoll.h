@@ -18,6 +18,7 @@ struct guest;
 struct haltpoll;
 struct haltpoll_config;
 struct json_t;
+struct vm;
 
 #define HALTPOLL_MAX_NS 4000000000 /* KVM takes 2^32 - 1 */
 
@@ -42,11 +43,10 @@ struct haltpoll_spec {
 const char *haltpoll_parse(const char *text, struct haltpoll_spec *spec);
 /* The whole option, its plain value being NULL where nothing was said. NULL, or why it is refused. */
 const char *haltpoll_spec(const struct haltpoll_config *cfg, struct haltpoll_spec *spec);
-/* Would this host's KVM poll so? A ceiling below its shortest window is as good as none. 0, or -EINVAL with the reason in
- * `why`. Any time. */
-int haltpoll_check_host(const struct haltpoll_spec *spec, char *why, size_t n);
 const char *haltpoll_mode_name(enum haltpoll_mode mode);
 
+/* Would this host's KVM poll as vm->cfg says? Before there is a VM. 0, or -errno, logged. */
+int haltpoll_check(const struct vm *vm);
 /* From guest->cfg; before the VM exists, and with the privileges it takes to open a trace. 0 or -errno,
  * logged. */
 int haltpoll_create(struct haltpoll **hp, struct guest *guest);

@@ -471,7 +471,7 @@ const struct opt_row opt_table[] = {
 		.value = {NULL, "PATH|off", "the socket for pinvm ctl; without: one by the guest's name",
 			STRING(G, control, 1, PATH_MAX - 1), .check = check_control}},
 	{.name = "force", .value = {NULL, NULL, "turn refusals that allow it into warnings", BOOL(G, force)}},
-	{.name = "dry-run", .value = {NULL, NULL, "print what would be done, and end", BOOL(G, dry_run)}},
+	{.name = "dry-run", .value = {NULL, NULL, "print what would be done, or refused, and end", BOOL(G, dry_run)}},
 	{.name = "report",
 		.value = {NULL, "FILE.json", "write how it ended, as JSON",
 			STRING(G, report, 1, PATH_MAX - 1), .check = check_output}},
