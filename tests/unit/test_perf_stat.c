@@ -3,12 +3,15 @@
  * own threads. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/unit/said.h"
 #include "tests/unit/unit.h"
+#include "vmm/hostfile.h"
 #include "vmm/perf/counters.h"
 #include "vmm/perf/show.h"
 
@@ -227,6 +230,19 @@ static void *sleeps(void *arg)
 	return NULL;
 }
 
+/* On its way there it may take faults. */
+static bool is_asleep(pid_t tid)
+{
+	char path[64], text[512];
+	const char *name_end;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	if (hostfile_text("", path, text, sizeof(text)))
+		return false;
+	name_end = strrchr(text, ')');
+	return name_end && !strncmp(name_end, ") S", 3);
+}
+
 static void touch(unsigned pages)
 {
 	volatile char *p =
@@ -253,6 +269,8 @@ START_TEST(software_events_count)
 	pthread_barrier_init(&turn, NULL, 2);
 	ck_assert_int_eq(pthread_create(&thread, NULL, sleeps, NULL), 0);
 	pthread_barrier_wait(&turn);
+	while (!is_asleep(sleeper)) /* in its second wait: the first is over */
+		sched_yield();
 	own[0].tid = syscall(SYS_gettid);
 	own[1].tid = sleeper;
 	err = perf_counters_open(&c, &self, &soft, true);

@@ -175,7 +175,7 @@ static void collect(unsigned n)
 			ck_assert_uint_eq(len, BYTES);
 			n--;
 		} else if (ring_arm(&ring)) {
-			ck_assert_msg(poll(&p, 1, 20000) == 1, "an interrupt was lost");
+			ck_assert_int_eq(poll(&p, 1, -1), 1); /* one that was lost is waited for until Check ends this */
 			eventfd_read(irq_fd[1], &v);
 		}
 	}
@@ -221,7 +221,7 @@ static void with_engine(enum io_engine engine)
 	ring_offer(&ring, NUM);
 	ring_publish(&ring);
 	wr(MEM32 + AT_NOTIFY, 0, 2);
-	ck_assert_int_eq(poll(&(struct pollfd){.fd = irq_fd[0], .events = POLLIN}, 1, 20000), 1);
+	ck_assert_int_eq(poll(&(struct pollfd){.fd = irq_fd[0], .events = POLLIN}, 1, -1), 1);
 	ck_assert_uint_eq(status(), ALL | VIRTIO_CONFIG_S_NEEDS_RESET);
 	start_device(RING_FEATURES);
 	offer(1);
