@@ -73,13 +73,19 @@ test_perf_refused()
 	fi
 }
 
+# PID: perf(1), its child, waits for samples: it has written the names of all threads.
+perf_waits()
+{
+	grep -qs vcpu1 end.data && ps -o stat=,comm= --ppid "$1" | grep -q '^S.* perf$'
+}
+
 # The guest ends while it is recorded, and so does the recording.
 test_perf_end()
 {
 	"$pinvm" perf "$vm" record -e cpu-clock -d 300s -o end.data >../out 2>../err &
 	recorder=$!
 	children="$children $recorder"
-	await "$recorder" [ -s end.data ]
+	await "$recorder" perf_waits "$recorder"
 	kill -TERM "$child"
 	ended 14
 	wait "$recorder"

@@ -142,10 +142,17 @@ test_stat_terminal()
 	if awk 'length($0) > 60 { exit 1 }' ../lines; then passed; else failed 'a line is wider than the terminal'; fi
 }
 
+# GUEST: it has written to its serial port.
+has_written()
+{
+	"$pinvm" ctl "$1" report 2>/dev/null | grep -q '"pio serial": [1-9]'
+}
+
 test_stat()
 {
 	start ../child.err iothread "$serial" --append flood=2000000000 --serial off --grace 0 -n seen -c 2 -d disk --rng \
 		--profile times=on -v
+	await "$child" has_written seen
 	expect 0 "$pinvm" stat seen
 	holds ../out '^seen: running, pid '"$child"
 	holds ../out '^ +0 +[0-9.k]+ +[0-9.]+[num]?s pinvm io: serial'

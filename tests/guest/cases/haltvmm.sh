@@ -80,11 +80,15 @@ case_halt_poll_vmm_live()
 	[ "$(ctl here halt-poll vmm,max=200us --json | jq -c '[.mode, .ceiling_ns, .vmm.rules.max_ns, .vmm.rules.grow]')" = '["vmm",200000,200000,2]' ] ||
 		bad "it was not taken: $(cat "$tmp/ctl.err")"
 	until_here here '.[0].window_ns == 0'
-	# The timer is known to be far: no poll.
-	seen=$(ctl here halt-poll --json | jq '.vmm.vcpus[0].polls')
-	halts_here here 20
-	# Unless the thread lost its CPU before the halt, and so much time that the timer was near.
-	here here ".[0].polls <= $seen + 5" || bad "it polls for what it knows to be far: $(cat "$tmp/here")"
+	# The timer is known to be far: no poll. Unless the thread lost its CPU before the halt, and so much time that the timer
+	# was near: on a busy machine that may happen again and again, but not without end.
+	until
+		seen=$(ctl here halt-poll --json | jq '.vmm.vcpus[0].polls')
+		halts_here here 20
+		here here ".[0].polls <= $seen + 5"
+	do
+		kill -0 "$pid" || bad "it polls for what it knows to be far: $(cat "$tmp/here")"
+	done
 	for word in auto 50us vmm,budget=5 vmm,max=5s vmm,grow-start=1ms; do
 		ctl here halt-poll "$word" && bad "$word was taken"
 	done
