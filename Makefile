@@ -114,7 +114,7 @@ $(B)/pinvm: $(B)/obj/vmm/main.o $(B)/libpinvm.a
 
 # The program prints its own option list: what the man page and the completion say is what the parser knows.
 # PLACE.command: where the lists of a command stand in the page.
-man_lists := OPTIONS.run STAT.stat CONTROL.ctl PERF.perf
+man_lists := OPTIONS.run STAT.stat METRICS.metrics CONTROL.ctl PERF.perf
 man_put = -e '/^@$(1)@$$/{' -e 'r $(B)/gen/$(2).man' -e d -e '}'
 $(B)/pinvm.1: docs/pinvm.1.in tools/man-table README.md $(B)/pinvm
 	$(call say,MAN,$@)for c in $(patsubst .%,%,$(suffix $(man_lists))); do $(RUN) $(B)/pinvm man $$c > $(B)/gen/$$c.man || exit 1; done

@@ -38,6 +38,10 @@ static int cmd_man(int argc, char **argv)
 {
 	const struct command *command = find_command(argc > 1 ? argv[1] : "run");
 
+	if (argc > 1 && !strcmp(argv[1], "metrics")) { /* no command, a part of stat's */
+		metrics_man(stdout);
+		return 0;
+	}
 	if (!command || !command->man) {
 		log_err("man: there is none of %.60s", argv[1]);
 		return END_USAGE;

@@ -44,6 +44,24 @@ test_stat_formats()
 	fi
 }
 
+# Every name in the report and in what stat makes of it is in the man page; what the kernel named is the kernel's.
+test_stat_names()
+{
+	command -v jq >/dev/null || return
+	sed 's/\\-/-/g' "$here/../../docs/pinvm.1.in" >../page
+	for form in 'ctl NAME report' 'stat NAME --json --interval 10ms'; do
+		# shellcheck disable=SC2086,SC2046
+		expect 0 "$pinvm" $(echo "$form" | sed "s/NAME/$1/")
+		jq -r '["kvm_stats", "kvm_stats_kinds", "rates", "mean", "p50", "p99", "targets", "exits_by_kvm_reason", "handlers",
+			"histogram", "bytes_on_node"] as $theirs | [paths | map(strings) |
+			select(length > 0 and (any(.[:-1][]; IN($theirs[])) | not)) | last] | unique[]' ../out >../names
+		[ "$(wc -l <../names)" -gt 60 ] || failed "$form: too few names"
+		while read -r name; do
+			if grep -qw -e "$name" ../page; then passed; else failed "$form: $name is not in the man page"; fi
+		done <../names
+	done
+}
+
 # Where nothing can be written, and where nobody reads.
 test_stat_output()
 {
@@ -159,6 +177,7 @@ test_stat()
 	holds ../out '^disk0 +0 +0 +'
 	holds ../out '^io:main +[0-9]+ any '
 	test_stat_formats seen
+	test_stat_names seen
 	test_stat_output seen
 	test_stat_watch seen
 	start ../child.err iothread "$exits" --append hang --serial off --grace 0 -n idle -v

@@ -2,6 +2,8 @@
 /* pinvm stat for programs: Prometheus' text, CSV, and the dashboard that uses their names. */
 #include "tests/unit/stat_unit.h"
 
+#include "vmm/stat/stat.h"
+
 #define BOARD "docs/grafana/pinvm.json"
 
 static const char nasty[] =
@@ -110,6 +112,31 @@ START_TEST(prometheus_histograms)
 		"pinvm_vcpu_handler_seconds_bucket{" GUEST ",vcpu=\"0\",reason=\"io\",le=\"1.024e-06\"} 1");
 	/* Without a sum it is none. */
 	ck_assert_ptr_null(strstr(text, "pinvm_queue_latency_seconds"));
+	free(text);
+}
+END_TEST
+
+/* The man page has every name once, and no other. */
+START_TEST(the_man_page_has_the_names)
+{
+	char *text = exported(nasty, NULL, prometheus_write), *man = WRITTEN(metrics_man(out)), want[160], name[METRIC_NAME];
+	unsigned found = 0;
+
+	for (const char *p = text; (p = strstr(p, "\n# TYPE ")); p++) {
+		ck_assert_int_eq(sscanf(p, " # TYPE %95s", name), 1);
+		if (!strcmp(name, "pinvm_guest_info"))
+			continue;
+		snprintf(want, sizeof(want), "\n\\fB%s\\fR", name);
+		ck_assert_msg(count(man, want) == 1, "%s", name);
+		found++;
+	}
+	ck_assert_uint_gt(found, 8);
+	for (unsigned i = 0; i < metrics; i++) {
+		snprintf(want, sizeof(want), "\n\\fB%s\\fR", metric_prometheus_name(&metric_table[i], name));
+		ck_assert_uint_eq(count(man, want), metric_table[i].type != SHARE);
+		ck_assert(metric_table[i].type == SHARE || *metric_table[i].help);
+	}
+	free(man);
 	free(text);
 }
 END_TEST
@@ -304,5 +331,5 @@ START_TEST(no_rates_without_a_document_before)
 }
 END_TEST
 
-UNIT_MAIN("stat_export", prometheus_text, halted_vcpus, prometheus_histograms, prometheus_families, names_are_good,
+UNIT_MAIN("stat_export", prometheus_text, halted_vcpus, prometheus_histograms, prometheus_families, the_man_page_has_the_names, names_are_good,
 	csv_lines, csv_rates, board_uses_what_is_exported, no_rates_without_a_document_before)

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/options/options.h"
 #include "vmm/stat/export.h"
+#include "vmm/stat/stat.h"
 #include "vmm/stat/text.h"
 
 /* Bounds of buckets: 2^k ns, the same for all histograms, so that they can be summed. */
@@ -123,4 +125,30 @@ void prometheus_write(const struct subjects *s, FILE *out)
 	for (unsigned i = 0; i < metrics; i++)
 		if (metric_table[i].type != SHARE)
 			metric_walk(&metric_table[i], s, write_sample, &w);
+}
+
+static void man_row(FILE *out, const struct metric *m)
+{
+	char name[METRIC_NAME];
+
+	fprintf(out, ".TP\n\\fB%s\\fR", metric_prometheus_name(m, name));
+	if (m->label)
+		fprintf(out, " (%s)", m->label);
+	fputc('\n', out);
+	options_man_text(out, m->help);
+	fputc('\n', out);
+}
+
+void metrics_man(FILE *out)
+{
+	char name[METRIC_NAME], last[METRIC_NAME] = "";
+
+	for (unsigned i = 0; i < metrics; i++) {
+		const struct metric *m = &metric_table[i];
+
+		metric_prometheus_name(m, name);
+		if (m->type != SHARE && strcmp(last, name) != 0) /* rows that differ in a label only have one name */
+			man_row(out, m);
+		strcpy(last, name);
+	}
 }

@@ -14,6 +14,8 @@ int stat_command(int argc, char **argv);
 /* Its help, its options for the man page (man(7) requests) and for the completion, blanks between. */
 void stat_help(FILE *out);
 void stat_man(FILE *out);
+/* Every number of stat, by its name for Prometheus. */
+void metrics_man(FILE *out);
 void stat_flags(FILE *out);
 
 #endif
