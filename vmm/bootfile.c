@@ -15,6 +15,7 @@
 #include "vmm/config.h"
 #include "vmm/log.h"
 #include "vmm/memory/mem.h"
+#include "vmm/util.h"
 
 #define PAGE 4096
 
@@ -103,7 +104,7 @@ int boot_refuse_foreign(const struct boot_file *kernel, const uint8_t *head, con
 		{4, "\x02\x21\x4c\x18", "lz4"},
 	};
 
-	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
+	for (size_t i = 0; i < COUNT(packed); i++)
 		if (!memcmp(head, packed[i].magic, packed[i].len))
 			return boot_refuse(kernel, "is compressed by %s; unpack it (%s -dc) %s",
 				packed[i].program, packed[i].program, instead);

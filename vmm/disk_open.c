@@ -203,7 +203,7 @@ static void warn_of_format(const struct disk *disk, const char *path)
 	_Alignas(PAGE) char head[PAGE];
 	ssize_t n = pread(disk->fd, head, sizeof(head), 0);
 
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+	for (size_t i = 0; i < COUNT(formats); i++)
 		if (n >= 8 && !memcmp(head, formats[i].magic, strlen(formats[i].magic)))
 			log_warn("--disk %s: looks like %s, and the guest sees its bytes as they are; qemu-img convert -O raw "
 				 "makes a raw image of it",

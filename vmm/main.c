@@ -22,6 +22,7 @@
 #include "vmm/printed.h"
 #include "vmm/report/report.h"
 #include "vmm/stat/stat.h"
+#include "vmm/util.h"
 #include "version.h"
 
 static const struct command *find_command(const char *name);
@@ -188,7 +189,7 @@ static const struct command commands[] = {
 	{"man", "", NULL, cmd_man},
 };
 
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS COUNT(commands)
 
 static void command_names(FILE *out)
 {

@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 static const int asking[] = {SIGTERM, SIGINT, SIGHUP};
-#define NASKING (sizeof(asking) / sizeof(asking[0]))
+#define NASKING COUNT(asking)
 
 static volatile sig_atomic_t asked_fd = -1, asked;
 

@@ -7,6 +7,7 @@
 #include "vmm/log.h"
 #include "vmm/place/place.h"
 #include "vmm/sandbox.h"
+#include "vmm/util.h"
 
 /* Plenty for our threads. The usual 8 MiB would become a 2 MiB huge page on hosts that make them everywhere. */
 #define STACK_SIZE (256 * 1024)
@@ -32,7 +33,7 @@ void thread_signals(sigset_t *blocked)
 	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
 
 	sigfillset(blocked);
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+	for (size_t i = 0; i < COUNT(own); i++)
 		sigdelset(blocked, own[i]);
 }
 

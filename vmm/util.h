@@ -12,6 +12,9 @@
 /* The struct that `ptr` is the field `member` of. */
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
+/* Elements of an array; not of a pointer. */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 static inline uint64_t now_ns(void)
 {

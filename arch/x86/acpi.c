@@ -8,6 +8,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/layout.h"
 #include "devices/power.h"
+#include "vmm/util.h"
 #include "dsdt.h" /* dsdt_aml_code[], compiled from dsdt.asl */
 
 _Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI 5.2.5.3");
@@ -136,7 +137,7 @@ static int put_dsdt(struct builder *b, const struct acpi_params *params, uint64_
 
 	memcpy(aml, dsdt_aml_code, sizeof(aml));
 	h = (const struct acpi_header *)aml;
-	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]) && !err; i++)
+	for (size_t i = 0; i < COUNT(set) && !err; i++)
 		err = aml_set(aml, sizeof(aml), set[i].seg, set[i].value);
 	if (err)
 		return err;

@@ -12,6 +12,7 @@
 
 #include "arch/x86/layout.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 int boot_write_cmdline(const struct arch_boot *boot, const struct guest_mem *mem)
 {
@@ -63,7 +64,7 @@ static int recognise(struct arch_boot *boot)
 {
 	static const struct boot_loader *const loaders[] = {&boot_linux, &boot_pvh, &boot_multiboot};
 
-	for (size_t i = 0; i < sizeof(loaders) / sizeof(loaders[0]); i++) {
+	for (size_t i = 0; i < COUNT(loaders); i++) {
 		int r = loaders[i]->open(boot);
 
 		if (r < 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "vmm/util.h"
 
 static const struct cpufeature_word words[] = {
 	{0x1, 0, CPUID_EDX,
@@ -65,14 +66,14 @@ static const struct cpufeature_word words[] = {
 
 const struct cpufeature_word *cpufeature_word(size_t i)
 {
-	return i < sizeof(words) / sizeof(words[0]) ? &words[i] : NULL;
+	return i < COUNT(words) ? &words[i] : NULL;
 }
 
 bool cpufeature_find(const char *name, size_t len, struct cpufeature *out)
 {
 	if (!len || *name == '.')
 		return false;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+	for (size_t i = 0; i < COUNT(words); i++) {
 		const char *p = words[i].names;
 
 		for (unsigned bit = 0; *p; bit++) {

@@ -20,6 +20,7 @@
 #include "arch/x86/vm.h"
 #include "vmm/guest.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define LEAF_KVM_FEATURES (KVM_CPUID_SIGNATURE + 1)
 #define LEAF6_EAX_ARAT	  (1u << 2)
@@ -163,7 +164,7 @@ static int hide_apic_pv(struct kvm_cpuid_entry2 *e, const struct kvm_config *kvm
 		{"pv-ipi", kvm->pv_ipi, 1u << KVM_FEATURE_PV_SEND_IPI},
 	};
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < COUNT(row); i++) {
 		if (row[i].want == TRI_ON) {
 			log_err("--kvm %s=on: not with --irqchip user, it needs a local APIC in KVM", row[i].name);
 			return -EINVAL;
@@ -191,7 +192,7 @@ static int apply_pv(struct kvm_cpuid2 *cpuid, const struct guest_config *cfg)
 	}
 	if (cfg->irqchip == IRQCHIP_USER && hide_apic_pv(e, kvm))
 		return -EINVAL;
-	for (size_t i = 0; i < sizeof(pv) / sizeof(pv[0]); i++) {
+	for (size_t i = 0; i < COUNT(pv); i++) {
 		enum tristate want = *(const enum tristate *)((const char *)kvm + pv[i].at);
 
 		if (want == TRI_OFF)
@@ -214,7 +215,7 @@ static int apply_pv(struct kvm_cpuid2 *cpuid, const struct guest_config *cfg)
 
 bool x86_cpuid_pv_narrowed(const struct kvm_config *kvm)
 {
-	for (size_t i = 0; i < sizeof(pv) / sizeof(pv[0]); i++)
+	for (size_t i = 0; i < COUNT(pv); i++)
 		if (*(const enum tristate *)((const char *)kvm + pv[i].at) == TRI_OFF)
 			return true;
 	return false;
@@ -319,7 +320,7 @@ static int check_exits(const struct vm *vm)
 	};
 	int can = -1;
 
-	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (unsigned i = 0; i < COUNT(row); i++) {
 		if (row[i].want != TRI_OFF)
 			continue;
 		if (can < 0)

@@ -12,6 +12,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/topology.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define LEAF1_EBX_IDS	0xffff0000u
 #define LEAF1_EDX_HTT	(1u << 28)
@@ -54,7 +55,7 @@ static int extended_topology(struct kvm_cpuid2 *cpuid, uint32_t leaf, const stru
 	};
 
 	x86_cpuid_remove(cpuid, leaf);
-	for (unsigned i = 0; i < sizeof(level) / sizeof(level[0]); i++) {
+	for (unsigned i = 0; i < COUNT(level); i++) {
 		struct kvm_cpuid_entry2 *e = x86_cpuid_make(cpuid, leaf, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
 
 		if (!e)

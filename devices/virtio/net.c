@@ -16,6 +16,7 @@
 #include "devices/virtio/net_priv.h"
 #include "vmm/hostfile.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define CONFIG_LEN  offsetof(struct virtio_net_config, rss_max_key_size)
 #define FULL_DUPLEX 1
@@ -39,7 +40,7 @@ static const struct {
 	{NET_F_GUEST_USO6, NET_F_HOST_USO, NET_HDR_GSO_UDP_L4, TAP_CSUM | TAP_USO6},
 };
 
-#define OFFLOADS (sizeof(offload) / sizeof(offload[0]))
+#define OFFLOADS COUNT(offload)
 
 uint32_t net_rx_gso(uint64_t features)
 {

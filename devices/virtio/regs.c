@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/util.h"
 #include "vmm/vm.h"
 
 #define DRAIN_MS 10000 /* how long a guest's restart waits for requests in flight */
@@ -179,7 +180,7 @@ static uint8_t next_status(struct vregs *r, uint8_t now, uint8_t value)
 		vregs_note(r, "a status that only a reset can lead to");
 		return now;
 	}
-	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+	for (unsigned i = 0; i < COUNT(steps); i++) {
 		if (!(value & steps[i].bit))
 			continue;
 		if ((now & steps[i].needs) != steps[i].needs)

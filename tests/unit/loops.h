@@ -9,6 +9,7 @@
 
 #include "tests/unit/unit.h"
 #include "vmm/loop/loop.h"
+#include "vmm/util.h"
 
 /* A loop over engine 0 (plain) or 1 (io_uring), or NULL when this host has no io_uring. */
 static inline struct loop *make(int engine, unsigned depth)
@@ -61,7 +62,5 @@ static inline int run_both(
 		tcase_add_loop_test(tc, both[i], 0, 2);
 	return unit_run_case(name, tc);
 }
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -11,6 +11,7 @@
 #include "tests/unit/place_unit.h"
 #include "vmm/place/priv.h"
 #include "vmm/thread.h"
+#include "vmm/util.h"
 
 static struct iothread_config iothreads[] = {{.name = (char *)"fast"}};
 static struct guest_config cfg;
@@ -27,8 +28,6 @@ static void configure(unsigned vcpus, char **pins, unsigned npins, char **scheds
 	cfg.scheds = scheds;
 	cfg.nscheds = nscheds;
 }
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static int only_cpu(const cpu_set_t *set)
 {

@@ -9,8 +9,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "vmm/util.h"
+
 static const int handled[] = {SIGTSTP, SIGCONT, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
-#define NHANDLED (sizeof(handled) / sizeof(handled[0]))
+#define NHANDLED COUNT(handled)
 
 /* Written while no handler is installed, apart from `raw`. */
 static struct {

@@ -66,7 +66,7 @@ static int unknown_command(const char *name)
 {
 	const char *near = NULL;
 
-	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]) && !near; i++)
+	for (size_t i = 0; i < COUNT(elsewhere) && !near; i++)
 		if (!strcmp(name, elsewhere[i].typed))
 			near = elsewhere[i].here;
 	if (!near)

@@ -15,8 +15,6 @@
 #include "vmm/report/report.h"
 #include "vmm/util.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 static int fails(struct control_call *call, int err, const char *why)
 {
 	snprintf(call->why, sizeof(call->why), "%s", why);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 #define BACKLOG	     16
 #define SWEEP_MAX    256 /* names that are asked at a time */
@@ -83,7 +84,7 @@ int names_look(unsigned i, char *dir, size_t n)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (i > sizeof(where) / sizeof(where[0]))
+	if (i > COUNT(where))
 		return -ERANGE;
 	snprintf(dir, n, where[i - 1], (unsigned)geteuid());
 	return strcmp(dir, first) ? own_directory(dir, false) : -ENOENT;

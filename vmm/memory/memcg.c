@@ -8,6 +8,7 @@
 
 #include "vmm/hostfile.h"
 #include "vmm/options/values.h"
+#include "vmm/util.h"
 
 /* The two versions: where the hierarchy is mounted, its line in /proc/self/cgroup, and how it spells the same things. */
 static const struct version {
@@ -57,7 +58,7 @@ uint64_t memcg_room(const char *root, char *where, size_t n)
 	*where = '\0';
 	if (hostfile_text(root, "/proc/self/cgroup", groups, sizeof(groups)))
 		return room;
-	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+	for (size_t i = 0; i < COUNT(versions); i++) {
 		own_dir(groups, &versions[i], dir, sizeof(dir));
 		/* Up to the mount point, too: in a container that is not the root of the hierarchy, and has limits. */
 		for (;; *strrchr(dir, '/') = '\0') {

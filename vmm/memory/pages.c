@@ -15,6 +15,7 @@
 
 #include "vmm/hostfile.h"
 #include "vmm/options/values.h"
+#include "vmm/util.h"
 
 #define POOLS_DIR  "/sys/kernel/mm/hugepages"
 #define THP_DIR    "/sys/kernel/mm/transparent_hugepage"
@@ -237,7 +238,7 @@ static bool serves_who_asks(const char *word)
 {
 	static const char *const good[] = {"always", "madvise", "advise", "within_size", "force"};
 
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+	for (size_t i = 0; i < COUNT(good); i++)
 		if (!strcmp(word, good[i]))
 			return true;
 	return false;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/util.h"
+
 /* `words` have a blank around each. */
 struct foreign {
 	const char *words, *here;
@@ -136,8 +138,6 @@ static const struct keys keys[] = {
 	{"cpus", " affinity ", "here it is an option of its own, --pin vcpuN=LIST"},
 	{"cpus", " pmu ", "here it is an option of its own, --pmu on"},
 };
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static bool among(const char *words, const char *word)
 {

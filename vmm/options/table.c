@@ -17,8 +17,8 @@
 #include "vmm/options/values.h"
 #include "vmm/place/place.h"
 #include "vmm/series/series.h"
+#include "vmm/util.h"
 
-#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #define DAYS(n)	   ((n)*86400ULL * 1000000000)
 #define SECONDS(n) ((n)*1000000000ULL)
 

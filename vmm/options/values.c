@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/util.h"
+
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -94,7 +96,7 @@ bool value_bits(const char *text, uint64_t *bytes)
 	for (const char *l = letters; letter && l <= letter; l++)
 		factor *= 1000;
 	end += letter != NULL;
-	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	for (unsigned i = 0; i < COUNT(words); i++)
 		if (!strcmp(end, words[i]) && !__builtin_mul_overflow(v, factor, &v)) {
 			*bytes = v / 8;
 			return true;

@@ -12,8 +12,7 @@
 #include "vmm/options/options.h"
 #include "vmm/options/typed.h"
 #include "vmm/perf/pmu.h"
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#include "vmm/util.h"
 
 /* perf_event_open(2), of PERF_TYPE_HW_CACHE */
 #define CACHE(id, result)                                              \

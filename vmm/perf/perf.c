@@ -12,10 +12,11 @@
 #include "vmm/log.h"
 #include "vmm/options/options.h"
 #include "vmm/perf/priv.h"
+#include "vmm/util.h"
 
 static const struct perf_action *const actions[] = {&perf_stat_action, &perf_record_action};
 
-#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
+#define ACTIONS COUNT(actions)
 
 int perf_signals(void)
 {

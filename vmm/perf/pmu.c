@@ -11,8 +11,7 @@
 
 #include "vmm/hostfile.h"
 #include "vmm/options/values.h"
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#include "vmm/util.h"
 
 /* The PMUs of cores; all else there is of sockets, of devices, or software. */
 static int is_core_pmu(const struct dirent *entry)

@@ -20,6 +20,7 @@
 #include "vmm/guest.h"
 #include "vmm/log.h"
 #include "vmm/perf/priv.h"
+#include "vmm/util.h"
 
 #define SECOND	  1000000000ULL
 #define NOT_FOUND 127
@@ -48,7 +49,7 @@ static const struct command_option option[] = {
 		    offsetof(struct perf_record, dry_run)}},
 };
 
-static const struct command_options table = {"perf", option, sizeof(option) / sizeof(option[0])};
+static const struct command_options table = {"perf", option, COUNT(option)};
 
 /* ---- perf(1) as a child ---- */
 

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/util.h"
+
 #define LABEL  24
 #define COLUMN 19
 
@@ -25,7 +27,7 @@ static const struct ratio {
 	{"itlb_misses", "% of iTLB-loads", "iTLB-load-misses", "iTLB-loads", "iTLB-load-misses", true},
 };
 
-#define RATIOS (sizeof(ratios) / sizeof(ratios[0]))
+#define RATIOS COUNT(ratios)
 
 /* A thread, or (-1) all of them. */
 static struct perf_value value_of(

@@ -36,7 +36,7 @@ static const struct command_option option[] = {
 	{0, {"json", NULL, "JSON, a line for each table", OPT_BOOL, offsetof(struct options, json)}},
 };
 
-static const struct command_options table = {"perf", option, sizeof(option) / sizeof(option[0])};
+static const struct command_options table = {"perf", option, COUNT(option)};
 
 struct run {
 	const struct options *options;

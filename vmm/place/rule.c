@@ -6,6 +6,7 @@
 
 #include "vmm/options/values.h"
 #include "vmm/place/place.h"
+#include "vmm/util.h"
 
 #define ROLES "the role is one of vcpu, vcpuN, iothread, iothread:NAME, emulator"
 
@@ -76,7 +77,7 @@ static const struct {
 	{"rr", SCHED_RR, 1, 99, 0},
 };
 
-#define POLICIES (sizeof(policies) / sizeof(policies[0]))
+#define POLICIES COUNT(policies)
 
 /* deadline=[RUNTIME,DEADLINE,PERIOD] */
 static const char *parse_deadline(const char *text, struct place_sched *sched)

@@ -44,8 +44,6 @@ static const char *const of_vm[] = {
 	"pages_1g",
 };
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 static json_t *kvm_json(struct kvmstats *stats, unsigned file, const char *const *name, unsigned n)
 {
 	json_t *json;

@@ -9,6 +9,7 @@
 #include "vmm/log.h"
 #include "vmm/stat/task.h"
 #include "vmm/stat/text.h"
+#include "vmm/util.h"
 
 void document_since_placement(json_t *thread)
 {
@@ -16,7 +17,7 @@ void document_since_placement(json_t *thread)
 	const json_t *before = json_at(thread, "placement.counted_before");
 	json_t *task = json_object_get(thread, "task"), *since = json_object();
 
-	for (unsigned i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+	for (unsigned i = 0; i < COUNT(name); i++) {
 		json_int_t all = json_integer_value(json_object_get(task, name[i]));
 		json_int_t then = json_integer_value(json_object_get(before, name[i]));
 

@@ -7,8 +7,8 @@
 
 #include "vmm/stat/metrics.h"
 #include "vmm/stat/text.h"
+#include "vmm/util.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define NS	 1e-9
 #define US	 1e-6
 

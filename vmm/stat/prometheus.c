@@ -7,6 +7,7 @@
 #include "vmm/stat/export.h"
 #include "vmm/stat/stat.h"
 #include "vmm/stat/text.h"
+#include "vmm/util.h"
 
 /* Bounds of buckets: 2^k ns, the same for all histograms, so that they can be summed. */
 #define LEAST_BITS 8
@@ -110,7 +111,7 @@ static void info(const struct writer *w, const json_t *doc)
 	      "pinvm_guest_info{",
 		w->out);
 	label(w->out, "guest", w->guest, "");
-	for (unsigned i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+	for (unsigned i = 0; i < COUNT(of); i++)
 		if (json_text_at(doc, of[i]))
 			label(w->out, of[i], json_text_at(doc, of[i]), ",");
 	fputs("} 1\n", w->out);

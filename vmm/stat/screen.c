@@ -10,6 +10,7 @@
 
 #include "vmm/stat/grid.h"
 #include "vmm/stat/text.h"
+#include "vmm/util.h"
 
 typedef const char *format_fn(double n, char out[TEXT_NUMBER]);
 
@@ -194,7 +195,7 @@ static void mapped(const json_t *doc, FILE *out, unsigned width)
 	size_t len = 0;
 	double n;
 
-	for (unsigned i = 0; i < sizeof(kind) / sizeof(kind[0]); i++)
+	for (unsigned i = 0; i < COUNT(kind); i++)
 		if (json_number_at(doc, kind[i].path, &n))
 			len += snprintf(text + len, sizeof(text) - len, "%s %s in pages of %s",
 				len ? "," : "mapped by KVM:", text_bytes(n * kind[i].bytes, bytes),
@@ -279,6 +280,6 @@ static void (*const parts[])(const json_t *doc, FILE *out, unsigned width) = {
 
 void screen_write(const json_t *doc, FILE *out, unsigned width)
 {
-	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+	for (unsigned i = 0; i < COUNT(parts); i++)
 		parts[i](doc, out, width);
 }

@@ -5,6 +5,7 @@
 #include "vmm/stat/grid.h"
 #include "vmm/stat/screen.h"
 #include "vmm/stat/text.h"
+#include "vmm/util.h"
 
 #define ROWS 5 /* of each kind and vCPU, at most */
 #define NAME 128
@@ -131,7 +132,7 @@ void screen_trace(const json_t *doc, FILE *out, unsigned width)
 	grid_begin(&grid, column);
 	json_array_foreach(json_object_get(doc, "vcpus"), i, vcpu)
 	{
-		for (unsigned kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++)
+		for (unsigned kind = 0; kind < COUNT(kinds); kind++)
 			rows_of(&grid, vcpu, kind);
 	}
 	grid_end(&grid, out, width);

@@ -6,6 +6,7 @@
 #include "vmm/stat/grid.h"
 #include "vmm/stat/screen.h"
 #include "vmm/stat/text.h"
+#include "vmm/util.h"
 
 #define REASONS 4  /* of a vCPU, at most */
 #define TARGETS 3  /* of a reason */
@@ -31,7 +32,7 @@ static bool is_kernels(const char *name)
 {
 	static const char *const other[] = {"io_exits", "mmio_exits", "signal_exits", "mmio_exit_user"};
 
-	for (unsigned i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+	for (unsigned i = 0; i < COUNT(other); i++)
 		if (!strcmp(name, other[i]))
 			return false;
 	return strstr(name, "exit");

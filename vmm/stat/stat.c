@@ -43,7 +43,7 @@ static const struct command_option option[] = {
 		    offsetof(struct settings, prometheus)}},
 };
 
-static const struct command_options options = {"stat", option, sizeof(option) / sizeof(option[0])};
+static const struct command_options options = {"stat", option, COUNT(option)};
 
 /* A look at a guest: what it was asked for, and what is known of it by now. */
 struct look {

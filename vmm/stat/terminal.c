@@ -62,7 +62,7 @@ int terminal_begin(struct terminal *t)
 	if (t->wake_fd < 0)
 		return log_errno(-errno, "epoll");
 	sigemptyset(&set);
-	for (unsigned i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+	for (unsigned i = 0; i < COUNT(taken); i++)
 		sigaddset(&set, taken[i]);
 	t->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (t->signal_fd < 0)
@@ -187,7 +187,7 @@ enum terminal_event terminal_wait(struct terminal *t, uint64_t until_ns)
 
 	if (now < until_ns)
 		left = timespec_of(until_ns - now);
-	ppoll(pfd, sizeof(pfd) / sizeof(pfd[0]), &left, NULL);
+	ppoll(pfd, COUNT(pfd), &left, NULL);
 	if (pfd[1].revents & (POLLERR | POLLHUP))
 		return TERMINAL_END; /* nobody reads any more */
 	event = terminal_poll(t);

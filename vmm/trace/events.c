@@ -10,6 +10,7 @@
 
 #include "vmm/hostfile.h"
 #include "vmm/trace/priv.h"
+#include "vmm/util.h"
 
 #define CAUSE(event, words)                                           \
 	{                                                             \
@@ -89,10 +90,10 @@ static int say_closed(const char *dir, char *why, size_t n)
 /* Where tracefs is; NULL with why. */
 static const char *find_tracefs(const char *root, char *why, size_t n, int *err)
 {
-	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+	for (unsigned i = 0; i < COUNT(places); i++)
 		if (is_there(root, places[i], "events"))
 			return places[i];
-	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (unsigned i = 0; i < COUNT(places); i++) {
 		if (is_closed(root, places[i])) {
 			*err = say_closed(places[i], why, n);
 			return NULL;

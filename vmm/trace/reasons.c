@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "vmm/trace/priv.h"
+#include "vmm/util.h"
 
 #define VMX_EXTERNAL_INTERRUPT 1
 #define SVM_INTR	       0x60
@@ -398,7 +399,7 @@ static const char *find(const struct named *table, size_t n, uint32_t number)
 	return row ? row->name : NULL;
 }
 
-#define FIND(table, number) find(table, sizeof(table) / sizeof(table[0]), number)
+#define FIND(table, number) find(table, COUNT(table), number)
 
 const char *trace_isa_name(enum trace_isa isa)
 {
@@ -409,7 +410,7 @@ const char *trace_isa_name(enum trace_isa isa)
 		[TRACE_ISA_ARM_EC] = "arm64 EC",
 	};
 
-	return (unsigned)isa < sizeof(names) / sizeof(names[0]) ? names[isa] : NULL;
+	return (unsigned)isa < COUNT(names) ? names[isa] : NULL;
 }
 
 const char *trace_reason_name(enum trace_isa isa, uint32_t code)

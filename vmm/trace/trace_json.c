@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "vmm/trace/priv.h"
+#include "vmm/util.h"
 
 /* A row as it is sorted: the most frequent of the interval first, then of all time, then as they came. */
 struct row {
@@ -180,7 +181,7 @@ static void add_by_names(json_t *json, const struct trace *t, const struct trace
 		"exits_per_s", "exit_mean_ns", "user_exits_per_s", "accesses_per_s", "interrupts_per_s"};
 	char text[TRACE_TEXT];
 
-	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (unsigned i = 0; i < COUNT(keys); i++)
 		add_named(json, keys[i], NULL, 0);
 	for (unsigned i = 0; i < v->reasons; i++) {
 		const struct trace_reason *r = &v->reason[i];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/bench/haltpoll/sim.h"
+#include "vmm/util.h"
 
 /* Block and wake on a machine that idles shallowly, and on one that idles deeply; the kernel's moves
  * until 6.10, and since. */
@@ -17,12 +18,10 @@ const struct setting sim_setting[] = {
 	{"Linux 6.11, slow", {NEW, .block_ns = 8000, .wake_ns = 18000}, 3},
 };
 
-const unsigned sim_settings = sizeof(sim_setting) / sizeof(sim_setting[0]), sim_held_out = 2;
+const unsigned sim_settings = COUNT(sim_setting), sim_held_out = 2;
 
 static const uint64_t fixed[] = {0, 4096, 8192, 10000, 16384, 20000, 28000, 32768, 50000, 65536, 100000,
 	131072, 200000, 262144, 524288, 1000000};
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct plant plant_of(const struct trace *trace, const struct halt_host *host, unsigned weight)
 {
