@@ -8,19 +8,15 @@
  */
 #include "tests/guest/lib/crimes.h"
 #include "tests/guest/lib/net.h"
+#include "tests/guest/lib/witness.h"
 
-#define RNG_ID	  4
-#define RNG_BYTES 64
-#define FRAMES	  300
+#define FRAMES 300
 #define FEATURES                                                                                     \
 	(F_NET(CSUM) | F_NET(HOST_TSO4) | F_NET(HOST_TSO6) | F_NET(GUEST_CSUM) | F_NET(GUEST_TSO4) | \
 		F_NET(MRG_RXBUF) | F_NET(CTRL_VQ) | F_NET(CTRL_RX) | F_NET(CTRL_VLAN) |              \
 		F_NET(CTRL_MAC_ADDR) | F_NET(CTRL_GUEST_OFFLOADS) | F_INDIRECT)
 
 static struct net net;
-static struct vdev rng;
-static struct vq rng_queue;
-static volatile uint64_t rng_rounds;
 static uint8_t *buf, *frame;
 static uint64_t seed = 88172645463325252ull;
 
@@ -40,28 +36,6 @@ static uint32_t any(uint32_t below)
 }
 
 /* ---- the other CPUs ---- */
-
-static void take_random(void)
-{
-	static uint64_t *bytes;
-	uint32_t head, len;
-
-	if (!bytes)
-		bytes = take_memory(RNG_BYTES, 8);
-	vq_desc(&rng_queue, 0, bytes, RNG_BYTES, VRING_DESC_F_WRITE, 0);
-	vq_add(&rng_queue, 0);
-	vq_publish(&rng_queue);
-	while (!vq_take(&rng_queue, &head, &len))
-		pause_cpu();
-	check(head == 0 && len == RNG_BYTES);
-	rng_rounds++;
-}
-
-static void third_cpu(unsigned id)
-{
-	for (;;)
-		take_random();
-}
 
 /* Change bytes of that memory until told to rest. */
 static void second_cpu(unsigned id)
@@ -95,16 +69,6 @@ static void rest(void)
 	flips.at = NULL;
 	while (!flips.resting)
 		pause_cpu();
-}
-
-static void see_rng_go_on(void)
-{
-	uint64_t start = rdtsc(), rounds = rng_rounds;
-
-	while (rng_rounds < rounds + 3) {
-		check(rdtsc() - start < GIVE_UP);
-		pause_cpu();
-	}
 }
 
 /* ---- a frame there and back ---- */
@@ -174,7 +138,7 @@ static void break_rings(void)
 				check(rdtsc() - begun < GIVE_UP);
 				pause_cpu();
 			}
-			see_rng_go_on();
+			witness_goes_on();
 			check(vq->used->idx == 0);
 		}
 	start();
@@ -236,7 +200,7 @@ static void nonsense_frames(void)
 		settle(&net.tx);
 		check(!broken());
 	}
-	see_rng_go_on();
+	witness_goes_on();
 	see_echo();
 	print("%u nonsense frames\n", FRAMES);
 }
@@ -292,7 +256,7 @@ static void flip_while_sending(void *at, uint32_t len, unsigned frames, const ch
 			start();
 		}
 	}
-	see_rng_go_on();
+	witness_goes_on();
 	start();
 	see_echo();
 	print("%s changed while frames went: %u resets\n", what, resets);
@@ -328,13 +292,9 @@ int main(void)
 	buf = take_memory(4096, 4096);
 	frame = take_memory(1 << 20, 4096);
 	check(net_open(&net, FEATURES, 1536, VIRTIO_MSI_NO_VECTOR));
-	check(vdev_open(&rng, RNG_ID, 0));
-	vdev_negotiate(&rng, 0);
-	vq_open(&rng_queue, &rng, 0, 8, VIRTIO_MSI_NO_VECTOR);
-	vdev_go(&rng);
-	take_random();
+	witness_open();
 	see_echo(); /* these also take their memory, before there are several CPUs */
-	check(cpu_start(1, second_cpu) && cpu_start(2, third_cpu));
+	check(cpu_start(1, second_cpu) && cpu_start(2, witness_cpu));
 	break_rings();
 	nonsense_frames();
 	nonsense_commands();
@@ -343,7 +303,7 @@ int main(void)
 		frame, NET_HDR, FRAMES / 3, "headers"); /* CPUs that spin, and resets, take their time */
 	flip_while_sending(NULL, 7 * 16, FRAMES / 10, "descriptors");
 	flip_while_receiving();
-	check(!(vdev_status(&rng) & VIRTIO_CONFIG_S_NEEDS_RESET));
+	witness_is_whole();
 	print("SUCCESS\n");
 	return 0;
 }
