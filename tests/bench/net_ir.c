@@ -8,6 +8,7 @@
  */
 #include "devices/virtio/net_priv.h"
 #include "tests/unit/fake_virtio.h"
+#include "tests/unit/still_tap.h"
 
 #define RAM   0x100000ULL
 #define BUF   (RAM + 0x80000)
@@ -29,25 +30,6 @@ void tap_close(struct tap *tap)
 }
 
 int tap_watch(struct tap *tap, struct loop *l, void (*changed)(struct tap *tap, enum tap_link was))
-{
-	return 0;
-}
-
-void tap_unwatch(struct tap *tap)
-{
-}
-
-int tap_offload(struct tap *tap, unsigned offload)
-{
-	return 0;
-}
-
-int tap_active(struct tap *tap, unsigned pairs)
-{
-	return 0;
-}
-
-int tap_filter(struct tap *tap, const uint8_t (*mac)[6], unsigned n, bool all_multicast)
 {
 	return 0;
 }

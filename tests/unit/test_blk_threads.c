@@ -5,13 +5,10 @@
  * they wrote.
  */
 #include <linux/virtio_blk.h>
-#include <pthread.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "devices/virtio/devs.h"
-#include "tests/unit/ring_driver.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/threads_unit.h"
 #include "vmm/limit.h"
 
 #define RAM	0x100000ULL
@@ -33,8 +30,7 @@ static pthread_t thread[QUEUES];
 static struct virtio_dev *dev;
 static struct ring_driver drv[QUEUES];
 static uint8_t disk_data[QUEUES * SECTORS * 512];
-static _Atomic unsigned signals[QUEUES], stopped;
-static _Atomic bool off;
+static _Atomic unsigned signals[QUEUES];
 
 /* ---- the neighbours: a disk that answers at once, a transport that counts ---- */
 
@@ -60,21 +56,7 @@ static void notify(struct virtio_transport *t, unsigned q, struct loop *l)
 	atomic_fetch_add(&signals[q], 1);
 }
 
-static void no_change(struct virtio_transport *t)
-{
-}
-
-static void needs_reset(struct virtio_transport *t)
-{
-	must(!"a driver that keeps the rules needs no reset");
-}
-
 static struct virtio_transport transport = {notify, no_change, needs_reset};
-
-static void on_stopped(struct done *done)
-{
-	atomic_fetch_add(&stopped, 1);
-}
 
 /* ---- drivers ---- */
 
@@ -139,12 +121,6 @@ static void *driver(void *arg)
 	return NULL;
 }
 
-static void *run_loop(void *arg)
-{
-	must(!loop_run(arg));
-	return NULL;
-}
-
 /* ---- main ---- */
 
 static void build(struct disk_config cfg)
@@ -169,13 +145,7 @@ static void build(struct disk_config cfg)
 
 static void destroy(void)
 {
-	for (unsigned q = 0; q < QUEUES; q++) {
-		loop_stop(loop[q]);
-		pthread_join(thread[q], NULL);
-	}
-	dev->ops->destroy(dev);
-	for (unsigned q = 0; q < QUEUES; q++)
-		loop_destroy(loop[q]);
+	end_loops(dev, loop, thread, QUEUES);
 }
 
 static uint64_t requests(void)
@@ -214,19 +184,13 @@ static void look(void)
 /* A life of the device: until so many requests more have been answered, and one was held back where that is to be seen. */
 static void life(unsigned n, bool limited)
 {
-	struct done done = {on_stopped};
 	uint64_t enough = requests() + n;
-	unsigned before = stopped;
 	pthread_t t[QUEUES];
 	uint8_t writeback = 0;
 
-	atomic_store(&off, false);
-	for (unsigned q = 0; q < QUEUES; q++) {
+	for (unsigned q = 0; q < QUEUES; q++)
 		ring_init(&drv[q], &mem, RINGS(q), NUM, 0, FEATS);
-		dev->queue[q].cfg = drv[q].cfg;
-	}
-	dev->features = FEATS;
-	virtio_start(dev);
+	begin_life(dev, drv, FEATS);
 	for (uintptr_t q = 0; q < QUEUES; q++)
 		ck_assert_int_eq(pthread_create(&t[q], NULL, driver, (void *)q), 0);
 	for (unsigned i = 0; requests() < enough || (limited && !dev->queue[0].limited && !dev->queue[1].limited); i++) {
@@ -235,12 +199,7 @@ static void life(unsigned n, bool limited)
 		look();
 		sched_yield();
 	}
-	virtio_stop(dev, &done);
-	while (atomic_load(&stopped) == before)
-		sched_yield();
-	atomic_store(&off, true);
-	for (unsigned q = 0; q < QUEUES; q++)
-		pthread_join(t[q], NULL);
+	end_life(dev, t, QUEUES);
 }
 
 /* Every request that was answered was timed, and moved a sector. */

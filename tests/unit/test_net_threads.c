@@ -5,14 +5,12 @@
  * the link meanwhile. Meant for SAN=tsan above all; what comes back must be what was sent, in order.
  */
 #include <poll.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "devices/virtio/net_priv.h"
-#include "tests/unit/ring_driver.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/still_tap.h"
+#include "tests/unit/threads_unit.h"
 
 #define RAM    0x100000ULL
 #define PAIRS  2
@@ -38,8 +36,8 @@ static struct ring_driver drv[2 * PAIRS + 1];
 static struct tap *tap;
 static void (*link_changed)(struct tap *tap, enum tap_link was);
 static int far_end[PAIRS];
-static _Atomic unsigned stopped, echoed, life_number;
-static _Atomic bool off, no_network;
+static _Atomic unsigned echoed, life_number;
+static _Atomic bool no_network;
 
 /* ---- a tap that is a socket ---- */
 
@@ -68,25 +66,6 @@ void tap_close(struct tap *t)
 int tap_watch(struct tap *t, struct loop *l, void (*changed)(struct tap *tap, enum tap_link was))
 {
 	link_changed = changed;
-	return 0;
-}
-
-void tap_unwatch(struct tap *t)
-{
-}
-
-int tap_offload(struct tap *t, unsigned offload)
-{
-	return 0;
-}
-
-int tap_active(struct tap *t, unsigned pairs)
-{
-	return 0;
-}
-
-int tap_filter(struct tap *t, const uint8_t (*mac)[6], unsigned n, bool all_multicast)
-{
 	return 0;
 }
 
@@ -130,21 +109,7 @@ static void no_news(struct virtio_transport *t, unsigned q, struct loop *l)
 {
 }
 
-static void no_change(struct virtio_transport *t)
-{
-}
-
-static void needs_reset(struct virtio_transport *t)
-{
-	must(!"a driver that keeps the rules needs no reset");
-}
-
 static struct virtio_transport transport = {no_news, no_change, needs_reset};
-
-static void on_stopped(struct done *done)
-{
-	atomic_fetch_add(&stopped, 1);
-}
 
 static void kick(unsigned q)
 {
@@ -261,12 +226,6 @@ static void move_link(struct loop_call *call)
 	atomic_store(&link_moved, true);
 }
 
-static void *run_loop(void *arg)
-{
-	must(!loop_run(arg));
-	return NULL;
-}
-
 static uint64_t packets(unsigned pair)
 {
 	return dev->queue[RX(pair)].vq.stats.pushes;
@@ -281,19 +240,13 @@ static bool held_back(void)
 static void life(unsigned n, bool limited)
 {
 	struct loop_call call = {move_link};
-	struct done done = {on_stopped};
 	uint64_t enough[PAIRS];
-	unsigned before = stopped;
 	pthread_t t[PAIRS];
 
-	atomic_store(&off, false);
 	atomic_fetch_add(&life_number, 1);
-	for (unsigned q = 0; q < dev->nvq; q++) {
+	for (unsigned q = 0; q < dev->nvq; q++)
 		ring_init(&drv[q], &mem, RINGS(q), NUM, 0, FEATS);
-		dev->queue[q].cfg = drv[q].cfg;
-	}
-	dev->features = FEATS;
-	virtio_start(dev);
+	begin_life(dev, drv, FEATS);
 	command(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, PAIRS, 2);
 	for (uintptr_t i = 0; i < PAIRS; i++) {
 		enough[i] = packets(i) + n;
@@ -307,12 +260,7 @@ static void life(unsigned n, bool limited)
 	}
 	while (!atomic_load(&link_moved))
 		sched_yield();
-	virtio_stop(dev, &done);
-	while (atomic_load(&stopped) == before)
-		sched_yield();
-	atomic_store(&off, true);
-	for (unsigned i = 0; i < PAIRS; i++)
-		pthread_join(t[i], NULL);
+	end_life(dev, t, PAIRS);
 }
 
 static void build(struct net_config cfg)
@@ -333,13 +281,7 @@ static void destroy(void)
 {
 	atomic_store(&no_network, true);
 	pthread_join(network, NULL);
-	for (unsigned i = 0; i < PAIRS; i++) {
-		loop_stop(loop[i]);
-		pthread_join(thread[i], NULL);
-	}
-	dev->ops->destroy(dev);
-	for (unsigned i = 0; i < PAIRS; i++)
-		loop_destroy(loop[i]);
+	end_loops(dev, loop, thread, PAIRS);
 }
 
 START_TEST(drivers_loops_and_a_network)
