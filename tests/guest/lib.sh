@@ -84,6 +84,18 @@ skip()
 	exit 77
 }
 
+need()	# PROGRAM [PACKAGE]
+{
+	command -v "$1" >/dev/null || skip "$1 is missing; ${2:+its package is }${2:-tools/setup installs it}"
+}
+
+# Between two looks for what a guest in the background is to do.
+still_runs()
+{
+	kill -0 "$pid" || bad "it ended"
+	sleep 0.05
+}
+
 status()
 {
 	[ "$rc" -eq "$1" ] || bad "status $rc, not $1"
@@ -104,7 +116,7 @@ success()
 
 report()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	jq -r "$1" "$tmp/report"
 }
 
@@ -148,7 +160,7 @@ ctl_status()
 
 exits_now()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	ctl "$1" report | jq '[.vcpus[].user_exits] | add'
 }
 

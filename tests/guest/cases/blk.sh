@@ -37,8 +37,7 @@ polled()
 	reports '.threads[] | select(.name == "io:main") | .poll' null
 	guest_start blk 'count=1000000000000 event' -n polled -d "$tmp/from" --iothread main,poll-max=5ms,poll-weight=1000 "$@"
 	until [ "$(ctl polled report | jq '.threads[] | select(.name == "io:main") | .poll.hits')" -gt 100 ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
+		still_runs
 	done
 	ctl polled stop 0
 	ended

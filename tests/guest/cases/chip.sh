@@ -43,7 +43,7 @@ case_chip_net() { chip=user; case_net_alone; }
 # No file descriptor for an interrupt, and none of its ways through KVM.
 case_chip_no_irqfd()
 {
-	command -v strace >/dev/null || skip "strace is missing; tools/setup installs it"
+	need strace
 	disk disk 64k
 	strace -f -o "$tmp/trace" -e trace=ioctl,eventfd2 timeout 300 "$pinvm" run "$guests/blk.elf" -p 'count=100 irq' -m 16 --debug-exit \
 		--timeout 240 --irqchip user -d "$tmp/disk" >"$tmp/out" 2>"$tmp/err" </dev/null

@@ -31,10 +31,7 @@ case_control_pause()
 {
 	guest_start serial flood=2000000000 -n two --serial off
 	for _ in 1 2 3; do
-		until [ "$(exits_now two)" -gt "${seen:-0}" ]; do
-			kill -0 "$pid" || bad "it ended"
-			sleep 0.05
-		done
+		until [ "$(exits_now two)" -gt "${seen:-0}" ]; do still_runs; done
 		ctl two pause || bad "pause: $(cat "$tmp/ctl.err")"
 		[ "$(ctl_status two state)" = paused ] || bad "it is not paused"
 		seen=$(exits_now two)
@@ -82,13 +79,13 @@ stands()
 # Threads go to and fro between two CPUs, at work: each time they are where the answer says, and nothing is lost.
 case_control_pin()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	[ "$(nproc)" -ge 2 ] || skip "one CPU is allowed here, two are needed"
 	# shellcheck disable=SC2046
 	set -- $(taskset -pc $$ | sed 's/.*: //; s/[-,]/ /g')
 	disk disk 65536
 	guest_start blk 'soak=1000000000000' -n five -d "$tmp/disk"
-	until ctl five status >/dev/null; do kill -0 "$pid" || bad "it ended"; sleep 0.05; done
+	until ctl five status >/dev/null; do still_runs; done
 	for _ in 1 2 3 4 5; do
 		for cpu in "$1" "$2"; do
 			ctl five pin "vcpu=$cpu" "iothread=$cpu" "emulator=$cpu" --json >"$tmp/pin" || bad "pin: $(cat "$tmp/ctl.err")"
@@ -114,10 +111,10 @@ case_control_pin()
 # A guest that would need half an hour under its limit gets through as soon as that is gone; words of what can not be.
 case_control_limits()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	disk disk 65536
 	guest_start blk 'count=2000 depth=8 irq' -n six -d "$tmp/disk,iops=1,iops-burst=1,bps=1G" --rng
-	until [ "$(ctl six report | jq '.devices[0].limited')" -gt 0 ]; do kill -0 "$pid" || bad "it ended"; sleep 0.05; done
+	until [ "$(ctl six report | jq '.devices[0].limited')" -gt 0 ]; do still_runs; done
 	[ "$(ctl six limits disk0 | tr '\n' ' ')" = 'bps 1073741824 bps_burst 107374182 iops 1 iops_burst 1 ' ] || bad "$(ctl six limits disk0)"
 	while read -r what why; do
 		# shellcheck disable=SC2046
@@ -154,18 +151,18 @@ polls()
 requests_come()
 {
 	from=$(ctl nine report | jq '.devices[0].queues[0].requests')
-	until [ "$(ctl nine report | jq '.devices[0].queues[0].requests')" -gt $((from + 100)) ]; do kill -0 "$pid" || bad "it ended"; done
+	until [ "$(ctl nine report | jq '.devices[0].queues[0].requests')" -gt $((from + 100)) ]; do still_runs; done
 }
 
 case_control_iothread()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	disk disk 65536
 	guest_start blk 'count=100000000 depth=1' -n nine -d "$tmp/disk" --iothread other
 	requests_come
 	[ "$(ctl nine iothread main | sort | tr '\n' ' ')" = 'hits 0 max_ns 0 polled_ns 0 polls 0 weight 4 ' ] || bad "$(ctl nine iothread main)"
 	ctl nine iothread main poll-max=5ms poll-weight=1000 >&2 || bad "$(cat "$tmp/ctl.err")"
-	until [ "$(polls)" -gt 0 ]; do kill -0 "$pid" || bad "it ended"; done
+	until [ "$(polls)" -gt 0 ]; do still_runs; done
 	[ "$(ctl nine report | jq -c '.threads[] | select(.name == "io:main").poll | [.max_ns, .weight, .polls > 0]')" = '[5000000,1000,true]' ] ||
 		bad "the report does not say how it polls"
 	[ "$(ctl nine report | jq -c '.threads[] | select(.name == "io:other").poll')" = null ] || bad "the other one was meant, too"
@@ -174,7 +171,7 @@ case_control_iothread()
 	requests_come
 	[ "$(polls)" -eq "$seen" ] || bad "it polled with off: $seen, then $(polls)"
 	ctl nine reset
-	until [ "$(ctl_status nine restarts)" = 1 ]; do kill -0 "$pid" || bad "it ended"; done
+	until [ "$(ctl_status nine restarts)" = 1 ]; do still_runs; done
 	requests_come
 	[ "$(polls)" -eq "$seen" ] || bad "it polled with off after a restart"
 	ctl nine stop 0
@@ -259,12 +256,9 @@ case_control_path()
 # Clients that ask for ever and never read, and ones that talk nonsense, are cut off and hold nobody up.
 case_control_clients()
 {
-	command -v socat >/dev/null || skip "socat is missing; tools/setup installs it"
+	need socat
 	guest_start serial flood=2000000000 -n seven --serial off
-	until [ -S "$tmp/pinvm/seven.sock" ] && seen=$(exits_now seven) && [ "$seen" -gt 0 ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ -S "$tmp/pinvm/seven.sock" ] && seen=$(exits_now seven) && [ "$seen" -gt 0 ]; do still_runs; done
 	clients=
 	for _ in 1 2 3; do
 		yes '{"command":"report"}' | $bounded socat -u - "UNIX-CONNECT:$tmp/pinvm/seven.sock" 2>/dev/null &

@@ -12,28 +12,22 @@ kvm_stat()
 # NAME N: that many more halts from now on.
 halts()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	until_halts=$(($(kvm_stat "$1" halt_exits) + $2))
-	until [ "$(kvm_stat "$1" halt_exits)" -ge "$until_halts" ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ "$(kvm_stat "$1" halt_exits)" -ge "$until_halts" ]; do still_runs; done
 }
 
 # NAME: more polls from now on.
 more_polls()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	until_polls=$(kvm_stat "$1" halt_attempted_poll)
-	until [ "$(kvm_stat "$1" halt_attempted_poll)" -gt "${until_polls:-0}" ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ "$(kvm_stat "$1" halt_attempted_poll)" -gt "${until_polls:-0}" ]; do still_runs; done
 }
 
 halt_poll_known()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	grep -q 'lacks KVM_CAP_HALT_POLL' "$tmp/err" && skip "this kernel lacks KVM_CAP_HALT_POLL"
 	[ "$(report .kvm_stats_missing)" = null ] || skip "$(report .kvm_stats_missing)"
 }
@@ -100,10 +94,7 @@ case_halt_poll_windows()
 	guest_start halt 'gap=20000 lines=100000 count=1000000' -n windows --halt-poll 5ms
 	more_polls windows
 	tid=$(ctl windows report | jq '.vcpus[0].tid')
-	until [ "$(largest_window "$tid")" -gt 200000 ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ "$(largest_window "$tid")" -gt 200000 ]; do still_runs; done
 	ctl windows halt-poll 100us >/dev/null
 	halts windows 1
 	: >"$instance/trace"
@@ -131,7 +122,7 @@ case_halt_poll_live()
 	ctl polled halt-poll 5s && bad "5 s were taken"
 	grep -q 'halt-poll 5s: must be at most 4s' "$tmp/ctl.err" || bad "it does not say why: $(cat "$tmp/ctl.err")"
 	ctl polled reset
-	until [ "$(ctl_status polled restarts)" = 1 ]; do kill -0 "$pid" || bad "it ended"; done
+	until [ "$(ctl_status polled restarts)" = 1 ]; do still_runs; done
 	halts polled 50
 	[ "$(kvm_stat polled halt_attempted_poll)" -eq "$seen" ] || bad "it polled with off after a restart"
 	[ "$(ctl polled halt-poll default | sed -n 's/^mode //p')" = default ] || bad "default was not taken"
@@ -148,8 +139,7 @@ case_halt_poll_auto()
 	guest_start halt 'gap=1000 lines=100000 count=1000000' -n decides --halt-poll "auto,trace=$tmp/decisions"
 	halts decides 200
 	until ctl decides halt-poll --json | jq -e '.decisions > 2 and .guest_polls == false' >"$tmp/ctl"; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.1
+		still_runs
 	done
 	ctl decides stop 0
 	ended
@@ -177,8 +167,7 @@ case_halt_poll_guest()
 	guest_start halt 'polls lines=100000 count=1000000 gap=1000' -n polls --halt-poll auto
 	halts polls 200
 	until ctl polls halt-poll --json | jq -e '.auto.recent | map(.reason) | index("guest")' >"$tmp/ctl"; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.1
+		still_runs
 	done
 	ctl polls halt-poll --json | jq -e '.guest_polls and .ceiling_ns == 0' >"$tmp/ctl" || bad "it is not said"
 	[ "$(kvm_stat polls halt_attempted_poll)" = 0 ] || bad "the host polled"

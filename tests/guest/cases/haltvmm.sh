@@ -11,11 +11,8 @@ here()
 
 until_here()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
-	until here "$1" "$2"; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	need jq
+	until here "$1" "$2"; do still_runs; done
 }
 
 # NAME N: that many more halts of its first vCPU from now on, here.
@@ -60,11 +57,10 @@ case_halt_poll_vmm()
 # A vCPU that sleeps for a minute is halted, of which KVM knows nothing.
 case_halt_asleep()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	guest_start halt 'gap=4000000000 lines=100000' -n asleep --irqchip user
 	until $bounded "$pinvm" stat asleep --prometheus | grep -q '^pinvm_vcpu_halted{guest="asleep",vcpu="0"} 1$'; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
+		still_runs
 	done
 	ctl asleep stop 0
 	ended
@@ -99,7 +95,7 @@ case_halt_poll_vmm_live()
 	halts_here here 2
 	seen=$(ctl here halt-poll --json | jq '.vmm.vcpus[0].polls')
 	ctl here reset
-	until [ "$(ctl_status here restarts)" = 1 ]; do kill -0 "$pid" || bad "it ended"; done
+	until [ "$(ctl_status here restarts)" = 1 ]; do still_runs; done
 	halts_here here 20
 	here here ".[0].polls == $seen and .[0].window_ns == 0" || bad "it polls with off: $(cat "$tmp/here")"
 	ctl here halt-poll vmm,max=4s,grow-start=4s,shrink=1 >"$tmp/ctl"
@@ -110,7 +106,7 @@ case_halt_poll_vmm_live()
 	reports ".halt_poll.vmm.vcpus | $counted" true
 	# What halts in KVM goes on to do so.
 	guest_start halt 'lines=100000 count=1000000' -n there
-	until ctl there status >/dev/null; do kill -0 "$pid" || bad "it ended"; done
+	until ctl there status >/dev/null; do still_runs; done
 	ctl there halt-poll vmm && bad "vmm was taken where vCPUs halt in KVM"
 	grep -q 'only one started with --halt-poll vmm or --irqchip user' "$tmp/ctl.err" || bad "it does not say why: $(cat "$tmp/ctl.err")"
 	ctl there stop 0
@@ -126,10 +122,7 @@ case_chip_main_sleeps()
 	vcpu=$(ctl here report | jq '.vcpus[0].tid')
 	switches() { sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$pinvm_pid/task/$1/status"; }
 	main=$(switches "$pinvm_pid") waits=$(switches "$vcpu")
-	until [ "$(switches "$vcpu")" -gt $((waits + 1000)) ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ "$(switches "$vcpu")" -gt $((waits + 1000)) ]; do still_runs; done
 	main=$(($(switches "$pinvm_pid") - main))
 	[ "$main" -lt 250 ] || bad "main woke $main times while a vCPU did 1000 times"
 	ctl here stop 0
@@ -162,7 +155,7 @@ case_halt_poll_vmm_switches()
 # What of the guest's wake-ups strace sees: SYSCALLS SOURCE N CPUS GAP
 traced_wakes()
 {
-	command -v strace >/dev/null || skip "strace is missing; tools/setup installs it"
+	need strace
 	$bounded strace -f -qq -e trace="$1" -o "$tmp/trace" "$pinvm" run "$guests/wake.elf" -p "source=$2 n=$3 gap=$5" \
 		-m 16 -c "$4" --debug-exit --timeout "${limit:-240}" --report "$tmp/report" --halt-poll vmm,max=4s,grow-start=4s,shrink=1 \
 		>"$tmp/out" 2>"$tmp/err" </dev/null

@@ -112,7 +112,7 @@ case_no_grace()
 # Other processes of the user have used up the room for signals that wait.
 case_no_room_for_signals()
 {
-	command -v prlimit >/dev/null || skip "prlimit is missing; its package is util-linux"
+	need prlimit util-linux
 	limit=1
 	bounded="$bounded prlimit --sigpending=0"
 	guest exits spin
@@ -123,7 +123,7 @@ case_no_room_for_signals()
 # tables beyond one, up to the first KVM_RUN of a VM; and for a vCPU: its statistics behind that.
 case_setup_order()
 {
-	command -v strace >/dev/null || skip "strace is missing; tools/setup installs it"
+	need strace
 	# A sanitizer's leak check can not run under ptrace.
 	export ASAN_OPTIONS="detect_leaks=0:$ASAN_OPTIONS"
 	for disks in 1 6; do

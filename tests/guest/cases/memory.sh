@@ -15,7 +15,7 @@ much_memory()
 # The process that fills, once it has a thread for it, in $filling. Its parent is what bounds it.
 until_filling()
 {
-	command -v pgrep >/dev/null || skip "pgrep is missing; its package is procps"
+	need pgrep procps
 	until filling=$(pgrep -P "$pid") && grep -qsx fill /proc/"$filling"/task/*/comm; do
 		kill -0 "$pid" 2>/dev/null || bad "it ended before it filled any memory"
 	done

@@ -56,12 +56,9 @@ case_serial_off()
 
 case_serial_socket()
 {
-	command -v socat >/dev/null || skip "socat is missing; tools/setup installs it"
+	need socat
 	guest_start serial 'echo=6 say=done' --serial "socket=$tmp/sock"
-	until [ -S "$tmp/sock" ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ -S "$tmp/sock" ]; do still_runs; done
 	printf hello! | $bounded socat -t 60 - "UNIX-CONNECT:$tmp/sock" >"$tmp/talk"
 	ended
 	status 1

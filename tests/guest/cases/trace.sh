@@ -6,7 +6,7 @@
 # Skips where they are not to be had.
 can_trace()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	[ "$(id -u)" -eq 0 ] || skip "only root may trace"
 	[ -d /sys/kernel/tracing/events/kvm ] || skip "there is no /sys/kernel/tracing/events/kvm"
 }
@@ -16,8 +16,7 @@ until_lines()	# FILE N
 {
 	until [ "$(wc -l <"$1")" -ge "$2" ]; do
 		kill -0 "$stat" || bad "stat ended: $(cat "$tmp/stat.err")"
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
+		still_runs
 	done
 }
 
@@ -34,10 +33,7 @@ case_stat_trace()
 	io='[(.exits_by_kvm_reason.io // 0), ([.profile.accesses[] | select(.address == 1016 and .op == "write") | .exits] | add // 0)]'
 	# Slowly, so that the kernel's ring is not full before it is read, however late that is.
 	guest_start halt 'gap=312500 count=10 lines=100000' -n traced --serial off
-	until [ -S "$tmp/pinvm/traced.sock" ] && seen=$(exits_now traced) && [ "$seen" -gt 0 ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until [ -S "$tmp/pinvm/traced.sock" ] && seen=$(exits_now traced) && [ "$seen" -gt 0 ]; do still_runs; done
 	ctl traced pause || bad "pause: $(cat "$tmp/ctl.err")"
 	before=$(vcpu_now traced .user_exits) io_before=$(vcpu_now traced "$io")
 	: >"$tmp/stat"
@@ -45,7 +41,7 @@ case_stat_trace()
 	stat=$!
 	until_lines "$tmp/stat" 1
 	ctl traced resume
-	until [ "$(exits_now traced)" -gt $((before + 500)) ]; do kill -0 "$pid" || bad "it ended"; sleep 0.05; done
+	until [ "$(exits_now traced)" -gt $((before + 500)) ]; do still_runs; done
 	ctl traced pause
 	until_lines "$tmp/stat" $(($(wc -l <"$tmp/stat") + 2))
 	kill "$stat"
@@ -77,7 +73,7 @@ case_stat_trace_halt_poll()
 {
 	can_trace
 	guest_start halt 'lines=100000 count=1000000 gap=20000 long=80000' -n polled --serial off --halt-poll off
-	until [ -S "$tmp/pinvm/polled.sock" ]; do kill -0 "$pid" || bad "it ended"; done
+	until [ -S "$tmp/pinvm/polled.sock" ]; do still_runs; done
 	$bounded "$pinvm" stat polled --trace --watch --json --interval 200ms >"$tmp/stat" 2>"$tmp/stat.err" &
 	stat=$!
 	until_lines "$tmp/stat" 4
@@ -103,7 +99,7 @@ case_stat_trace_halt_poll()
 case_stat_trace_refused()
 {
 	can_trace
-	command -v setpriv >/dev/null || skip "setpriv is missing"
+	need setpriv util-linux
 	guest_start exits button -n untraced
 	next_line
 	$bounded setpriv --bounding-set -perfmon,-sys_admin "$pinvm" stat untraced --trace >"$tmp/stat" 2>"$tmp/stat.err"

@@ -11,7 +11,7 @@ of_all_tasks()
 
 can_look_at_tasks()
 {
-	command -v pgrep >/dev/null || skip "pgrep is missing; its package is procps"
+	need pgrep procps
 	! grep -q __tsan_init "$pinvm" || skip "ThreadSanitizer's own thread keeps its privileges"
 }
 
@@ -20,8 +20,7 @@ until_running()
 {
 	until [ -S "$1" ] && [ "$(of_all_tasks Name | grep -c '^vcpu\|^io:')" -ge "$2" ] &&
 		[ "$(of_all_tasks NoNewPrivs)" = 1 ]; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
+		still_runs
 	done
 }
 
@@ -100,10 +99,7 @@ case_user_control()
 	$as_user "$tmp/home/pinvm" run "$tmp/home/serial.elf" -n theirs -m 16 -p echo=1 --timeout 240 --grace 0 --serial off \
 		>"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
-	until $as_user "$tmp/home/pinvm" list | grep '^theirs .* running ' >/dev/null; do
-		kill -0 "$pid" || bad "it ended"
-		sleep 0.05
-	done
+	until $as_user "$tmp/home/pinvm" list | grep '^theirs .* running ' >/dev/null; do still_runs; done
 	[ "$(stat -c '%a %u' "$tmp/home/names/pinvm/theirs.sock")" = '600 65534' ] || bad "its socket is others' too"
 	! $bounded "$pinvm" list | grep theirs >&2 || bad "root's list shows it"
 	$as_user "$tmp/home/pinvm" ctl theirs stop || bad "it could not be stopped"
@@ -117,7 +113,7 @@ case_user_control()
 # A user's real-time priority is what RLIMIT_RTPRIO says.
 limit_rtprio()
 {
-	command -v prlimit >/dev/null || skip "prlimit is missing; its package is util-linux"
+	need prlimit util-linux
 	prlimit --rtprio="$1:$1" --pid "$(exec sh -c 'echo $PPID')" 2>"$tmp/err" || skip "$(cat "$tmp/err")"
 }
 

@@ -48,10 +48,7 @@ vcpu_pause()
 	guest_start bench_blk 'requests=1000000000 depth=8' -d "$tmp/disk,iothread=vcpu0" -n held --serial off
 	seen=0
 	for _ in 1 2 3; do
-		until [ "$(ctl held report | jq '.devices[0].queues[0].requests')" -gt "$seen" ]; do
-			kill -0 "$pid" || bad "it ended"
-			sleep 0.05
-		done
+		until [ "$(ctl held report | jq '.devices[0].queues[0].requests')" -gt "$seen" ]; do still_runs; done
 		ctl held pause || bad "pause: $(cat "$tmp/ctl.err")"
 		seen=$(ctl held report | jq '.devices[0].queues[0].requests')
 		sleep 0.2

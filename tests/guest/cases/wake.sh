@@ -37,7 +37,7 @@ case_chip_wake_iothread() { chip=user; case_wake_iothread; }
 # The study of all modes, in short: a row each, with one halt for each wake-up, and not twice as many.
 case_study_haltpoll()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	two_cpus
 	tools/study-haltpoll --rounds 1 --wakes 50 --warm 5 --modes 'off poll-long' --sources 'timer device' --build "${guests%/guest}" \
 		--out "$tmp/study" >"$tmp/out" 2>"$tmp/err" || bad "it failed"
