@@ -9,8 +9,7 @@ quick='fio_quick'
 
 direct_works()	# FILE
 {
-	dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null ||
-		skip "the file system of $work has no O_DIRECT: give tools/lab --scratch"
+	has_direct "$1" || skip "the file system of $work has no O_DIRECT: give tools/lab --scratch"
 }
 
 case_basic()

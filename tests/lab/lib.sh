@@ -53,6 +53,20 @@ guest_does()
 	cat "$base" "$work/case.cpio" >"$work/initrd"
 }
 
+# A program of the lab's as /PROGRAM, beside that script.
+guest_gets()	# PROGRAM
+{
+	[ -f "build/lab/$1" ] || skip "no build/lab/$1: run make lab-files"
+	cp "build/lab/$1" "$work/add/$1"
+	(cd "$work/add" && echo "$1" | cpio -o -H newc --quiet) >>"$work/initrd"
+}
+
+# Is there direct I/O on that file?
+has_direct()	# FILE
+{
+	dd if="$1" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null
+}
+
 # A raw image of random data; prints its checksum.
 make_disk()	# FILE MIB
 {

@@ -54,14 +54,11 @@ guest_head()	# LOOPS
 # After it the device works: the sums are right, no device asks for a reset.
 run_it()
 {
-	sum=$(make_disk "$work/a" 4)
-	truncate -s 4M "$work/b"
+	two_disks 4
 	limit=900
 	# shellcheck disable=SC2086 # words
-	boot 0 -c 2 $disk_options -d "$work/a,queues=2" -d "$work/b,queues=2"
-	fact_is sum "$sum"
-	fact_is sum2 "$sum"
-	is "what the host has" "$sum" "$(sum_of "$work/b")"
+	boot 0 -c 2 $disk_options -d "$work/disk,queues=2" -d "$work/disk2,queues=2"
+	copied
 	is "device status" 0x0000000f "$(fact status | sort -u)"
 	! grep -Ei 'needs.reset' "$work/log" || fail "a device asked for a reset"
 	echo "note: $(fact loops) loops"

@@ -16,7 +16,6 @@ case_build() { record build "${RECORD_BUILD:-90}"; }
 # TCP, a byte there and a byte back, by a tap.
 load_rr()	# OPTIONS...
 {
-	[ -f build/lab/ask ] || skip "no build/lab/ask: run make lab-files"
 	net_room --tap "tap0=$ours/24"
 	net_guest <<-'END'
 		up
@@ -26,8 +25,7 @@ load_rr()	# OPTIONS...
 			sleep 1
 		done
 	END
-	cp build/lab/ask "$work/add/ask"
-	(cd "$work/add" && echo ask | cpio -o -H newc --quiet) >>"$work/initrd"
+	guest_gets ask
 	host_bg build/lab/ask serve 7001
 	working -c 1 -m 512M -N tap=tap0 "$@"
 }

@@ -42,7 +42,6 @@ load_idle()	# OPTIONS...
 # Two CPUs that compute, wait for each other with PAUSE, and unmap memory that the other one has.
 load_busy()	# OPTIONS...
 {
-	[ -f build/lab/cpu-load ] || skip "no build/lab/cpu-load: run make lab-files"
 	guest_does <<-'END'
 		fact load busy
 		while :; do
@@ -50,8 +49,7 @@ load_busy()	# OPTIONS...
 			/cpu-load shoot 300
 		done
 	END
-	cp build/lab/cpu-load "$work/add/cpu-load"
-	(cd "$work/add" && echo cpu-load | cpio -o -H newc --quiet) >>"$work/initrd"
+	guest_gets cpu-load
 	working -c 2 "$@"
 }
 
@@ -62,7 +60,7 @@ fio_load()	# NAME FIO-OPTIONS OPTIONS...
 	shift 2
 	[ -f "$work/disk" ] || truncate -s 64M "$work/disk"
 	direct=
-	! dd if="$work/disk" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || direct=,direct
+	! has_direct "$work/disk" || direct=,direct
 	base=$fio_cpio
 	guest_does <<-END
 		fact load $name
