@@ -76,6 +76,7 @@ test_perf_refused()
 # PID: perf(1), its child, waits for samples: it has written the names of all threads.
 perf_waits()
 {
+	# shellcheck disable=SC2009 # pgrep does not tell the state
 	grep -qs vcpu1 end.data && ps -o stat=,comm= --ppid "$1" | grep -q '^S.* perf$'
 }
 
