@@ -227,6 +227,11 @@ static int unknown_command(const char *name)
 	char list[256];
 	size_t len = 0;
 
+	if (control_knows(name) || !strcmp(name, "trace")) {
+		log_err("%s: unknown command; did you mean pinvm %s%s?", name, control_knows(name) ? "ctl NAME " : "stat NAME --",
+			name);
+		return END_USAGE;
+	}
 	list[0] = '\0';
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (commands[i].help)

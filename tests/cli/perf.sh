@@ -8,6 +8,7 @@ test_perf_words()
 	refused 2 'perf: give the guest.s name and what to do' "$pinvm" perf
 	refused 2 'perf: give the guest.s name and what to do' "$pinvm" perf vm
 	refused 2 'perf: top: unknown action; there are stat and record' "$pinvm" perf vm top
+	refused 2 'perf: the name comes first: pinvm perf vm stat$' "$pinvm" perf stat vm
 	refused 2 'perf: --inteval: unknown option; did you mean --interval' "$pinvm" perf vm stat --inteval 1s
 	refused 2 'perf: --interval 1ms: must be 10ms to' "$pinvm" perf vm stat --interval 1ms
 	refused 2 'perf: --count 0: must be 1 to' "$pinvm" perf vm stat -c 0

@@ -158,7 +158,7 @@ START_TEST(values)
 		{"stop", "\"grace\": \"soon\"", "stop: grace soon: "},
 		{"stop", "\"grace\": \"\"", "stop: grace "},
 		{"halt-poll", "\"spec\": \"nonsense\"", "halt-poll nonsense: "},
-		{"halt-poll", "\"spec\": \"auto,trace=none/trace\"", "halt-poll: trace= is opened before privileges are dropped"},
+		{"halt-poll", "\"spec\": \"auto,trace=none/trace\"", "trace= is opened before privileges are dropped"},
 		{"pin", "", "pin: give a role and CPUs"},
 		{"pin", "\"rules\": \"\"", "pin: give a role and CPUs"},
 		{"pin", "\"rules\": \"vcpu0=0\"", "pin vcpu0=0: this guest has no such thread", 4},

@@ -178,7 +178,7 @@ int ask_no_answer(const struct ask *ask, int err)
 	struct stat st;
 
 	if (err == -ENOENT)
-		log_err("%s: no such guest (%s); pinvm list shows those there are", name, path);
+		log_err("%s: no such guest (%s); pinvm list shows this user's", name, path);
 	else if (err == -ECONNREFUSED && !stat(path, &st) && !S_ISSOCK(st.st_mode))
 		log_err("%s: %s is no socket", name, path);
 	else if (err == -ECONNREFUSED)
@@ -189,6 +189,8 @@ int ask_no_answer(const struct ask *ask, int err)
 		log_err("%s: no answer in time: still being set up, or restarting (%s)", name, path);
 	else if (err == -EPROTO)
 		log_err("%s: not a guest of pinvm that answers at %s", name, path);
+	else if (err == -EACCES || err == -EPERM)
+		log_err("%s: %s: %s; the socket of a guest is for the user who started it, and for root", name, path, strerror(-err));
 	else if (!strcmp(name, path))
 		log_errno(err, "%s", path);
 	else

@@ -180,7 +180,7 @@ static int take_json(int *argc, char **argv)
 	return found;
 }
 
-static bool is_command(const char *word)
+bool control_knows(const char *word)
 {
 	return control_find(control_table, control_commands, word);
 }
@@ -201,7 +201,7 @@ int control_ctl(int argc, char **argv)
 		log_err("ctl: give the guest's name and a command, as in pinvm ctl NAME status");
 		return END_USAGE;
 	}
-	if (is_command(argv[1]) && !is_command(argv[2])) {
+	if (control_knows(argv[1]) && !control_knows(argv[2])) {
 		log_err("ctl: the name comes first: pinvm ctl %.60s %s", argv[2], argv[1]);
 		return END_USAGE;
 	}

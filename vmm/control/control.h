@@ -6,6 +6,7 @@
 #ifndef PINVM_CONTROL_CONTROL_H
 #define PINVM_CONTROL_CONTROL_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct control;
@@ -22,6 +23,8 @@ void control_close(struct control *control);
 /* `pinvm ctl` and `pinvm list`: the exit status. One thread, no guest. */
 int control_ctl(int argc, char **argv);
 int control_list(int argc, char **argv);
+/* Is it a command of `ctl`? */
+bool control_knows(const char *word);
 /* Their help, the commands of `ctl` for the man page (man(7) requests), and their names, blanks between. */
 void control_ctl_help(FILE *out);
 void control_list_help(FILE *out);

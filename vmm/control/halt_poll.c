@@ -12,17 +12,17 @@
 static int take(struct control_call *call, struct guest_config *cfg)
 {
 	struct haltpoll_spec spec;
+	char reason[192];
 	const char *why;
 	int err = options_parse_one("halt-poll", call->arg[0], cfg, call->why, sizeof(call->why));
 
 	if (err)
 		return err;
 	why = haltpoll_spec(&cfg->halt_poll, &spec);
-	if (why) {
-		snprintf(call->why, sizeof(call->why), "halt-poll %.40s: %s", call->arg[0], why);
-		return -EINVAL;
-	}
-	return haltpoll_set(call->guest->haltpoll, &spec, call->why, sizeof(call->why));
+	err = why ? -EINVAL : haltpoll_set(call->guest->haltpoll, &spec, reason, sizeof(reason));
+	if (err)
+		snprintf(call->why, sizeof(call->why), "halt-poll %.40s: %s", call->arg[0], why ? why : reason);
+	return err;
 }
 
 int control_halt_poll(struct control_call *call)

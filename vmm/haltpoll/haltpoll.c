@@ -221,7 +221,7 @@ int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *wh
 	int err;
 
 	if (spec->trace) {
-		snprintf(why, n, "halt-poll: trace= is opened before privileges are dropped: give it at the start");
+		snprintf(why, n, "trace= is opened before privileges are dropped: give it at the start");
 		return -EINVAL;
 	}
 	err = check_shortest(spec, why, n);

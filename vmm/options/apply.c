@@ -169,6 +169,9 @@ static int check_first(const struct opt_given *g, const char *item)
 		if (strlen(row->keys[i].name) != len || strncmp(row->keys[i].name, item, len))
 			continue;
 		opt_key_meta_text(&row->value, meta, sizeof(meta));
+		if (strchr(meta, '|'))
+			return refuse(g, NULL, g->value, "one of %s stands first, by itself, and behind a comma %s", meta,
+				options_shown(item, typed, sizeof(typed)));
 		return refuse(g, NULL, g->value, "the %s stands first, by itself: --%s %s,%s", meta, row->name, meta,
 			options_shown(item, typed, sizeof(typed)));
 	}

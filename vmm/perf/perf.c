@@ -40,8 +40,19 @@ static bool asks_help(int argc, char **argv)
 	return false;
 }
 
+/* NULL: there is none of that name. */
+static const struct perf_action *find_action(const char *name)
+{
+	for (size_t i = 0; i < ACTIONS; i++)
+		if (!strcmp(actions[i]->name, name))
+			return actions[i];
+	return NULL;
+}
+
 int perf_main(int argc, char **argv)
 {
+	const struct perf_action *action;
+
 	if (asks_help(argc, argv)) {
 		perf_help(stdout);
 		return 0;
@@ -50,10 +61,13 @@ int perf_main(int argc, char **argv)
 		log_err("perf: give the guest's name and what to do, as in pinvm perf NAME stat");
 		return END_USAGE;
 	}
-	for (size_t i = 0; i < ACTIONS; i++)
-		if (!strcmp(actions[i]->name, argv[2]))
-			return actions[i]->run(argv[1], argc - 2, argv + 2);
-	log_err("perf: %.60s: unknown action; there are stat and record", argv[2]);
+	action = find_action(argv[2]);
+	if (action)
+		return action->run(argv[1], argc - 2, argv + 2);
+	if (find_action(argv[1]))
+		log_err("perf: the name comes first: pinvm perf %.60s %s", argv[2], argv[1]);
+	else
+		log_err("perf: %.60s: unknown action; there are stat and record", argv[2]);
 	return END_USAGE;
 }
 

@@ -71,6 +71,27 @@ static int pin_row(struct placement *row, const struct place_rule *rule, const c
 	return 0;
 }
 
+/* ", it has vcpu0 to vcpu3", or the iothreads; empty where there is none of the kind. */
+static void others_text(const struct place *place, enum place_role role, char *out, size_t n)
+{
+	const struct placement *first = NULL, *last = NULL;
+	size_t len = 0;
+
+	*out = '\0';
+	for (unsigned i = 0; i < place->n; i++) {
+		const struct placement *row = &place->row[i];
+
+		if (row->role != role)
+			continue;
+		first = first ? first : row;
+		last = row;
+		if (role == PLACE_IOTHREAD && len < n)
+			len += snprintf(out + len, n - len, "%siothread:%s", len ? ", " : "; it has ", row->name + strlen("io:"));
+	}
+	if (role == PLACE_VCPU && first)
+		snprintf(out, n, first == last ? "; it has %s" : "; it has %s to %s", first->name, last->name);
+}
+
 /* Apply one rule to every row it speaks of, if its role is of that kind. */
 static int apply_rule(struct place *place, bool pin, const char *text, bool narrow)
 {
@@ -78,6 +99,7 @@ static int apply_rule(struct place *place, bool pin, const char *text, bool narr
 	bool hit = false;
 	struct place_rule rule;
 	const char *why = place_parse(pin, text, &rule);
+	char others[128];
 	int err = 0;
 
 	if (why) {
@@ -101,7 +123,8 @@ static int apply_rule(struct place *place, bool pin, const char *text, bool narr
 		}
 	}
 	if (!hit && !err) {
-		log_err("%s %s: this guest has no such thread", option, text);
+		others_text(place, rule.role, others, sizeof(others));
+		log_err("%s %s: this guest has no such thread%s", option, text, others);
 		err = -EINVAL;
 	}
 	return err;

@@ -30,6 +30,8 @@ static const char *parse_role(const char *text, size_t len, struct place_rule *r
 		rule->name[len - (sizeof(io) - 1)] = 0;
 		return rule->role = PLACE_IOTHREAD, NULL;
 	}
+	if (len > 3 && !memcmp(text, "io:", 3))
+		return "the role of io:NAME is iothread:NAME";
 	if (len < 4 || memcmp(text, "vcpu", 4))
 		return ROLES;
 	rule->role = PLACE_VCPU;
