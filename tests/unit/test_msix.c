@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "devices/pci.h"
+#include "tests/unit/board.h"
 #include "tests/unit/fake_irq.h"
 #include "tests/unit/unit.h"
-#include "vmm/bus.h"
 
 #define ECAM  0xe0000000ull
 #define MEM32 0xc0000000ull
@@ -18,27 +18,10 @@
 static const struct pci_layout layout = {
 	.ecam = ECAM, .ecam_size = 0x100000, .mem32 = MEM32, .mem32_size = 0x100000};
 static const struct pci_dev_ops ops; /* nothing but the table answers */
-static struct bus board;
 static struct pci_bus *bus;
 static struct pci_dev dev;
 static uint64_t table, pba;
 static unsigned cap;
-
-static uint64_t rd(uint64_t addr, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_read(&board, BUS_MMIO, addr, b, len);
-	return bus_get(b, len);
-}
-
-static void wr(uint64_t addr, uint64_t v, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_put(b, len, v);
-	bus_write(&board, BUS_MMIO, addr, b, len);
-}
 
 static void control(uint16_t v)
 {

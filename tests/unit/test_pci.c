@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "devices/pci.h"
+#include "tests/unit/board.h"
 #include "tests/unit/fake_irq.h"
 #include "tests/unit/unit.h"
-#include "vmm/bus.h"
 
 #define ECAM  0xe0000000ull
 #define MEM32 0xc0000000ull
@@ -61,7 +61,6 @@ static const struct pci_dev_ops toy_ops = {
 	.bar_read = toy_read, .bar_write = toy_write, .bar_mapped = toy_mapped};
 
 /* Slot 0 the bridge, slots 1 and 2 toys: BAR 0 32-bit of 4 KiB, BAR 2 64-bit of 8 KiB. */
-static struct bus board;
 static struct pci_bus *bus;
 static struct toy toy[2];
 
@@ -87,30 +86,14 @@ static void tear_down(void)
 	ck_assert_int_eq(fake_irq.open, 0);
 }
 
-static uint64_t rd(enum bus_space space, uint64_t addr, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_read(&board, space, addr, b, len);
-	return bus_get(b, len);
-}
-
-static void wr(enum bus_space space, uint64_t addr, uint64_t v, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_put(b, len, v);
-	bus_write(&board, space, addr, b, len);
-}
-
 static uint64_t cfg(unsigned slot, unsigned reg, unsigned len)
 {
-	return rd(BUS_MMIO, ECAM + (slot << 15) + reg, len);
+	return rd(ECAM + (slot << 15) + reg, len);
 }
 
 static void cfg_set(unsigned slot, unsigned reg, uint64_t v, unsigned len)
 {
-	wr(BUS_MMIO, ECAM + (slot << 15) + reg, v, len);
+	wr(ECAM + (slot << 15) + reg, v, len);
 }
 
 START_TEST(both_mechanisms_show_the_same_header)
@@ -118,21 +101,21 @@ START_TEST(both_mechanisms_show_the_same_header)
 	build();
 	ck_assert_uint_eq(cfg(0, PCI_CLASS_DEVICE, 2), 0x0600);
 	for (unsigned reg = 0; reg < 256; reg += 4) {
-		wr(BUS_PIO, 0xcf8, 0x80000000 | 1 << 11 | reg, 4);
-		ck_assert_uint_eq(rd(BUS_PIO, 0xcfc, 4), cfg(1, reg, 4));
+		wr_in(BUS_PIO, 0xcf8, 0x80000000 | 1 << 11 | reg, 4);
+		ck_assert_uint_eq(rd_in(BUS_PIO, 0xcfc, 4), cfg(1, reg, 4));
 	}
-	wr(BUS_PIO, 0xcf8, 0x80000000 | 2 << 11, 4);
-	ck_assert_uint_eq(rd(BUS_PIO, 0xcf8, 4), 0x80001000);
-	ck_assert_uint_eq(rd(BUS_PIO, 0xcfe, 2), 0x5601);
-	ck_assert_uint_eq(rd(BUS_PIO, 0xcfd, 1), 0x12);
-	wr(BUS_PIO, 0xcf8, 2 << 11, 4);
-	ck_assert_msg(rd(BUS_PIO, 0xcfc, 4) == 0xffffffff, "no enable bit, no answer");
-	wr(BUS_PIO, 0xcfb, 1, 1);
-	ck_assert_msg(rd(BUS_PIO, 0xcf8, 4) == 2 << 11, "only a dword write selects");
-	ck_assert_uint_eq(rd(BUS_PIO, 0xcfa, 4), 0xffffffff);
+	wr_in(BUS_PIO, 0xcf8, 0x80000000 | 2 << 11, 4);
+	ck_assert_uint_eq(rd_in(BUS_PIO, 0xcf8, 4), 0x80001000);
+	ck_assert_uint_eq(rd_in(BUS_PIO, 0xcfe, 2), 0x5601);
+	ck_assert_uint_eq(rd_in(BUS_PIO, 0xcfd, 1), 0x12);
+	wr_in(BUS_PIO, 0xcf8, 2 << 11, 4);
+	ck_assert_msg(rd_in(BUS_PIO, 0xcfc, 4) == 0xffffffff, "no enable bit, no answer");
+	wr_in(BUS_PIO, 0xcfb, 1, 1);
+	ck_assert_msg(rd_in(BUS_PIO, 0xcf8, 4) == 2 << 11, "only a dword write selects");
+	ck_assert_uint_eq(rd_in(BUS_PIO, 0xcfa, 4), 0xffffffff);
 	cfg_set(0, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	pci_bus_reset(bus);
-	ck_assert_uint_eq(rd(BUS_PIO, 0xcf8, 4), 0);
+	ck_assert_uint_eq(rd_in(BUS_PIO, 0xcf8, 4), 0);
 	ck_assert_uint_eq(cfg(0, PCI_COMMAND, 2), 0);
 	tear_down();
 }
@@ -144,11 +127,11 @@ START_TEST(absent_functions_read_ones)
 	ck_assert_uint_eq(cfg(3, 0, 4), 0xffffffff);
 	ck_assert_uint_eq(cfg(31, 0, 4), 0xffffffff);
 	for (unsigned fn = 1; fn < 8; fn++)
-		ck_assert_uint_eq(rd(BUS_MMIO, ECAM + (1 << 15) + (fn << 12), 4), 0xffffffff);
-	wr(BUS_PIO, 0xcf8, 0x80000000 | 1 << 16 | 1 << 11, 4);
-	ck_assert_msg(rd(BUS_PIO, 0xcfc, 4) == 0xffffffff, "bus 1 does not exist");
-	wr(BUS_PIO, 0xcf8, 0x80000000 | 1 << 11 | 1 << 8, 4);
-	ck_assert_msg(rd(BUS_PIO, 0xcfc, 4) == 0xffffffff, "function 1 does not exist");
+		ck_assert_uint_eq(rd(ECAM + (1 << 15) + (fn << 12), 4), 0xffffffff);
+	wr_in(BUS_PIO, 0xcf8, 0x80000000 | 1 << 16 | 1 << 11, 4);
+	ck_assert_msg(rd_in(BUS_PIO, 0xcfc, 4) == 0xffffffff, "bus 1 does not exist");
+	wr_in(BUS_PIO, 0xcf8, 0x80000000 | 1 << 11 | 1 << 8, 4);
+	ck_assert_msg(rd_in(BUS_PIO, 0xcfc, 4) == 0xffffffff, "function 1 does not exist");
 	cfg_set(3, PCI_COMMAND, 7, 2);
 	tear_down();
 }
@@ -169,7 +152,7 @@ START_TEST(access_widths)
 	cfg_set(1, 4092, 0x5a5a5a5a, 4);
 	ck_assert_uint_eq(cfg(1, 252, 8), 0);
 	ck_assert_msg(cfg(0, 4092, 8) == 0xffffffff00000000ull, "the second half is function 1");
-	ck_assert_uint_eq(rd(BUS_MMIO, ECAM + 0xffffe, 4), 0xffffffff);
+	ck_assert_uint_eq(rd(ECAM + 0xffffe, 4), 0xffffffff);
 	tear_down();
 }
 END_TEST
@@ -266,16 +249,16 @@ START_TEST(memory_decodes_only_when_enabled)
 
 	build();
 	at = toy[0].pci.bar[0].addr;
-	wr(BUS_MMIO, at, 0x11, 1);
-	ck_assert_uint_eq(rd(BUS_MMIO, at, 1), 0xff);
+	wr(at, 0x11, 1);
+	ck_assert_uint_eq(rd(at, 1), 0xff);
 	ck_assert_uint_eq(toy[0].reads + toy[0].writes, 0);
 	cfg_set(1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	ck_assert_uint_eq(toy[0].gpa[0], at);
-	wr(BUS_MMIO, at + 0xff8, 0x1122334455667788, 8);
-	ck_assert_uint_eq(rd(BUS_MMIO, at + 0xffc, 4), 0x11223344);
-	ck_assert_msg(rd(BUS_MMIO, at + 0xffc, 8) == UINT64_MAX, "over the end of the BAR");
-	ck_assert_uint_eq(rd(BUS_MMIO, at + 0x1000, 1), 0xff);
-	wr(BUS_MMIO, at + 0xfff, 0, 2);
+	wr(at + 0xff8, 0x1122334455667788, 8);
+	ck_assert_uint_eq(rd(at + 0xffc, 4), 0x11223344);
+	ck_assert_msg(rd(at + 0xffc, 8) == UINT64_MAX, "over the end of the BAR");
+	ck_assert_uint_eq(rd(at + 0x1000, 1), 0xff);
+	wr(at + 0xfff, 0, 2);
 	ck_assert_uint_eq(toy[0].mem[0][0xfff], 0x11);
 	/* For callers that come past the windows, too. */
 	pci_bar_read(&toy[0].pci, 0, 0xffc, end, 8);
@@ -285,7 +268,7 @@ START_TEST(memory_decodes_only_when_enabled)
 	pci_bar_write(&toy[0].pci, 1, 0, end, 8);
 	ck_assert_uint_eq(toy[0].writes, 1);
 	cfg_set(1, PCI_COMMAND, 0, 2);
-	ck_assert_uint_eq(rd(BUS_MMIO, at + 0xffc, 4), 0xffffffff);
+	ck_assert_uint_eq(rd(at + 0xffc, 4), 0xffffffff);
 	ck_assert_uint_eq(toy[0].gpa[0], 0);
 	ck_assert_uint_eq(toy[0].gpa[2], 0);
 	tear_down();
@@ -329,17 +312,17 @@ START_TEST(a_bar_moves_while_it_decodes)
 	build();
 	from = toy[0].pci.bar[0].addr;
 	cfg_set(1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
-	wr(BUS_MMIO, from, 0x77, 1);
+	wr(from, 0x77, 1);
 	cfg_set(1, PCI_BASE_ADDRESS_0, to, 4);
 	ck_assert_uint_eq(toy[0].gpa[0], to);
-	ck_assert_uint_eq(rd(BUS_MMIO, to, 1), 0x77);
-	ck_assert_uint_eq(rd(BUS_MMIO, from, 1), 0xff);
+	ck_assert_uint_eq(rd(to, 1), 0x77);
+	ck_assert_uint_eq(rd(from, 1), 0xff);
 	/* A 64-bit BAR moves by halves, below 4 GiB too. */
 	cfg_set(1, PCI_BASE_ADDRESS_2, MEM32 + 0x40000, 4);
 	ck_assert_msg(!toy[0].gpa[2], "half moved: outside both windows");
 	cfg_set(1, PCI_BASE_ADDRESS_3, 0, 4);
 	ck_assert_uint_eq(toy[0].gpa[2], MEM32 + 0x40000);
-	wr(BUS_MMIO, MEM32 + 0x41fff, 0x66, 1);
+	wr(MEM32 + 0x41fff, 0x66, 1);
 	ck_assert_uint_eq(toy[0].mem[1][0x1fff], 0x66);
 	tear_down();
 }
@@ -374,14 +357,14 @@ START_TEST(the_lowest_slot_wins_an_overlap)
 	cfg_set(1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	cfg_set(2, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	b = toy[1].pci.bar[0].addr;
-	wr(BUS_MMIO, b, 0x22, 1);
+	wr(b, 0x22, 1);
 	cfg_set(1, PCI_BASE_ADDRESS_0, b, 4);
 	ck_assert_uint_eq(toy[0].gpa[0], b);
 	ck_assert_uint_eq(toy[1].gpa[0], 0);
-	ck_assert_uint_eq(rd(BUS_MMIO, b, 1), 0);
+	ck_assert_uint_eq(rd(b, 1), 0);
 	cfg_set(1, PCI_BASE_ADDRESS_0, b + 0x4000, 4);
 	ck_assert_msg(toy[1].gpa[0] == b, "the other one is back when the winner leaves");
-	ck_assert_uint_eq(rd(BUS_MMIO, b, 1), 0x22);
+	ck_assert_uint_eq(rd(b, 1), 0x22);
 	/* One device over itself: the lower BAR wins. */
 	cfg_set(1, PCI_BASE_ADDRESS_2, MEM32 + 0x60000, 8);
 	cfg_set(1, PCI_BASE_ADDRESS_0, MEM32 + 0x61000, 4);
@@ -541,17 +524,17 @@ static void *hammer(void *arg)
 			addr = MEM64 + (s >> 16) % 0x5000;
 			break;
 		case 5:
-			wr(BUS_PIO, 0xcf8 + (s >> 16) % 8, 0x80000000 | (s >> 20) % 0x2000,
+			wr_in(BUS_PIO, 0xcf8 + (s >> 16) % 8, 0x80000000 | (s >> 20) % 0x2000,
 				1 + (s >> 40) % 4);
-			rd(BUS_PIO, 0xcfc, 4);
+			rd_in(BUS_PIO, 0xcfc, 4);
 			continue;
 		default:
 			addr = MEM32 + (s >> 16) % 0x9000;
 		}
 		if (s & 1ull << 60)
-			wr(BUS_MMIO, addr, s, len);
+			wr(addr, s, len);
 		else
-			rd(BUS_MMIO, addr, len);
+			rd(addr, len);
 	}
 	return NULL;
 }
@@ -571,7 +554,7 @@ START_TEST(two_vcpus_hammer)
 		pci_dev_reset(&toy[i].pci);
 		cfg_set(1 + i, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 		ck_assert_uint_eq(cfg(1 + i, 0, 4), 0x56001234 + (i << 16));
-		wr(BUS_MMIO, toy[i].pci.bar[0].addr, 0x40 + i, 1);
+		wr(toy[i].pci.bar[0].addr, 0x40 + i, 1);
 		ck_assert_uint_eq(toy[i].mem[0][0], 0x40 + i);
 	}
 	tear_down();

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "devices/virtio/pci_priv.h"
+#include "tests/unit/board.h"
 #include "tests/unit/mockmem.h"
 #include "tests/unit/ring_driver.h"
 #include "tests/unit/unit.h"
-#include "vmm/bus.h"
 #include "vmm/loop/loop.h"
 #include "vmm/vm.h"
 
@@ -86,28 +86,11 @@ int vm_kick_del(struct vm *vm, uint64_t gpa, int value, int fd)
 	return 0;
 }
 
-static struct bus board;
 static struct pci_bus *bus;
 static struct virtio_transport *transport;
 static struct guest_mem mem;
 static struct ring_driver ring;
 static uint8_t *ram;
-
-static uint64_t rd(uint64_t addr, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_read(&board, BUS_MMIO, addr, b, len);
-	return bus_get(b, len);
-}
-
-static void wr(uint64_t addr, uint64_t v, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_put(b, len, v);
-	bus_write(&board, BUS_MMIO, addr, b, len);
-}
 
 static void put(unsigned reg, uint64_t v, unsigned len)
 {

@@ -8,12 +8,11 @@
 #define PINVM_TESTS_VIRTIO_DRIVER_H
 
 #include "devices/virtio/regs.h"
+#include "tests/unit/board.h"
 #include "tests/unit/fake_irq.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/virtio_model.h"
-#include "vmm/bus.h"
 
-static struct bus board;
 static struct virtio_transport *transport;
 static struct vregs *regs; /* its */
 

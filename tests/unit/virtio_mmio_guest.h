@@ -22,6 +22,7 @@ static inline int plug(void)
 	struct irq_src *irq;
 	int err = virtio_mmio_create(&transport, &board, &slot, NULL, &vdev, &irq);
 
+	board_base = BASE;
 	if (err)
 		return err;
 	io = container_of(transport, struct virtio_mmio, regs.transport);
@@ -47,22 +48,6 @@ static inline void tear_down(void)
 	ck_assert_uint_eq(model.destroyed, 1);
 	ck_assert_uint_eq(kicks.n, 0);
 	ck_assert_int_eq(fake_irq.open, 0);
-}
-
-static inline uint64_t rd(uint32_t off, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_read(&board, BUS_MMIO, BASE + off, b, len);
-	return bus_get(b, len);
-}
-
-static inline void wr(uint32_t off, uint64_t v, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_put(b, len, v);
-	bus_write(&board, BUS_MMIO, BASE + off, b, len);
 }
 
 static inline uint32_t get(uint32_t reg)

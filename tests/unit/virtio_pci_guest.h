@@ -49,25 +49,9 @@ static inline void tear_down(void)
 	ck_assert_int_eq(fake_irq.open, 0);
 }
 
-/* The guest's driver, as far as Linux goes: vp_modern_probe() and what follows. */
-static inline uint64_t rd(uint64_t addr, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_read(&board, BUS_MMIO, addr, b, len);
-	return bus_get(b, len);
-}
-
-static inline void wr(uint64_t addr, uint64_t v, unsigned len)
-{
-	uint8_t b[8];
-
-	bus_put(b, len, v);
-	bus_write(&board, BUS_MMIO, addr, b, len);
-}
-
 #define CFG (ECAM + (1 << 15))
 
+/* The guest's driver, as far as Linux goes: vp_modern_probe() and what follows. */
 static struct {
 	uint64_t common, isr, config, notify, table;
 	uint32_t notify_mult, config_len;
