@@ -106,6 +106,7 @@ static bool guest_start(struct guest *g, unsigned outs, unsigned ins)
 	return true;
 }
 
+/* A thread that was joined may not have ended for the kernel yet, nor its events. */
 static void guest_end(struct guest *g)
 {
 	void *ok;
@@ -113,6 +114,8 @@ static void guest_end(struct guest *g)
 	sem_post(&g->begin);
 	ck_assert_int_eq(pthread_join(g->thread, &ok), 0);
 	ck_assert_ptr_nonnull(ok);
+	while (!tgkill(getpid(), g->tid, 0))
+		sched_yield();
 }
 
 /* NULL after a line that says why not here. */
