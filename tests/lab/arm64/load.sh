@@ -139,7 +139,7 @@ case_soak()
 	soak echo 7 >/echo 2>&1 &
 	limit=900
 	boot 0 "soak n=$rounds" -m 256M -c 2 -d /img,queues=2 -N tap=tap0 -N tap=tap1 --pin vcpu=0-1/each --pin iothread=2 --pin emulator=3 "$@"
-	limit=80
+	limit=240
 	kill $!
 	wait
 	tunctl -d tap0 >/dev/null
@@ -169,7 +169,7 @@ case_status()
 {
 	limit=8
 	boot 124 wait -m 256M
-	limit=80
+	limit=240
 	grep -q '"status": 124' /report || wrong "the report does not say 124"
 	report=/dev/full
 	boot 6 look -m 256M
