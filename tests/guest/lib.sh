@@ -6,7 +6,7 @@
 
 # Bounds of each kind, for what hangs: the guest's own by --timeout, the program's by timeout(1), which --foreground keeps
 # from sending a signal twice. Non-interactive shells start background jobs deaf to SIGINT.
-bounded="env --default-signal=INT,HUP,TERM timeout --foreground -k 5 300"
+bounded="env --default-signal=INT,HUP,TERM timeout --foreground -k 5 660"
 
 # GUEST "ARGUMENTS" OPTIONS...: status in $rc, words in $tmp/out and $tmp/err, report in $tmp/report. $memory and $limit may be
 # set before, and for all three ways to run one $chip: "user" is --irqchip user, and $by: who serves the disks and the net.
@@ -23,7 +23,7 @@ guest()
 		set -- "$@" "$word"
 		was=$word
 	done
-	$bounded "$pinvm" run "$guests/$g.elf" -p "$a" -m "${memory:-16}" --debug-exit --timeout "${limit:-240}" --report "$tmp/report" ${chip:+--irqchip "$chip"} "$@" \
+	$bounded "$pinvm" run "$guests/$g.elf" -p "$a" -m "${memory:-16}" --debug-exit --timeout "${limit:-600}" --report "$tmp/report" ${chip:+--irqchip "$chip"} "$@" \
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 }
@@ -35,7 +35,7 @@ net_guest()
 	shift 2
 	tools/netns --check 2>"$tmp/err" || skip "$(cat "$tmp/err")"
 	$bounded tools/netns --tap t0 -- tests/guest/host/reflected "$guests/host/reflect" \
-		"$pinvm" run "$guests/$g.elf" -p "$a" -m "${memory:-16}" --debug-exit --timeout "${limit:-240}" \
+		"$pinvm" run "$guests/$g.elf" -p "$a" -m "${memory:-16}" --debug-exit --timeout "${limit:-600}" \
 		--report "$tmp/report" --net "tap=t0${by:+,iothread=$by}" ${chip:+--irqchip "$chip"} "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	[ "$rc" -ne 125 ] || skip "$(tail -n 1 "$tmp/err")"
@@ -48,7 +48,7 @@ guest_start()
 	shift 2
 	rm -f "$tmp/fifo"
 	mkfifo "$tmp/fifo"
-	$bounded "$pinvm" run "$guests/$g.elf" -p "$a" -m "${memory:-16}" --debug-exit --timeout "${limit:-240}" --report "$tmp/report" ${chip:+--irqchip "$chip"} "$@" \
+	$bounded "$pinvm" run "$guests/$g.elf" -p "$a" -m "${memory:-16}" --debug-exit --timeout "${limit:-600}" --report "$tmp/report" ${chip:+--irqchip "$chip"} "$@" \
 		>"$tmp/fifo" 2>"$tmp/err" </dev/null &
 	pid=$!
 	exec 3<"$tmp/fifo"

@@ -45,8 +45,8 @@ case_chip_no_irqfd()
 {
 	need strace
 	disk disk 64k
-	strace -f -o "$tmp/trace" -e trace=ioctl,eventfd2 timeout 300 "$pinvm" run "$guests/blk.elf" -p 'count=100 irq' -m 16 --debug-exit \
-		--timeout 240 --irqchip user -d "$tmp/disk" >"$tmp/out" 2>"$tmp/err" </dev/null
+	strace -f -o "$tmp/trace" -e trace=ioctl,eventfd2 timeout 660 "$pinvm" run "$guests/blk.elf" -p 'count=100 irq' -m 16 --debug-exit \
+		--timeout 600 --irqchip user -d "$tmp/disk" >"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	success
 	grep -q 'KVM_INTERRUPT' "$tmp/trace" || bad "nothing was injected"

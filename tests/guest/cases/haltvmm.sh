@@ -157,7 +157,7 @@ traced_wakes()
 {
 	need strace
 	$bounded strace -f -qq -e trace="$1" -o "$tmp/trace" "$pinvm" run "$guests/wake.elf" -p "source=$2 n=$3 gap=$5" \
-		-m 16 -c "$4" --debug-exit --timeout "${limit:-240}" --report "$tmp/report" --halt-poll vmm,max=4s,grow-start=4s,shrink=1 \
+		-m 16 -c "$4" --debug-exit --timeout "${limit:-600}" --report "$tmp/report" --halt-poll vmm,max=4s,grow-start=4s,shrink=1 \
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	[ "$rc" -ne 1 ] || grep -q SUCCESS "$tmp/out" || skip "strace can not run here"

@@ -41,7 +41,7 @@ case_debug_exit()
 # Without the option the port is not there: the guest's second wish counts.
 case_no_debug_exit()
 {
-	$bounded "$pinvm" run "$guests/hello.elf" --timeout 240 >"$tmp/out" 2>"$tmp/err" </dev/null
+	$bounded "$pinvm" run "$guests/hello.elf" --timeout 600 >"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	says SUCCESS
 	status 0
@@ -134,7 +134,7 @@ case_setup_order()
 		done
 		printf '\0' | dd of="$tmp/disk1" conv=notrunc 2>/dev/null
 		$bounded strace -f -qq -e trace=ioctl -o "$tmp/trace" "$pinvm" run "$guests/blk.elf" -m 16 -c 2 -p restart=1 \
-			--debug-exit --rng --on-reset restart --timeout 240 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+			--debug-exit --rng --on-reset restart --timeout 600 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
 		rc=$?
 		[ "$rc" -ne 1 ] || skip "strace can not run here"
 		status 0

@@ -27,7 +27,7 @@ case_net_report()
 case_net_made()
 {
 	tools/netns --check 2>"$tmp/err" || skip "$(cat "$tmp/err")"
-	$bounded tools/netns -- "$pinvm" run "$guests/hello.elf" -m 16 --debug-exit --timeout 240 --net tap=typo \
+	$bounded tools/netns -- "$pinvm" run "$guests/hello.elf" -m 16 --debug-exit --timeout 600 --net tap=typo \
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	success

@@ -8,7 +8,7 @@ case_serial_input()
 	n=3000
 	head -c $n /dev/urandom | od -An -v -tx1 | tr -d ' \n' | head -c $n >"$tmp/in"
 	for how in '' irq; do
-		$bounded "$pinvm" run "$guests/serial.elf" -m 16 -p "echo=$n $how" --debug-exit --timeout 240 \
+		$bounded "$pinvm" run "$guests/serial.elf" -m 16 -p "echo=$n $how" --debug-exit --timeout 600 \
 			${chip:+--irqchip "$chip"} <"$tmp/in" >"$tmp/out" 2>"$tmp/err"
 		rc=$?
 		status 1
@@ -21,7 +21,7 @@ case_serial_pipe()
 	n=66000
 	# shellcheck disable=SC2002
 	head -c $n /dev/zero | tr '\0' A | cat | $bounded "$pinvm" run "$guests/serial.elf" -m 16 -p "sum=$n" \
-		--debug-exit --timeout 240 >"$tmp/out" 2>"$tmp/err"
+		--debug-exit --timeout 600 >"$tmp/out" 2>"$tmp/err"
 	rc=$?
 	status 1
 	says "sum $((n * 65))"
@@ -39,7 +39,7 @@ case_serial_file()
 case_serial_order()
 {
 	for i in $(seq 40); do
-		$bounded "$pinvm" run "$guests/hello.elf" -m 16 --debug-exit --timeout 240 -v >"$tmp/out" 2>&1 </dev/null
+		$bounded "$pinvm" run "$guests/hello.elf" -m 16 --debug-exit --timeout 600 -v >"$tmp/out" 2>&1 </dev/null
 		rc=$?
 		status 1
 		tail -n 2 "$tmp/out" | tr -d '\r' | { read -r a && [ "$a" = SUCCESS ] && read -r b && [ "${b#pinvm: }" != "$b" ]; } ||
@@ -94,7 +94,7 @@ case_serial_no_reader()
 	mkfifo "$tmp/full"
 	exec 4<>"$tmp/full"
 	dd if=/dev/zero of="$tmp/full" bs=4096 count=1024 oflag=nonblock 2>/dev/null
-	$bounded "$pinvm" run "$guests/serial.elf" -m 16 -p flood=5000 --debug-exit --timeout "${limit:-240}" --report "$tmp/report" \
+	$bounded "$pinvm" run "$guests/serial.elf" -m 16 -p flood=5000 --debug-exit --timeout "${limit:-600}" --report "$tmp/report" \
 		>"$tmp/full" 2>"$tmp/err" </dev/null
 	rc=$?
 	exec 4<&-

@@ -68,7 +68,7 @@ make_user()
 # ARGUMENTS...: pinvm as that user, with what guest() leaves behind.
 user_runs()
 {
-	$as_user "$tmp/home/pinvm" run "$@" -m 16 --debug-exit --timeout 240 --report "$tmp/home/report" \
+	$as_user "$tmp/home/pinvm" run "$@" -m 16 --debug-exit --timeout 600 --report "$tmp/home/report" \
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	rc=$?
 	cp "$tmp/home/report" "$tmp/report"
@@ -96,7 +96,7 @@ case_user()
 case_user_control()
 {
 	make_user ''
-	$as_user "$tmp/home/pinvm" run "$tmp/home/serial.elf" -n theirs -m 16 -p echo=1 --timeout 240 --grace 0 --serial off \
+	$as_user "$tmp/home/pinvm" run "$tmp/home/serial.elf" -n theirs -m 16 -p echo=1 --timeout 600 --grace 0 --serial off \
 		>"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
 	until $as_user "$tmp/home/pinvm" list | grep '^theirs .* running ' >/dev/null; do still_runs; done
@@ -151,7 +151,7 @@ case_user_cap_sys_nice()
 	reports '.vcpus[0].placement.actual_policy' fifo:5
 	can_look_at_tasks
 	# A guest that waits for its serial port.
-	$as_user "$tmp/home/pinvm" run "$tmp/home/serial.elf" -m 16 -p echo=1 --debug-exit --timeout 240 --grace 0 \
+	$as_user "$tmp/home/pinvm" run "$tmp/home/serial.elf" -m 16 -p echo=1 --debug-exit --timeout 600 --grace 0 \
 		--serial "socket=$tmp/home/sock" --sched vcpu=fifo:5 >"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
 	until_running "$tmp/home/sock" 2
