@@ -95,6 +95,7 @@ static inline void *wait_for_end(void *arg)
 
 static inline void actor_start(struct actor *a, const char *name)
 {
+	*a = (struct actor){0};
 	snprintf(a->name, sizeof(a->name), "%s", name);
 	sem_init(&a->started, 0, 0);
 	sem_init(&a->end, 0, 0);
