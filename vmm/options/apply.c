@@ -215,6 +215,7 @@ static int apply(const struct opt_given *g, struct guest_config *cfg)
 {
 	const struct opt_row *row = g->row;
 	const char *value = g->value ? g->value : "on";
+	bool plain = opt_plain(row);
 	struct opt_key first;
 	char *copy, meta[96];
 	void *base;
@@ -222,13 +223,13 @@ static int apply(const struct opt_given *g, struct guest_config *cfg)
 
 	if (!opt_here(row))
 		return refuse(g, NULL, NULL, "does not exist on %s: %s", arch_name(), row->why);
-	if (!g->value && (row->value.meta || row->nkeys))
+	if (!g->value && (row->value.meta || !plain))
 		return refuse(g, NULL, NULL, "needs a value, %s", opt_wanted(row, meta, sizeof(meta)));
 	base = opt_append(row, cfg);
 	if (!base)
 		return log_errno(-ENOMEM, "%s", g->where);
 	opt_key_at(row, 0, &first);
-	if (opt_plain(row))
+	if (plain)
 		return store(g, &first, base, value);
 	copy = strdup(value);
 	if (!copy)
