@@ -206,6 +206,20 @@ START_TEST(screen_is_harmless)
 }
 END_TEST
 
+/* An address that has a name, and one that has none. */
+START_TEST(traced_addresses)
+{
+	json_t *doc = made("{'trace': {}, 'vcpus': [{'index': 0, 'trace': {'accesses': [{'kind': 'msr', 'op': 'write', 'address': 1760, 'name': "
+			   "'IA32_TSC_DEADLINE', 'per_s': 9}, {'kind': 'pio', 'op': 'write', 'address': 1016, 'name': null, 'per_s': 3}]}}]}");
+	char *text = WRITTEN(screen_trace(doc, out, GRID_WIDE));
+
+	ck_assert_msg(strstr(text, " msr write 0x6e0 IA32_TSC_DEADLINE\n") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, " pio write 0x3f8\n") != NULL, "%s", text);
+	free(text);
+	json_decref(doc);
+}
+END_TEST
+
 /* Polls of KVM: two vCPUs in two seconds, with times and (an older kernel) without; none where it did not poll. */
 START_TEST(kvm_polls)
 {
@@ -283,5 +297,5 @@ START_TEST(since_placement)
 }
 END_TEST
 
-UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, kvm_polls, vmm_polls, iothread_polls,
+UNIT_MAIN("stat_screen", numbers, foreign_text, grids, screen, screen_fits, screen_is_harmless, traced_addresses, kvm_polls, vmm_polls, iothread_polls,
 	settings, since_placement)

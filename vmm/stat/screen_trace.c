@@ -50,10 +50,11 @@ static void user_name(const json_t *row, char *out, size_t n)
 
 static void access_name(const json_t *row, char *out, size_t n)
 {
-	snprintf(out, n, "%.20s %.10s 0x%llx %.60s", or (json_text_at(row, "kind"), "?"),
+	const char *name = json_text_at(row, "name");
+
+	snprintf(out, n, "%.20s %.10s 0x%llx%s%.60s", or (json_text_at(row, "kind"), "?"),
 		or (json_text_at(row, "op"), "?"),
-		(unsigned long long)json_integer_value(json_object_get(row, "address")),
-		or (json_text_at(row, "name"), ""));
+		(unsigned long long)json_integer_value(json_object_get(row, "address")), name ? " " : "", or (name, ""));
 }
 
 static void interrupt_name(const json_t *row, char *out, size_t n)
