@@ -24,12 +24,6 @@
 
 static __thread struct kvm_run *my_run;
 
-void vcpu_count_exit(struct vcpu *vcpu, uint32_t reason)
-{
-	count_add(&vcpu->user_exits, 1);
-	count_add(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1], 1);
-}
-
 static void on_kick(int sig)
 {
 	if (my_run)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "vmm/thread.h"
+#include "vmm/util.h"
 
 struct guest;
 struct kvm_run;
@@ -86,7 +87,11 @@ void vcpu_was_paused(struct vcpu *vcpu);
 const char *vcpu_exit_name(unsigned reason);
 
 /* Count a return from KVM_RUN; KVM_EXIT_INTR: one without an exit to handle. The vCPU's thread. */
-void vcpu_count_exit(struct vcpu *vcpu, uint32_t reason);
+static inline void vcpu_count_exit(struct vcpu *vcpu, uint32_t reason)
+{
+	count_add(&vcpu->user_exits, 1);
+	count_add(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1], 1);
+}
 
 /* Is it to run the guest? The vCPU's thread. */
 bool vcpu_is_wanted(struct vcpu *vcpu);

@@ -8,7 +8,8 @@ def counts:
 	(.vcpus[0].kvm_stats // {}) as $kvm | (.halt_poll.vmm.vcpus[0] // {}) as $vmm |
 	{
 		exits: ([.vcpus[].kvm_stats.exits // 0] | sum),
-		user_exits: ([.vcpus[].exits_by_kvm_reason | add // 0] | sum),
+		user_exits: ([.vcpus[].exits_by_kvm_reason | del(.intr) | add // 0] | sum),
+		interrupted: ([.vcpus[].exits_by_kvm_reason.intr // 0] | sum),
 		halts: ([$kvm.halt_exits // 0, .vcpus[0].exits_by_kvm_reason.hlt // 0] | max),
 		polls: (($kvm.halt_attempted_poll // 0) + ($vmm.polls // 0)),
 		poll_hits: (($kvm.halt_successful_poll // 0) + ($vmm.hits // 0)),
