@@ -12,12 +12,12 @@ much_memory()
 	memory=$memory,hugepages=off,prealloc=on
 }
 
-# The process that fills, once it has a thread for it, in $filling. Its parent is what bounds it.
+# The process that fills, once it has a thread for it, in $filling. Its parent is what bounds it. False: it has ended.
 until_filling()
 {
 	need pgrep procps
 	until filling=$(pgrep -P "$pid") && grep -qsx fill /proc/"$filling"/task/*/comm; do
-		kill -0 "$pid" 2>/dev/null || bad "it ended before it filled any memory"
+		kill -0 "$pid" 2>/dev/null || return
 	done
 }
 
@@ -25,10 +25,13 @@ case_stop_while_filling()
 {
 	much_memory
 	for sig in TERM INT; do
-		guest_start hello ''
-		until_filling
-		kill "-$sig" "$filling"
-		ended
+		# The guest runs where all was filled before the signal was sent: then once more.
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			guest_start hello ''
+			until_filling && kill "-$sig" "$filling"
+			ended
+			[ "$rc" -eq 1 ] || break
+		done
 		ends 14 'stopped on request while memory was prepared'
 		[ ! -s "$tmp/out" ] || bad "the guest ran"
 	done
