@@ -4,8 +4,11 @@
 #define PINVM_TESTS_UNIT_H
 
 #include <check.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "vmm/memory/mem.h"
 
@@ -70,6 +73,22 @@ static inline int unit_run_times(const char *name, const struct unit_test *tests
 		const struct unit_test tests[] = {__VA_ARGS__};                                                        \
 		return unit_run_times(name, tests, sizeof(tests) / sizeof(tests[0]));                                  \
 	}
+
+/*
+ * Whether a soak has lasted long enough, counted from the first time this was asked: threads that wait for each other turn by
+ * turn do so in a second or two, and for hours where other programs have the CPUs. What they have done by then counts.
+ */
+static inline bool unit_enough(void)
+{
+	static _Atomic long begun;
+	struct timespec now;
+	long first = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (atomic_compare_exchange_strong(&begun, &first, now.tv_sec))
+		return false;
+	return now.tv_sec - first > 20;
+}
 
 /* xorshift: anything, but the same again when a failure is looked at. *state is not 0. */
 static inline uint64_t unit_dice(uint64_t *state)

@@ -59,7 +59,7 @@ static void *raiser(void *arg)
 {
 	unsigned me = (uintptr_t)arg;
 
-	for (unsigned n = 1; n <= ROUNDS; n++) {
+	for (unsigned n = 1; n <= ROUNDS && (n % BATCH != 1 || !unit_enough()); n++) {
 		uint8_t vector = vector_of(me, n * 7 % VECTORS);
 
 		atomic_fetch_add(&raised[vector], 1);
