@@ -74,8 +74,8 @@ static int ask_kvm(const struct guest_config *cfg)
 	struct vm vm;
 
 	if (err) {
-		log_warn("--dry-run: /dev/kvm: %s; not checked: what only KVM knows of --cpus, --memory, --irqchip, %s--pmu, --kvm, "
-			 "--profile and --halt-poll",
+		log_warn("--dry-run: /dev/kvm: %s; not checked: what only KVM knows of --cpus, --memory, "
+			 "--irqchip, %s--pmu, --kvm, --profile and --halt-poll",
 			strerror(-err), !strcmp(arch_name(), "x86") ? "--exits, " : "");
 		return 0;
 	}

@@ -19,7 +19,7 @@ static struct {
 	int open_errno; /* 0: it can be opened */
 	bool is_kvm;
 	unsigned lacks; /* the capability it has not got; 0: it has all */
-	int fd[64]; /* each time it was opened */
+	int fd[64];	/* each time it was opened */
 	unsigned opened;
 	unsigned other; /* requests that are no questions */
 } kvm;
@@ -74,8 +74,8 @@ static unsigned lines;
 /* Messages go to `said`; what the plan prints is not of interest. */
 static int try(struct guest_config *cfg)
 {
-	int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO), none = openat(AT_FDCWD, "/dev/null", O_WRONLY),
-	    log = memfd_create("log", MFD_CLOEXEC), ret;
+	int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO),
+	    none = openat(AT_FDCWD, "/dev/null", O_WRONLY), log = memfd_create("log", MFD_CLOEXEC), ret;
 	ssize_t n;
 
 	fflush(stdout);

@@ -21,7 +21,8 @@ static int take(struct control_call *call, struct guest_config *cfg)
 	why = haltpoll_spec(&cfg->halt_poll, &spec);
 	err = why ? -EINVAL : haltpoll_set(call->guest->haltpoll, &spec, reason, sizeof(reason));
 	if (err)
-		snprintf(call->why, sizeof(call->why), "halt-poll %.40s: %s", call->arg[0], why ? why : reason);
+		snprintf(call->why, sizeof(call->why), "halt-poll %.40s: %s", call->arg[0],
+			why ? why : reason);
 	return err;
 }
 

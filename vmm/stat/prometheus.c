@@ -148,7 +148,8 @@ void metrics_man(FILE *out)
 		const struct metric *m = &metric_table[i];
 
 		metric_prometheus_name(m, name);
-		if (m->type != SHARE && strcmp(last, name) != 0) /* rows that differ in a label only have one name */
+		/* Rows that differ in a label only have one name. */
+		if (m->type != SHARE && strcmp(last, name) != 0)
 			man_row(out, m);
 		strcpy(last, name);
 	}
