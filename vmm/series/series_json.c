@@ -105,16 +105,18 @@ static json_t *devices_json(const struct guest *guest)
 static double wall_time(void)
 {
 	struct timespec ts;
+	long ms;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	return (double)ts.tv_sec + ts.tv_nsec / 1000000 / 1e3;
+	ms = ts.tv_nsec / 1000000;
+	return (double)ts.tv_sec + ms / 1e3;
 }
 
 json_t *series_json(const struct guest *guest, uint64_t lost)
 {
-	double since = (double)((now_ns() - guest->start_ns) / 1000) / 1e6;
+	uint64_t us = (now_ns() - guest->start_ns) / 1000;
 
-	return json_pack("{s:f, s:f, s:I, s:i, s:o, s:o, s:o}", "duration_s", since, "unix_s", wall_time(), "lost",
+	return json_pack("{s:f, s:f, s:I, s:i, s:o, s:o, s:o}", "duration_s", (double)us / 1e6, "unix_s", wall_time(), "lost",
 		(json_int_t)lost, "restarts", (int)guest->restarts, "vcpus", vcpus_json(guest), "kvm_stats",
 		kvm_json(guest->kvmstats, KVMSTATS_VM, of_vm, COUNT(of_vm)), "devices", devices_json(guest));
 }

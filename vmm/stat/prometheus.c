@@ -61,7 +61,7 @@ static void family(struct writer *w, const struct metric *m)
 
 	if (!strcmp(w->family, metric_prometheus_name(m, name)))
 		return;
-	strcpy(w->family, name);
+	snprintf(w->family, sizeof(w->family), "%s", name);
 	fprintf(w->out, "# HELP %s %s\n# TYPE %s %s\n", name, m->help, name, types[m->type]);
 }
 
@@ -151,6 +151,6 @@ void metrics_man(FILE *out)
 		/* Rows that differ in a label only have one name. */
 		if (m->type != SHARE && strcmp(last, name) != 0)
 			man_row(out, m);
-		strcpy(last, name);
+		snprintf(last, sizeof(last), "%s", name);
 	}
 }
