@@ -90,7 +90,9 @@ static const char *vmm_spec(const char *text, struct haltpoll_spec *spec)
 START_TEST(auto_that_could_not_poll)
 {
 	struct haltpoll_spec spec = {.mode = HALTPOLL_AUTO, .limits.max_ns = 1000};
-	struct haltpoll hp = {.spec.mode = HALTPOLL_OFF};
+	struct guest_config cfg = {.irqchip = IRQCHIP_USER};
+	struct guest guest = {.cfg = &cfg};
+	struct haltpoll hp = {.guest = &guest, .spec.mode = HALTPOLL_OFF};
 	uint64_t shortest = 0;
 	char text[24], words[64], why[192] = "";
 
@@ -98,7 +100,16 @@ START_TEST(auto_that_could_not_poll)
 		puts("skip: this host's KVM does not tell of a shortest poll above 1us");
 		return;
 	}
-	ck_assert_int_eq(haltpoll_set(&hp, &spec, why, sizeof(why)), -EINVAL);
+	/* More than that is in the way first: what would do for one would not help the other. */
+	ck_assert_int_eq(haltpoll_set(&hp, &spec, why, sizeof(why)), -ENOTSUP);
+	ck_assert_msg(strstr(why, "do not halt in KVM") != NULL, "%s", why);
+	cfg.irqchip = IRQCHIP_SPLIT;
+	cfg.exits.hlt = TRI_OFF;
+	ck_assert_int_eq(haltpoll_set(&hp, &spec, why, sizeof(why)), -ENOTSUP);
+	ck_assert_msg(strstr(why, "keeps the CPU") != NULL, "%s", why);
+	cfg.exits.hlt = TRI_DEFAULT;
+	/* It can be read, and is not wrong everywhere: no -EINVAL. */
+	ck_assert_int_eq(haltpoll_set(&hp, &spec, why, sizeof(why)), -ERANGE);
 	ck_assert_int_eq(hp.spec.mode, HALTPOLL_OFF);
 	value_format_duration(shortest, text, sizeof(text));
 	snprintf(words, sizeof(words), "give %s or more, or off", text);

@@ -45,7 +45,28 @@ static int check_shortest(const struct haltpoll_spec *spec, char *why, size_t n)
 	value_format_duration(spec->limits.max_ns, max, sizeof(max));
 	snprintf(why, n, "max=%s is less than the %s that KVM's polls begin with here (halt_poll_ns_grow_start): give %s or more, or off",
 		max, start, start);
-	return -EINVAL;
+	return -ERANGE;
+}
+
+/* Can this be done for vCPUs that halt as this guest's do? */
+static int check_guest(const struct guest_config *cfg, const struct haltpoll_spec *spec, char *why, size_t n)
+{
+	bool in_kvm = spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO;
+
+	if (in_kvm && cfg->irqchip == IRQCHIP_USER) {
+		snprintf(why, n, "vCPUs of --irqchip user do not halt in KVM: vmm is the mode that polls there");
+		return -ENOTSUP;
+	}
+	if (spec->mode == HALTPOLL_VMM && cfg->irqchip != IRQCHIP_USER) {
+		snprintf(why, n, "this guest's vCPUs halt in KVM: only one started with --halt-poll vmm or --irqchip user can "
+				 "poll here");
+		return -ENOTSUP;
+	}
+	if (in_kvm && cfg->exits.hlt == TRI_OFF) {
+		snprintf(why, n, "with --exits hlt=off this guest keeps the CPU when it halts: nothing is left to poll for");
+		return -ENOTSUP;
+	}
+	return check_shortest(spec, why, n);
 }
 
 static int check_cap(const struct vm *vm, char *why, size_t n)
@@ -123,36 +144,24 @@ static const uint64_t *wanted(const struct haltpoll *hp, const struct haltpoll_s
 }
 
 /* vCPUs that halt in this process read what they are to do with each halt: KVM has no part in it. */
-static int change_here(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
+static int change_here(struct haltpoll *hp, const struct haltpoll_spec *spec)
 {
 	static const struct poll_rules none;
 
-	if (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO) {
-		snprintf(why, n, "vCPUs of --irqchip user do not halt in KVM: vmm is the mode that polls there");
-		return -ENOTSUP;
-	}
 	poll_live_set(&hp->live, spec->mode == HALTPOLL_VMM ? &spec->rules : &none);
 	hp->ceiling_ns = spec->mode == HALTPOLL_VMM ? spec->rules.max_ns : 0;
 	hp->given = true;
 	return 0;
 }
 
+/* To what check_guest() lets pass. */
 static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
 	uint64_t ns;
 	int err;
 
 	if (hp->guest->cfg->irqchip == IRQCHIP_USER)
-		return change_here(hp, spec, why, n);
-	if (spec->mode == HALTPOLL_VMM) {
-		snprintf(why, n, "this guest's vCPUs halt in KVM: only one started with --halt-poll vmm or --irqchip user can "
-				 "poll here");
-		return -ENOTSUP;
-	}
-	if (hp->guest->cfg->exits.hlt == TRI_OFF && (spec->mode == HALTPOLL_FIXED || spec->mode == HALTPOLL_AUTO)) {
-		snprintf(why, n, "with --exits hlt=off this guest keeps the CPU when it halts: nothing is left to poll for");
-		return -ENOTSUP;
-	}
+		return change_here(hp, spec);
 	if (!wanted(hp, spec, &ns))
 		return 0;
 	err = check_cap(&hp->guest->vm, why, n);
@@ -172,7 +181,7 @@ static void forget_answers(struct haltpoll *hp)
 
 int haltpoll_apply(struct haltpoll *hp)
 {
-	char why[96];
+	char why[192];
 	int err;
 
 	forget_answers(hp);
@@ -182,7 +191,9 @@ int haltpoll_apply(struct haltpoll *hp)
 		err = haltpoll_give(hp, hp->ceiling_ns);
 		return err ? log_errno(err, "KVM_CAP_HALT_POLL") : 0;
 	}
-	err = change(hp, &hp->spec, why, sizeof(why));
+	err = check_guest(hp->guest->cfg, &hp->spec, why, sizeof(why));
+	if (!err)
+		err = change(hp, &hp->spec, why, sizeof(why));
 	if (err)
 		log_err("--halt-poll %s: %s", hp->guest->cfg->halt_poll.mode, why);
 	return err;
@@ -224,7 +235,7 @@ int haltpoll_set(struct haltpoll *hp, const struct haltpoll_spec *spec, char *wh
 		snprintf(why, n, "trace= is opened before privileges are dropped: give it at the start");
 		return -EINVAL;
 	}
-	err = check_shortest(spec, why, n);
+	err = check_guest(hp->guest->cfg, spec, why, n);
 	if (!err && spec->mode == HALTPOLL_AUTO)
 		err = haltpoll_auto_start(&ctl, hp, &spec->limits, why, n);
 	if (!err)
