@@ -26,7 +26,8 @@
 #include "vmm/vcpu.h"
 #include "vmm/vcpu_loop.h"
 
-#define CUT_NS 50000 /* no two looks of a poll are so far apart unless another thread, or another guest, had the CPU */
+#define NEAR_NS 50000 /* is the timer: its signal is called off, and what ends a poll sooner pays for no system call */
+#define CUT_NS	50000 /* no two looks of a poll are so far apart unless another thread, or another guest, had the CPU */
 
 static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *until)
 {
@@ -95,14 +96,16 @@ static uint64_t until_tsc(const struct userchip_vcpu *uv)
 static bool spin(struct userchip_vcpu *uv)
 {
 	uint64_t until = until_tsc(uv), begun = host_tsc(), now = begun, last;
-	uint64_t cut = (uint64_t)CUT_NS * uv->tsc_khz / 1000000, polled = 0;
-	bool ends = false;
+	uint64_t cut = (uint64_t)CUT_NS * uv->tsc_khz / 1000000, near = (uint64_t)NEAR_NS * uv->tsc_khz / 1000000, polled = 0;
+	bool ends = false, armed = until == uv->halt.due; /* it is watched here to the end */
 
-	if (until == uv->halt.due && begun < until)
-		userchip_disarm(uv); /* it is watched here */
 	while (now < until && !ends && !uv->halt.cut) {
 		ends = atomic_load_explicit(&uv->state, memory_order_relaxed) != AWAKE || !vcpu_is_wanted(uv->vcpu) ||
 		       (uv->vcpu->loop && vcpu_loop_look(uv->vcpu));
+		if (armed && !ends && until - now < near) {
+			userchip_disarm(uv);
+			armed = false;
+		}
 		relax_cpu();
 		last = now;
 		now = host_tsc();

@@ -3,7 +3,7 @@
  * Wake-ups: CPU 0 halts n=N times, and is woken gap=TICKS of the TSC later, each time by what source= says:
  *   timer   the TSC deadline; late by: from the deadline to the handler
  *   ipi     CPU 1, which spins for the gap; late by: from before it writes its ICR to the handler
- *   first   CPU 1 as above, while the deadline is 50 gaps away; CPU 0 then spins until that has come, too
+ *   first   CPU 1 as above, while the deadline is far=50 gaps away; CPU 0 then spins until that has come, too
  *   device  a read of one sector, asked for by CPU 0 after it has spun for the gap; from there to the handler
  * Then it says how late they were, in ticks of the TSC; with samples, each of them. warm=N: as many before,
  * which are not counted. wait: it says "ready" before those that are and "done" behind them, and goes on when
@@ -133,7 +133,7 @@ static void by_who_comes_first(void)
 {
 	uint32_t before = rung;
 
-	check(lapic_deadline(RING, rdtsc() + 50 * gap));
+	check(lapic_deadline(RING, rdtsc() + arg_number("far", 50) * gap));
 	by_ipi();
 	irqs_on();
 	while (rung == before)
