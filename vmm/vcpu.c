@@ -217,6 +217,7 @@ static void run_guest(struct vcpu *vcpu)
 			continue;
 		}
 		if (err) {
+			vcpu_count_exit(vcpu, KVM_EXIT_INTR);
 			log_errno(-err, "vCPU %u: KVM_RUN", vcpu->index);
 			arch_vcpu_dump(vcpu);
 			guest_end(vcpu->guest, END_HOST_FAILURE, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(err));
