@@ -19,7 +19,7 @@ def counts:
 		device_polled_ns: ([.threads[].poll.polled_ns // 0] | sum),
 		kicks: ([.devices[].queues[]?.kicks // 0] | sum),
 		interrupts: ([.devices[].queues[]?.interrupts // 0] | sum),
-		reasons: (reduce (.vcpus[].exits_by_kvm_reason | to_entries[]) as $e ({}; .[$e.key] += $e.value))
+		reasons: (reduce (.vcpus[].exits_by_kvm_reason | del(.intr) | to_entries[]) as $e ({}; .[$e.key] += $e.value))
 	};
 
 # Who is woken, who wakes it, and the threads that are no vCPUs.
