@@ -400,7 +400,7 @@ lab-arm64: ## all of those, on hosts with and without VHE, GICv3 and GICv2, SVE 
 
 # Every target check-TIER is a tier, in the order of this file.
 tiers := $(shell sed -n 's/^check-\([a-z0-9]*\):.*/\1/p' Makefile)
-check: ## unit tests, corpora, bare-metal guests, one lab boot a feature: up to 15 minutes
+check: ## unit tests, corpora, bare-metal guests, some stock ones: up to 15 minutes
 	$(Q)tools/setup build check arm64
 	$(Q)$(MAKE) --no-print-directory $(jobs) all guests $(unit_bin) $(FUZZ:%=$(B)/fuzz/%)
 	$(Q)MAKE="$(MAKE)" tools/check $(tiers)

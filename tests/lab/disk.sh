@@ -5,7 +5,7 @@
 # the host has, and what it was told is safe is safe.
 
 tests='basic ro direct engines fio_uring fio_plain fio_polled discard files sigkill powercut many'
-quick='fio_quick'
+quick='fio_quick sigkill_once'
 
 direct_works()	# FILE
 {
