@@ -41,7 +41,7 @@ case_kvm_stats_halts()
 # A vCPU that never leaves is got out by a signal.
 case_kvm_stats_signal()
 {
-	command -v jq >/dev/null || skip "jq is missing; tools/setup installs it"
+	need jq
 	guest_start exits spin -n spins --grace 0
 	next_line
 	why=$(ctl spins report | jq -r .kvm_stats_missing)
