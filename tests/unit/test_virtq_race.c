@@ -84,13 +84,16 @@ static void *driver(void *arg)
 {
 	struct soak *s = arg;
 	struct ring_seg seg = {DATA, 4, true};
-	uint32_t head, len, sent = 0, got = 0, seed = 7;
+	uint32_t head, len, sent = 0, got = 0, asked = 0, seed = 7;
 
 	while (got < s->trips) {
 		bool kick = false, any = false;
 
-		if (sent % 64 == 1 && s->kicks && s->sleeps && unit_enough())
-			s->trips = sent;
+		if (sent - asked >= 64 && s->kicks && s->sleeps) {
+			asked = sent;
+			if (unit_enough())
+				s->trips = sent;
+		}
 		dither(&seed);
 		while (sent < s->trips && sent - got < s->depth) {
 			ring_offer(&drv, ring_chain(&drv, &seg, 1));
