@@ -20,6 +20,7 @@
 #define ALARMS 10000
 #endif
 #define BATCH 8 /* raised by one, before it waits until it has seen all of them delivered: for ever, if one was lost */
+#define FEW   (BATCH * VECTORS) /* each vector several times, whenever a raiser's first turn comes */
 
 static _Atomic uint64_t raised[256]; /* how often, counted before it is raised */
 static _Atomic uint64_t seen[256];   /* that count, when it was last delivered */
@@ -59,7 +60,7 @@ static void *raiser(void *arg)
 {
 	unsigned me = (uintptr_t)arg;
 
-	for (unsigned n = 1; n <= ROUNDS && (n % BATCH != 1 || !unit_enough()); n++) {
+	for (unsigned n = 1; n <= FEW || (n <= ROUNDS && (n % BATCH != 1 || !unit_enough())); n++) {
 		uint8_t vector = vector_of(me, n * 7 % VECTORS);
 
 		atomic_fetch_add(&raised[vector], 1);
