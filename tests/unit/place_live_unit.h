@@ -66,7 +66,7 @@ static inline void end(void)
 
 static inline int again(bool pin, const char *rules)
 {
-	char text[256];
+	char text[2048];
 	int err;
 
 	spell(rules, text, sizeof(text));

@@ -79,6 +79,28 @@ START_TEST(each_gets_one_of_a_list)
 }
 END_TEST
 
+/* A rule longer than a message: the reason is there all the same. */
+START_TEST(long_rules_leave_room_for_the_reason)
+{
+	char rules[1300] = "vcpu7=A";
+
+	if (!begin(false, false))
+		return;
+	while (strlen(rules) < 900)
+		strcat(rules, ",A");
+	refused(true, rules, ",...: this guest has no such thread; it has vcpu0 to vcpu2");
+	rules[4] = '0';
+	ck_assert_int_eq(again(true, rules), 0);
+	strcat(rules, "/each");
+	refused(true, rules, "...: only vcpu=LIST/each may follow a list");
+	rules[strlen(rules) - 5] = '\0';
+	while (strlen(rules) < 1200)
+		strcat(rules, ",A");
+	refused(true, rules, "...: the list is too long");
+	end();
+}
+END_TEST
+
 START_TEST(what_can_not_be_is_refused_and_nothing_moves)
 {
 	static const struct {
@@ -180,5 +202,5 @@ START_TEST(half_way)
 END_TEST
 
 UNIT_MAIN_TIMES("place_live", {threads_are_moved_and_read_back, 1}, {the_same_rule_again, 1},
-	{each_gets_one_of_a_list, 1}, {what_can_not_be_is_refused_and_nothing_moves, 1}, {doubts, 2}, {off_line, 1},
-	{half_way, 1})
+	{each_gets_one_of_a_list, 1}, {long_rules_leave_room_for_the_reason, 1},
+	{what_can_not_be_is_refused_and_nothing_moves, 1}, {doubts, 2}, {off_line, 1}, {half_way, 1})

@@ -59,11 +59,11 @@ static int check_allowed(const struct check *c, const struct placement *row)
 	CPU_AND(&rest, &rest, &online);
 	if (!CPU_COUNT(&rest)) {
 		place_format_cpus(&online, cpus, sizeof(cpus));
-		log_err("--pin %s: CPU %s is not on line here (%s are)", row->cpus_why, outside, cpus);
+		log_err("--pin %s: CPU %s is not on line here (%s are)", RULE_SHOWN(row->cpus_why), outside, cpus);
 	} else {
 		place_format_cpus(&c->place->allowed, cpus, sizeof(cpus));
 		log_err("--pin %s: CPU %s is outside what this process may use (%s); widen its cpuset or taskset",
-			row->cpus_why, outside, cpus);
+			RULE_SHOWN(row->cpus_why), outside, cpus);
 	}
 	return -EINVAL;
 }
@@ -80,7 +80,7 @@ static int check_row(const struct check *c, const struct placement *row)
 	if (!err && row->pinned && row->sched.policy == SCHED_DEADLINE) {
 		log_err("--sched %s: the kernel refuses SCHED_DEADLINE together with a CPU list (--pin %s); leave one of them "
 			"out",
-			row->sched_why, row->cpus_why);
+			RULE_SHOWN(row->sched_why), RULE_SHOWN(row->cpus_why));
 		err = -EINVAL;
 	}
 	return err;

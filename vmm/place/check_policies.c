@@ -143,7 +143,7 @@ static int check_preempted(const struct check *c, const struct placement *io)
 			err = check_doubt(c,
 				"--sched %s: %s preempts %s on CPU %d: the guest stands still while its devices are served; "
 				"give %s another CPU",
-				io->sched_why, io->name, vcpu->name, first_cpu(&io->cpus), io->name);
+				RULE_SHOWN(io->sched_why), io->name, vcpu->name, first_cpu(&io->cpus), io->name);
 	}
 	return err;
 }

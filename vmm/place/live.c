@@ -210,21 +210,22 @@ static int sched_refused(struct live *l, const struct placement *row, const stru
 	getrlimit(RLIMIT_RTPRIO, &rt);
 	getrlimit(RLIMIT_NICE, &nice);
 	if (err == -EBUSY)
-		return fails(l, err, "--sched %s: the CPUs have no bandwidth left for it (sched_rt_runtime_us)", row->sched_why);
+		return fails(l, err, "--sched %s: the CPUs have no bandwidth left for it (sched_rt_runtime_us)",
+			RULE_SHOWN(row->sched_why));
 	if (err != -EPERM && err != -EACCES)
-		return fails(l, err, "--sched %s: %s: %s", row->sched_why, row->name, strerror(-err));
+		return fails(l, err, "--sched %s: %s: %s", RULE_SHOWN(row->sched_why), row->name, strerror(-err));
 	if (row->sched.policy == SCHED_DEADLINE || was->policy == SCHED_DEADLINE)
 		return fails(l, err, "--sched %s: not permitted: %s, and to take or leave a deadline needs CAP_SYS_NICE; give it at the start",
-			row->sched_why, gave);
+			RULE_SHOWN(row->sched_why), gave);
 	if (place_is_realtime(row->sched.policy) && (was->policy != SCHED_IDLE || rt.rlim_cur < (rlim_t)row->sched.prio))
 		return fails(l, err,
 			"--sched %s: not permitted: %s, and RLIMIT_RTPRIO is %lu; as root: prlimit --pid %d --rtprio=%d, then again, or "
 			"start it with that limit (ulimit -r %d)",
-			row->sched_why, gave, (unsigned long)rt.rlim_cur, getpid(), row->sched.prio, row->sched.prio);
+			RULE_SHOWN(row->sched_why), gave, (unsigned long)rt.rlim_cur, getpid(), row->sched.prio, row->sched.prio);
 	return fails(l, err,
 		"--sched %s: not permitted: %s, and RLIMIT_NICE is %lu; as root: prlimit --pid %d --nice=%lu, then again, or start it "
 		"with that limit",
-		row->sched_why, gave, (unsigned long)nice.rlim_cur, getpid(),
+		RULE_SHOWN(row->sched_why), gave, (unsigned long)nice.rlim_cur, getpid(),
 		(unsigned long)nice_needed(was, &row->sched));
 }
 
@@ -278,10 +279,10 @@ static int give_cpus(struct live *l, unsigned i)
 
 	if (err == -EINVAL && row->by_kernel)
 		return fails(l, err, "--pin %s: %s: this kernel does not move them (Linux 6.3 does); end the guest, and start it so",
-			row->cpus_why, row->name);
+			RULE_SHOWN(row->cpus_why), row->name);
 	if (err == -ETIMEDOUT)
-		return fails(l, err, "--pin %s: its loop gets no CPU to hear of it: %s", row->cpus_why, row->name);
-	return err ? fails(l, err, "--pin %s: %s: %s", row->cpus_why, row->name, strerror(-err)) : 0;
+		return fails(l, err, "--pin %s: its loop gets no CPU to hear of it: %s", RULE_SHOWN(row->cpus_why), row->name);
+	return err ? fails(l, err, "--pin %s: %s: %s", RULE_SHOWN(row->cpus_why), row->name, strerror(-err)) : 0;
 }
 
 static int apply(struct live *l)
@@ -317,12 +318,14 @@ static int read_back(struct live *l)
 		if (l->pin && !CPU_EQUAL(&want->cpus, &row->actual_cpus)) {
 			place_format_cpus(&want->cpus, wanted, sizeof(wanted));
 			place_format_cpus(&row->actual_cpus, is, sizeof(is));
-			return fails(l, -EXDEV, "--pin %s: %s: wanted on CPUs %s, the kernel says %s", want->cpus_why, row->name, wanted, is);
+			return fails(l, -EXDEV, "--pin %s: %s: wanted on CPUs %s, the kernel says %s",
+				RULE_SHOWN(want->cpus_why), row->name, wanted, is);
 		}
 		if (!l->pin && !place_same_sched(&want->sched, &row->actual_sched)) {
 			place_format_sched(&want->sched, wanted, sizeof(wanted));
 			place_format_sched(&row->actual_sched, is, sizeof(is));
-			return fails(l, -EXDEV, "--sched %s: %s: wanted under %s, the kernel says %s", want->sched_why, row->name, wanted, is);
+			return fails(l, -EXDEV, "--sched %s: %s: wanted under %s, the kernel says %s",
+				RULE_SHOWN(want->sched_why), row->name, wanted, is);
 		}
 	}
 	return 0;

@@ -61,7 +61,7 @@ static int pin_row(struct placement *row, const struct place_rule *rule, const c
 		int cpu = nth_cpu(&rule->cpus, row->index);
 
 		if (cpu < 0) {
-			log_err("--pin %s: %d CPUs for more vCPUs than that; name at least one for each", text,
+			log_err("--pin %s: %d CPUs for more vCPUs than that; name at least one for each", RULE_SHOWN(text),
 				CPU_COUNT(&rule->cpus));
 			return -EINVAL;
 		}
@@ -103,7 +103,7 @@ static int apply_rule(struct place *place, bool pin, const char *text, bool narr
 	int err = 0;
 
 	if (why) {
-		log_err("%s %s: %s", option, text, why);
+		log_err("%s %s: %s", option, RULE_SHOWN(text), why);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < place->n && !err; i++) {
@@ -124,7 +124,7 @@ static int apply_rule(struct place *place, bool pin, const char *text, bool narr
 	}
 	if (!hit && !err) {
 		others_text(place, rule.role, others, sizeof(others));
-		log_err("%s %s: this guest has no such thread%s", option, text, others);
+		log_err("%s %s: this guest has no such thread%s", option, RULE_SHOWN(text), others);
 		err = -EINVAL;
 	}
 	return err;
@@ -292,17 +292,17 @@ static int sched_refused(const struct placement *p, int err)
 	if (err == -EPERM && place_is_realtime(p->sched.policy))
 		log_err("--sched %s: not permitted: RLIMIT_RTPRIO is %lu; raise it to %d (ulimit -r, limits.conf) or give "
 			"CAP_SYS_NICE",
-			p->sched_why, (unsigned long)rt.rlim_cur, p->sched.prio);
+			RULE_SHOWN(p->sched_why), (unsigned long)rt.rlim_cur, p->sched.prio);
 	else if (err == -EPERM && p->sched.policy == SCHED_DEADLINE)
 		log_err("--sched %s: not permitted: it needs CAP_SYS_NICE, and every CPU of the host or of its cpuset partition "
 			"(%s is what this process may use)",
-			p->sched_why, cpus);
+			RULE_SHOWN(p->sched_why), cpus);
 	else if (err == -EPERM || err == -EACCES)
-		log_err("--sched %s: not permitted: it needs CAP_SYS_NICE, or RLIMIT_NICE (ulimit -e)", p->sched_why);
+		log_err("--sched %s: not permitted: it needs CAP_SYS_NICE, or RLIMIT_NICE (ulimit -e)", RULE_SHOWN(p->sched_why));
 	else if (err == -EBUSY)
-		log_err("--sched %s: the CPUs have no bandwidth left for it (sched_rt_runtime_us)", p->sched_why);
+		log_err("--sched %s: the CPUs have no bandwidth left for it (sched_rt_runtime_us)", RULE_SHOWN(p->sched_why));
 	else
-		log_errno(err, "--sched %s", p->sched_why);
+		log_errno(err, "--sched %s", RULE_SHOWN(p->sched_why));
 	return err;
 }
 
@@ -410,7 +410,7 @@ int place_apply(struct placement *p)
 	int err = 0;
 
 	if (p->pinned && sched_setaffinity(0, sizeof(p->cpus), &p->cpus) < 0)
-		return log_errno(-errno, "%s: sched_setaffinity, --pin %s", p->name, p->cpus_why);
+		return log_errno(-errno, "%s: sched_setaffinity, --pin %s", p->name, RULE_SHOWN(p->cpus_why));
 	if (p->sched_given)
 		err = place_set_sched(0, p, &p->sched);
 	err = err ? sched_refused(p, err) : read_back(p);

@@ -3,9 +3,13 @@
 #ifndef PINVM_PLACE_PRIV_H
 #define PINVM_PLACE_PRIV_H
 
+#include "vmm/options/typed.h"
 #include "vmm/place/place.h"
 
 #define CPUS_TEXT 256
+
+/* A rule in a message, so that the reason behind it has room; for as long as the block lasts. */
+#define RULE_SHOWN(text) options_shown(text, (char[OPTIONS_SHOWN]){0}, OPTIONS_SHOWN)
 
 static inline bool place_is_realtime(int policy)
 {
