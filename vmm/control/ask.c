@@ -175,12 +175,13 @@ int ask_send(struct ask *ask, const json_t *request, json_t **reply)
 int ask_no_answer(const struct ask *ask, int err)
 {
 	const char *name = ask->name, *path = ask->path;
+	bool same = !strcmp(name, path); /* a path was typed */
 	struct stat st;
 
 	if (err == -ENOENT)
 		log_err("%s: no such guest (%s); pinvm list shows this user's", name, path);
 	else if (err == -ECONNREFUSED && !stat(path, &st) && !S_ISSOCK(st.st_mode))
-		log_err("%s: %s is no socket", name, path);
+		log_err("%s%s%s is no socket", same ? "" : name, same ? "" : ": ", path);
 	else if (err == -ECONNREFUSED)
 		log_err("%s: no such guest any more (%s is left of it)", name, path);
 	else if (err == -ECONNRESET || err == -EPIPE)
@@ -190,11 +191,10 @@ int ask_no_answer(const struct ask *ask, int err)
 	else if (err == -EPROTO)
 		log_err("%s: not a guest of pinvm that answers at %s", name, path);
 	else if (err == -EACCES || err == -EPERM)
-		log_err("%s: %s: %s; the socket of a guest is for the user who started it, and for root", name, path, strerror(-err));
-	else if (!strcmp(name, path))
-		log_errno(err, "%s", path);
+		log_err("%s%s%s: %s; the socket of a guest is for the user who started it, and for root", same ? "" : name,
+			same ? "" : ": ", path, strerror(-err));
 	else
-		log_errno(err, "%s: %s", name, path);
+		log_errno(err, "%s%s%s", same ? "" : name, same ? "" : ": ", path);
 	return END_SETUP;
 }
 
