@@ -269,7 +269,9 @@ START_TEST(bash_completes)
 	completes("pinvm run --on-reset=r", "restart");
 	completes("pinvm run --irqchip ", "split user");
 	completes("pinvm run --halt-poll ", "default off auto vmm");
-	completes("pinvm run --halt-poll auto,", "auto,max= auto,budget= auto,weight= auto,trace= auto,grow= auto,grow-start= auto,shrink=");
+	completes("pinvm run --halt-poll auto,", "auto,max= auto,budget= auto,weight= auto,trace=");
+	completes("pinvm run --halt-poll=vmm,", "vmm,max= vmm,grow= vmm,grow-start= vmm,shrink=");
+	completes("pinvm run --halt-poll off,", "");
 	completes("pinvm run --halt-poll vmm,max=1ms,gr", "1ms,grow= 1ms,grow-start=");
 	completes("pinvm run --pin v", "vcpu=");
 	completes("pinvm run --sched ", "vcpu= iothread= emulator=");
@@ -291,6 +293,12 @@ START_TEST(bash_completes)
 	completes("pinvm ctl vm resume re", "");
 	completes("pinvm ctl vm halt-poll a", "auto");
 	completes("pinvm ctl vm halt-poll auto,w", "auto,weight=");
+	completes("pinvm ctl vm halt-poll auto,", "auto,max= auto,budget= auto,weight=");
+	completes("pinvm ctl vm halt-poll vmm max=1ms sh", "shrink=");
+	completes("pinvm ctl vm halt-poll auto tr", "");
+	completes("pinvm ctl vm halt-poll auto d", "");
+	completes("pinvm ctl vm pin vcpu0=1 em", "emulator=");
+	completes("pinvm ctl vm halt-poll ", "default off auto vmm");
 	completes("pinvm ctl vm iothread main poll-", "poll-max= poll-weight=");
 	completes("pinvm ctl vm pin ", "vcpu= iothread= emulator=");
 	completes("/no/such/pinvm look ", "--all --event");

@@ -55,19 +55,62 @@ static void completion_key(FILE *out, const struct opt_key *key)
 
 	if (key->type == OPT_FEATURES)
 		return;
+	fputs(key->at_start ? "${start:+" : "", out);
 	snprintf(prefix, sizeof(prefix), "%s=", key->name);
 	if (!key->meta)
 		fprintf(out, "%s ", key->name);
 	else if (!closed)
 		fprintf(out, "%s ", prefix);
 	words(out, key, prefix);
+	fputs(key->at_start ? "}" : "", out);
 }
 
-static void completion_keys(FILE *out, const struct opt_row *row)
+/* Is `value` one of "auto|vmm"? */
+static bool is_of(const char *values, const char *value)
+{
+	for (size_t n; *values; values += n + (values[n] == '|')) {
+		n = strcspn(values, "|");
+		if (n == strlen(value) && !memcmp(values, value, n))
+			return true;
+	}
+	return false;
+}
+
+/* Those that go with this plain value and not with any; NULL: the others. */
+static void completion_keys(FILE *out, const struct opt_row *row, const char *value)
+{
+	for (unsigned i = 0; i < row->nkeys; i++) {
+		const struct opt_key *key = &row->keys[i];
+
+		if (opt_key_here(key) && (value ? key->of && is_of(key->of, value) : !key->of))
+			completion_key(out, key);
+	}
+}
+
+static bool has_keys_of(const struct opt_row *row, const char *value)
 {
 	for (unsigned i = 0; i < row->nkeys; i++)
-		if (opt_key_here(&row->keys[i]))
-			completion_key(out, &row->keys[i]);
+		if (row->keys[i].of && (!value || is_of(row->keys[i].of, value)))
+			return true;
+	return false;
+}
+
+/* What more there is behind one plain value or another. */
+static void completion_modes(FILE *out, const struct opt_row *row)
+{
+	const struct opt_key *value = &row->value;
+
+	if (!value->names || !has_keys_of(row, NULL))
+		return;
+	fputs("\n\t\tcase $mode in", out);
+	for (unsigned i = 0; value->names[i]; i++) {
+		if (!opt_choice_here(value, i) || !has_keys_of(row, value->names[i]))
+			continue;
+		fprintf(out, "\n\t\t%s) keys+=\"", value->names[i]);
+		completion_keys(out, row, value->names[i]);
+		fputs("\" ;;", out);
+	}
+	fputs("\n\t\tesac", out);
 }
 
 static void completion_row(FILE *out, const struct opt_row *row)
@@ -83,10 +126,12 @@ static void completion_row(FILE *out, const struct opt_row *row)
 	fprintf(out, ") file=%d words=\"", file);
 	words(out, &row->value, "");
 	if (row->value.type == OPT_NONE) /* elsewhere the value stands before them */
-		completion_keys(out, row);
+		completion_keys(out, row, NULL);
 	fputs("\" keys=\"", out);
-	completion_keys(out, row);
-	fputs("\" ;;\n", out);
+	completion_keys(out, row, NULL);
+	fputs("\"", out);
+	completion_modes(out, row);
+	fputs(" ;;\n", out);
 }
 
 static void completion_options(FILE *out)
@@ -142,7 +187,7 @@ void options_completion(FILE *out, const struct command *commands, size_t n)
 	      "COMPREPLY=(\"${COMPREPLY[@]#\"${cur%=*}=\"}\")\n"
 	      "}\n"
 	      "_pinvm()\n{\n"
-	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev guest flags\n"
+	      "\tlocal line=${COMP_LINE:0:COMP_POINT} file words keys cur prev guest flags mode start=1\n"
 	      "\tlocal -a typed\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tread -ra typed <<<\"$line\"\n"
@@ -160,7 +205,9 @@ void options_completion(FILE *out, const struct command *commands, size_t n)
 	      "\tif _pinvm_command \"${typed[1]}\"; then\n"
 	      "\t\tif [[ ${typed[1]} == ctl ]] && ((${#typed[@]} > 4)); then\n"
 	      "\t\t\t# the values of the option of that name\n"
+	      "\t\t\tmode=${typed[4]%%,*} start=\n"
 	      "\t\t\t_pinvm_value \"--${typed[3]}\" || words= keys=\n"
+	      "\t\t\t[[ $cur == *,* || ($keys && ${#typed[@]} -gt 5) ]] && words=\n"
 	      "\t\t\t_pinvm_offer \"$words $keys $flags\"\n"
 	      "\t\t\treturn\n"
 	      "\t\telif ((guest && ${#typed[@]} == 3)); then\n"
@@ -180,6 +227,7 @@ void options_completion(FILE *out, const struct command *commands, size_t n)
 	      "\tif [[ $cur == --*=* ]]; then\n"
 	      "\t\tprev=${cur%%=*} cur=${cur#*=}\n"
 	      "\tfi\n"
+	      "\tmode=${cur%%,*}\n"
 	      "\tif _pinvm_value \"$prev\"; then\n"
 	      "\t\tif [[ $cur == *,* ]]; then\n"
 	      "\t\t\twords=$keys\n"

@@ -276,19 +276,19 @@ static const struct opt_key iothread_keys[] = {
 
 static const struct opt_key halt_poll_keys[] = {
 	{"max", "DURATION", "the longest it may become; without: 1ms (auto), 200us (vmm)", .type = OPT_DURATION,
-		.at = AT(G, halt_poll.max_ns, uint64_t), .min = 1000, .max = HALTPOLL_MAX_NS},
+		.at = AT(G, halt_poll.max_ns, uint64_t), .min = 1000, .max = HALTPOLL_MAX_NS, .of = "auto|vmm"},
 	{"budget", "PCT", "auto: percent of its time that a vCPU may poll; without: 100",
-		UINT(G, halt_poll.budget, 1, 100, 0)},
+		UINT(G, halt_poll.budget, 1, 100, 0), .of = "auto"},
 	{"weight", "N", "auto: the CPU time that as much latency is worth; without: 4",
-		UINT(G, halt_poll.weight, 1, 1000, 0)},
+		UINT(G, halt_poll.weight, 1, 1000, 0), .of = "auto"},
 	{"trace", "FILE", "auto, at the start: what it saw and decided, as text that can be replayed",
-		STRING(G, halt_poll.trace, 1, PATH_MAX - 1), .check = check_output},
+		STRING(G, halt_poll.trace, 1, PATH_MAX - 1), .check = check_output, .of = "auto", .at_start = true},
 	{"grow", "N", "vmm: a window that was too short is multiplied by it; without: 2",
-		UINT(G, halt_poll.grow, 1, 1000000, 0), X86(NO_WFI)},
+		UINT(G, halt_poll.grow, 1, 1000000, 0), .of = "vmm", X86(NO_WFI)},
 	{"grow-start", "DURATION", "vmm: the shortest window; without: 10us, or max below that", .type = OPT_DURATION,
-		.at = AT(G, halt_poll.grow_start_ns, uint64_t), .min = 100, .max = HALTPOLL_MAX_NS, X86(NO_WFI)},
+		.at = AT(G, halt_poll.grow_start_ns, uint64_t), .min = 100, .max = HALTPOLL_MAX_NS, .of = "vmm", X86(NO_WFI)},
 	{"shrink", "N", "vmm: a window that nothing came in is divided by it; without: 2",
-		UINT(G, halt_poll.shrink, 1, 1000000, 0), X86(NO_WFI)},
+		UINT(G, halt_poll.shrink, 1, 1000000, 0), .of = "vmm", X86(NO_WFI)},
 };
 
 static const struct opt_key exits_keys[] = {

@@ -47,6 +47,8 @@ struct opt_key {
 	const char *(*check)(const char *text); /* of a text, and ARG of OPT_CHOICE: NULL, or why it is refused */
 	bool pow2;
 	bool live;  /* `pinvm ctl` changes it while the guest runs: limits, iothread */
+	const char *of; /* "auto|vmm": the plain values it goes with; NULL: any. For the completion */
+	bool at_start;	/* never `pinvm ctl`'s, though the rest of the option is. Likewise */
 	bool rides; /* it says more of the key before it: nothing without that, and off with it */
 	const char *unit; /* what is counted, where that is not obvious: "bytes a second" */
 	const char *const *names;    /* NULL at the end; of OPT_STRING: for the completion, and with `only` what `meta` would say */
