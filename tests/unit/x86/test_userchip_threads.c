@@ -333,7 +333,7 @@ static void *device(void *arg)
 static void move_source(unsigned n)
 {
 	struct irq_src *src = &source[n % DEVICES][n / DEVICES % SOURCES];
-	struct irq_msg msg = msg_to(n / 3 % CPUS, vector_of(n % DEVICES, n / DEVICES % SOURCES));
+	struct irq_msg msg = msg_to((n / DEVICES + n / (DEVICES * SOURCES)) % CPUS, vector_of(n % DEVICES, n / DEVICES % SOURCES));
 
 	irq_mask(src, true);
 	ck_assert_int_eq(irq_route(src, &msg), 0);
