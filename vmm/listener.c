@@ -31,9 +31,7 @@ int own_file_remove(struct own_file *file)
 	struct stat st;
 	int err = 0;
 
-	if (file->ino && lstat(file->path, &st))
-		err = -errno;
-	else if (file->ino && st.st_dev == file->dev && st.st_ino == file->ino && unlink(file->path))
+	if (file->ino && (lstat(file->path, &st) || (st.st_dev == file->dev && st.st_ino == file->ino && unlink(file->path))))
 		err = -errno;
 	file->ino = 0;
 	return err == -ENOENT ? 0 : err;

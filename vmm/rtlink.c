@@ -142,7 +142,7 @@ int rtlink_tap_queues(const char *name, unsigned *out)
 				    .nlmsg_flags = NLM_F_REQUEST}};
 	const uint32_t brief = RTEXT_FILTER_SKIP_STATS;
 	const char *at;
-	size_t len;
+	size_t len = 0;
 	int err;
 
 	if (strlen(name) >= IFNAMSIZ)

@@ -105,7 +105,8 @@ static bool mac_table(struct net *net, struct command *c)
 	if (!net_has(net, VIRTIO_NET_F_CTRL_RX))
 		return false;
 	net->nmac = 0;
-	ok = take_table(net, c, &full) && take_table(net, c, &full) && !c->left;
+	ok = take_table(net, c, &full); /* unicast */
+	ok = ok && take_table(net, c, &full) && !c->left; /* multicast */
 	/* A table that made no sense must not hide anything. */
 	net->table_full = full || !ok;
 	net_ctrl_filter(net);

@@ -9,6 +9,7 @@
 #include "tests/unit/board.h"
 #include "tests/unit/fake_irq.h"
 #include "tests/unit/unit.h"
+#include "vmm/vm.h"
 
 #define ECAM  0xe0000000ull
 #define MEM32 0xc0000000ull
@@ -20,6 +21,7 @@ static const struct pci_layout layout = {
 static const struct pci_dev_ops ops; /* nothing but the table answers */
 static struct pci_bus *bus;
 static struct pci_dev dev;
+static struct vm no_vm; /* sources are played */
 static uint64_t table, pba;
 static unsigned cap;
 
@@ -33,7 +35,7 @@ static void build(void)
 	ck_assert_int_eq(pci_bus_create(&bus, &board, &layout), 0);
 	pci_dev_init(&dev, &ops, "dev", 1, 2, 3, 4, 5);
 	pci_dev_bar(&dev, 0, 0x2000, false, false);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, NVEC, 0, TABLE), 0);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, NVEC, 0, TABLE), 0);
 	ck_assert_int_eq(pci_dev_add(bus, &dev), 0);
 	cap = dev.cfg[PCI_CAPABILITY_LIST];
 	table = dev.bar[0].addr + TABLE;
@@ -252,18 +254,18 @@ START_TEST(set_up_fails_cleanly)
 {
 	pci_dev_init(&dev, &ops, "dev", 1, 2, 3, 4, 5);
 	pci_dev_bar(&dev, 0, 0x1000, false, false);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 0, 0, 0), -EINVAL);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 2049, 0, 0), -EINVAL);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 2, 1, 0), -EINVAL);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 2, 6, 0), -EINVAL);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 2, 0, 4), -EINVAL);
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 2, 0, 0x1000 - 32), -EINVAL);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 0, 0, 0), -EINVAL);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 2049, 0, 0), -EINVAL);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 2, 1, 0), -EINVAL);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 2, 6, 0), -EINVAL);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 2, 0, 4), -EINVAL);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 2, 0, 0x1000 - 32), -EINVAL);
 	fake_irq.left = 3;
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 4, 0, 0), -ENOSPC);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 4, 0, 0), -ENOSPC);
 	ck_assert_int_eq(fake_irq.open, 0);
 	ck_assert_ptr_eq(dev.msix, NULL);
 	fake_irq.left = 2;
-	ck_assert_int_eq(pci_dev_msix(&dev, NULL, 2, 0, 0x1000 - 40), 0);
+	ck_assert_int_eq(pci_dev_msix(&dev, &no_vm, 2, 0, 0x1000 - 40), 0);
 	pci_dev_fini(&dev);
 	ck_assert_int_eq(fake_irq.open, 0);
 }

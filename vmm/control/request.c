@@ -93,40 +93,43 @@ static int take_args(struct control_call *call, const struct control_command *cm
 	return 0;
 }
 
-/* The members of a request, each of its kind, and no others. *id: borrowed. */
-static int take_members(
-	struct control_call *call, json_t *root, const char **command, json_t **args, json_t **id)
+/* The members of a request, each of its kind, and no others. *id: borrowed. Returns the command; NULL: call->why says what is wrong. */
+static const char *take_members(struct control_call *call, json_t *root, json_t **args, json_t **id)
 {
 	const char *name;
 	json_t *value, *text = NULL;
 
 	json_object_foreach(root, name, value)
 	{
-		if (!strcmp(name, "command"))
+		if (!strcmp(name, "command")) {
 			text = value;
-		else if (!strcmp(name, "arguments"))
+		} else if (!strcmp(name, "arguments")) {
 			*args = value;
-		else if (!strcmp(name, "id") && (json_is_string(value) || json_is_integer(value)))
+		} else if (strcmp(name, "id") != 0) {
+			wrong(call, "unknown member %.40s; there are command, arguments and id", name);
+			return NULL;
+		} else if (json_is_string(value) || json_is_integer(value)) {
 			*id = value;
-		else if (!strcmp(name, "id"))
-			return wrong(call, "id: neither a string nor an integer");
-		else
-			return wrong(call, "unknown member %.40s; there are command, arguments and id", name);
+		} else {
+			wrong(call, "id: neither a string nor an integer");
+			return NULL;
+		}
 	}
-	*command = json_string_value(text);
-	return *command ? 0 : wrong(call, "no command given, as in {\"command\": \"status\"}");
+	if (!json_is_string(text))
+		wrong(call, "no command given, as in {\"command\": \"status\"}");
+	return json_string_value(text);
 }
 
 static int perform(
 	const struct control_command *table, unsigned n, struct control_call *call, json_t *root, json_t **id)
 {
 	const struct control_command *cmd;
-	const char *command;
 	json_t *args = NULL;
-	int err = take_members(call, root, &command, &args, id);
+	const char *command = take_members(call, root, &args, id);
+	int err;
 
-	if (err)
-		return err;
+	if (!command)
+		return -EINVAL;
 	cmd = control_find(table, n, command);
 	if (!cmd)
 		return wrong(call, "%.40s: unknown command", command);

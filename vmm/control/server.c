@@ -269,8 +269,10 @@ void server_destroy(struct server *s)
 {
 	if (!s)
 		return;
-	while (s->clients)
-		drop(s->clients);
+	for (struct client *client = s->clients, *next; client; client = next) {
+		next = client->next;
+		drop(client);
+	}
 	loop_timer_cancel(s->loop, &s->retry);
 	loop_unwatch(s->loop, &s->ev);
 	if (s->ev.fd >= 0)

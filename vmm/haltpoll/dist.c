@@ -61,8 +61,8 @@ void halt_dist_add(struct halt_dist *dist, const struct halt_window *w, uint64_t
 	share = waits ? min(fails / waits, 1) : 0;
 	shift = fails ? w->fail_ns / fails : 0;
 	for (unsigned p = 0; p < HALT_POINTS; p++) {
-		double x = halt_point_ns(p), success = w->success[p / HALT_PARTS],
-		       wait = w->wait[p / HALT_PARTS];
+		unsigned bucket = p / HALT_PARTS;
+		double x = halt_point_ns(p), success = w->success[bucket], wait = w->wait[bucket];
 
 		if (success)
 			put(dist, x, success / HALT_PARTS);

@@ -128,10 +128,11 @@ static int find_queues(struct subjects *s)
 	unsigned n = s->n;
 
 	for (unsigned d = 0; d < n; d++) {
+		const char *name = s->subject[d].id[0]; /* subjects move when one is added, their names do not */
 		json_t *now;
 		size_t i;
 
-		if (s->subject[d].scope != OF_DEVICE || !s->subject[d].id[0])
+		if (s->subject[d].scope != OF_DEVICE || !name)
 			continue;
 		json_array_foreach(json_object_get(s->subject[d].now, "queues"), i, now)
 		{
@@ -143,7 +144,7 @@ static int find_queues(struct subjects *s)
 			snprintf(number, sizeof(number), "%zu", i);
 			if (!queue)
 				return -ENOMEM;
-			queue->id[0] = strdup(s->subject[d].id[0]);
+			queue->id[0] = strdup(name);
 			queue->id[1] = strdup(number);
 			if (!queue->id[0] || !queue->id[1])
 				return -ENOMEM;

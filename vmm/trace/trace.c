@@ -265,7 +265,7 @@ static int begin(struct trace *t)
 
 static int create(struct trace **out, unsigned n)
 {
-	struct trace *t = n ? calloc(1, sizeof(*t) + n * sizeof(t->thread[0])) : NULL;
+	struct trace *t = n ? calloc(1, sizeof(*t) + n * sizeof(struct thread *)) : NULL;
 
 	*out = t;
 	if (!n)

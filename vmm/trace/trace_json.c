@@ -28,6 +28,8 @@ static int more(const void *l, const void *r)
 /* Sort what[0..n), whose counts are `offset` bytes inside rows of `size` bytes. */
 static void sort_rows(const void *what, size_t size, size_t offset, unsigned n, struct row *row)
 {
+	if (!n)
+		return;
 	for (unsigned i = 0; i < n; i++) {
 		const struct trace_count *count =
 			(const struct trace_count *)((const char *)what + i * size + offset);
