@@ -154,7 +154,7 @@ static int change_here(struct haltpoll *hp, const struct haltpoll_spec *spec)
 	return 0;
 }
 
-/* To what check_guest() lets pass. */
+/* To what config_check() and haltpoll_check(), or check_guest(), let pass. */
 static int change(struct haltpoll *hp, const struct haltpoll_spec *spec, char *why, size_t n)
 {
 	uint64_t ns;
@@ -191,9 +191,7 @@ int haltpoll_apply(struct haltpoll *hp)
 		err = haltpoll_give(hp, hp->ceiling_ns);
 		return err ? log_errno(err, "KVM_CAP_HALT_POLL") : 0;
 	}
-	err = check_guest(hp->guest->cfg, &hp->spec, why, sizeof(why));
-	if (!err)
-		err = change(hp, &hp->spec, why, sizeof(why));
+	err = change(hp, &hp->spec, why, sizeof(why));
 	if (err)
 		log_err("--halt-poll %s: %s", hp->guest->cfg->halt_poll.mode, why);
 	return err;
