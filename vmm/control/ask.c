@@ -175,13 +175,14 @@ int ask_send(struct ask *ask, const json_t *request, json_t **reply)
 int ask_no_answer(const struct ask *ask, int err)
 {
 	const char *name = ask->name, *path = ask->path;
-	bool same = !strcmp(name, path); /* a path was typed */
+	bool typed = !strcmp(name, path); /* the path, which is said once */
+	const char *who = typed ? "" : name, *colon = typed ? "" : ": ";
 	struct stat st;
 
 	if (err == -ENOENT)
 		log_err("%s: no such guest (%s); pinvm list shows this user's", name, path);
 	else if (err == -ECONNREFUSED && !stat(path, &st) && !S_ISSOCK(st.st_mode))
-		log_err("%s%s%s is no socket", same ? "" : name, same ? "" : ": ", path);
+		log_err("%s%s%s is no socket", who, colon, path);
 	else if (err == -ECONNREFUSED)
 		log_err("%s: no such guest any more (%s is left of it)", name, path);
 	else if (err == -ECONNRESET || err == -EPIPE)
@@ -191,10 +192,10 @@ int ask_no_answer(const struct ask *ask, int err)
 	else if (err == -EPROTO)
 		log_err("%s: not a guest of pinvm that answers at %s", name, path);
 	else if (err == -EACCES || err == -EPERM)
-		log_err("%s%s%s: %s; the socket of a guest is for the user who started it, and for root", same ? "" : name,
-			same ? "" : ": ", path, strerror(-err));
+		log_err("%s%s%s: %s; the socket of a guest is for the user who started it, and for root", who, colon, path,
+			strerror(-err));
 	else
-		log_errno(err, "%s%s%s", same ? "" : name, same ? "" : ": ", path);
+		log_errno(err, "%s%s%s", who, colon, path);
 	return END_SETUP;
 }
 

@@ -98,7 +98,6 @@ static int keep_rules(struct live *l, const char *rules, char **rule)
 	int n = 0;
 
 	for (size_t len; *(rules += strspn(rules, " ")); rules += len) {
-
 		len = strcspn(rules, " ");
 		if (n == RULES) {
 			log_err("%s: more than %d assignments at once", name, RULES);
