@@ -165,28 +165,28 @@ traced_wakes()
 	hits=$(report '.vcpus[0].halt_poll.hits')
 }
 
+# Of N wake-ups those that came while CPU 0 polled cost none of what strace saw of that vCPU's thread: N VCPU PATTERN
+hits_are_free()
+{
+	calls=$(grep -c "^$(report ".vcpus[$2].tid") .*\($3\)" "$tmp/trace")
+	echo "$1 wake-ups, $hits hits, $calls calls" >&2
+	[ "$hits" -gt 32 ] || skip "others had the CPUs: $hits of $1 wake-ups came while CPU 0 polled"
+	[ "$calls" -le $(($1 - hits + 16)) ] || bad "$calls calls for $1 wake-ups, of which $hits cost none"
+}
+
 # Who brings something to a vCPU that polls pays no system call for it: of CPU 1's IPIs to CPU 0 only those that were no hits
 # cost one, and so do the few that start CPU 1.
 case_halt_poll_vmm_calls()
 {
-	n=300
-	traced_wakes futex,tgkill ipi $n 2 50000
-	tid=$(report '.vcpus[1].tid')
-	calls=$(grep -c "^$tid .*\(FUTEX_WAKE_BITSET\|tgkill(\)" "$tmp/trace")
-	echo "$n wake-ups, $hits hits, $calls calls" >&2
-	[ "$hits" -gt 32 ] || skip "others had the CPUs: $hits of $n wake-ups came while CPU 0 polled"
-	[ "$calls" -le $((n - hits + 16)) ] || bad "$calls calls for $n wake-ups, of which $hits cost none"
+	traced_wakes futex,tgkill ipi 300 2 50000
+	hits_are_free 300 1 'FUTEX_WAKE_BITSET\|tgkill('
 }
 
 # Nor does the timer send its signal to one that polls until it is due.
 case_halt_poll_vmm_timer_calls()
 {
-	n=300
-	traced_wakes rt_sigreturn timer $n 1 2000000
-	signals=$(grep -c "^$(report '.vcpus[0].tid') .*rt_sigreturn(" "$tmp/trace")
-	echo "$n wake-ups, $hits hits, $signals signals" >&2
-	[ "$hits" -gt 32 ] || skip "others had the CPUs: $hits of $n wake-ups came while CPU 0 polled"
-	[ "$signals" -le $((n - hits + 16)) ] || bad "$signals signals for $n wake-ups, of which $hits cost none"
+	traced_wakes rt_sigreturn timer 300 1 2000000
+	hits_are_free 300 0 'rt_sigreturn('
 }
 
 # Another CPU's IPI ends the poll long before: the timer's signal was neither called off nor is it asked for again. The guest
