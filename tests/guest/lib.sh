@@ -139,6 +139,14 @@ user_exits()
 	report '[.vcpus[].user_exits] | add'
 }
 
+# How many a guest has that succeeds: as guest()
+exits_of()
+{
+	guest "$@"
+	success
+	user_exits
+}
+
 disk()
 {
 	head -c "$2" /dev/urandom >"$tmp/$1"

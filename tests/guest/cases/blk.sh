@@ -98,12 +98,8 @@ case_blk_exits()
 {
 	disk disk 64k
 	for depth in 1 8 32; do
-		guest blk "count=100 depth=$depth irq event" -d "$tmp/disk"
-		success
-		few=$(user_exits) || exit $?
-		guest blk "count=3000 depth=$depth irq event" -d "$tmp/disk"
-		success
-		many=$(user_exits) || exit $?
+		few=$(exits_of blk "count=100 depth=$depth irq event" -d "$tmp/disk") || exit $?
+		many=$(exits_of blk "count=3000 depth=$depth irq event" -d "$tmp/disk") || exit $?
 		[ $((many - few)) -lt 50 ] ||
 			bad "depth $depth: $few exits for 100 requests, $many for 3000"
 	done

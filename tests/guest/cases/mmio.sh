@@ -8,12 +8,8 @@ case_mmio_exits()
 {
 	disk disk 64k
 	for how in '':0 irq:5800; do
-		guest blk "count=100 depth=1 ${how%:*} mmio" -d "$tmp/disk" --transport mmio
-		success
-		few=$(user_exits) || exit $?
-		guest blk "count=3000 depth=1 ${how%:*} mmio" -d "$tmp/disk" --transport mmio
-		success
-		many=$(user_exits) || exit $?
+		few=$(exits_of blk "count=100 depth=1 ${how%:*} mmio" -d "$tmp/disk" --transport mmio) || exit $?
+		many=$(exits_of blk "count=3000 depth=1 ${how%:*} mmio" -d "$tmp/disk" --transport mmio) || exit $?
 		more=$((many - few - ${how#*:}))
 		if [ $more -ge 50 ] || [ $more -le -50 ]; then
 			bad "${how%:*}: $few exits for 100 requests, $many for 3000"

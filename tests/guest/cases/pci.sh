@@ -14,12 +14,8 @@ case_pci()
 case_pci_move()
 {
 	disk disk 64k
-	guest blk 'move count=20' -d "$tmp/disk"
-	success
-	few=$(user_exits) || exit $?
-	guest blk 'move count=520' -d "$tmp/disk"
-	success
-	many=$(user_exits) || exit $?
+	few=$(exits_of blk 'move count=20' -d "$tmp/disk") || exit $?
+	many=$(exits_of blk 'move count=520' -d "$tmp/disk") || exit $?
 	[ $((many - few)) -lt 50 ] || bad "kicks at the new address leave the kernel: $few and $many exits"
 }
 
